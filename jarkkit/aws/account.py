@@ -1,0 +1,143 @@
+"""What the kit asks an account in one Region."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from jarkkit.aws import inventory
+from jarkkit.aws.session import Session, client_error_code, translated
+from jarkkit.errors import JarkkitError
+from jarkkit.records import Caller, Cluster, ClusterVersion, Owned, Part, Zone
+
+
+class Account:
+    """An AWS account in one Region, real or rehearsed. Making one calls nobody."""
+
+    def __init__(self, region: str, environ: Mapping[str, str]) -> None:
+        self.region = region
+        self._session = Session(region, environ)
+
+    def caller(self) -> Caller:
+        """Whose credentials these are. The first call of every step: it needs no permission."""
+        with translated("sts GetCallerIdentity"):
+            answer = self._session.client("sts").get_caller_identity()
+        return Caller(account_id=answer["Account"], arn=answer["Arn"])
+
+    def known_regions(self) -> tuple[str, ...]:
+        """Regions where EKS exists, from the SDK's data (no call)."""
+        return self._session.known_regions()
+
+    def enabled_regions(self) -> tuple[str, ...]:
+        """Regions that are enabled in this account."""
+        with translated("ec2 DescribeRegions"):
+            answer = self._session.client("ec2").describe_regions()
+        return tuple(sorted(region["RegionName"] for region in answer["Regions"]))
+
+    def zones(self) -> tuple[Zone, ...]:
+        """All zones that the account sees in the Region, Local and Wavelength Zones included."""
+        with translated("ec2 DescribeAvailabilityZones"):
+            answer = self._session.client("ec2").describe_availability_zones()
+        return tuple(
+            Zone(
+                name=zone["ZoneName"],
+                zone_id=zone["ZoneId"],
+                zone_type=zone.get("ZoneType", "availability-zone"),
+                opt_in_status=zone.get("OptInStatus", "opt-in-not-required"),
+                state=zone.get("State", "available"),
+            )
+            for zone in answer["AvailabilityZones"]
+        )
+
+    def offerings(self, patterns: Iterable[str]) -> dict[str, frozenset[str]]:
+        """For each instance-type pattern (`g6.*`, `m5.xlarge`) the names of the zones that offer
+        a type of it."""
+        found: dict[str, frozenset[str]] = {}
+        pages = self._session.client("ec2").get_paginator("describe_instance_type_offerings")
+        for pattern in patterns:
+            filters = [{"Name": "instance-type", "Values": [pattern]}]
+            with translated("ec2 DescribeInstanceTypeOfferings"):
+                answer = pages.paginate(LocationType="availability-zone", Filters=filters)
+                offered = [o for page in answer for o in page["InstanceTypeOfferings"]]
+            found[pattern] = frozenset(offer["Location"] for offer in offered)
+        return found
+
+    def cluster_versions(self) -> tuple[ClusterVersion, ...]:
+        """The Kubernetes versions that EKS offers here today."""
+        with translated("eks DescribeClusterVersions"):
+            answer = self._session.client("eks").describe_cluster_versions()
+        return tuple(
+            ClusterVersion(
+                version=item["clusterVersion"],
+                support=str(item.get("versionStatus") or item.get("status") or ""),
+                end_of_standard_support=str(item.get("endOfStandardSupportDate", ""))[:10],
+            )
+            for item in answer["clusterVersions"]
+        )
+
+    def cluster(self, name: str) -> Cluster | None:
+        """The cluster of that name, or None."""
+        found = self._describe("describe_cluster", "cluster", name=name)
+        if found is None:
+            return None
+        return Cluster(
+            name=found["name"],
+            arn=found["arn"],
+            status=found["status"],
+            version=found["version"],
+            endpoint=found.get("endpoint", ""),
+            platform_version=found.get("platformVersion", ""),
+        )
+
+    def cluster_tags(self, name: str) -> dict[str, str]:
+        """The tags of the cluster of that name; empty when there is none."""
+        found = self._describe("describe_cluster", "cluster", name=name)
+        return dict(found.get("tags", {})) if found else {}
+
+    def parts(self, cluster: str) -> tuple[Part, ...]:
+        """The cluster's node groups and EKS add-ons with their health."""
+        eks = self._session.client("eks")
+        parts: list[Part] = []
+        with translated("eks ListNodegroups"):
+            groups = eks.list_nodegroups(clusterName=cluster)["nodegroups"]
+        for name in groups:
+            group = self._describe(
+                "describe_nodegroup", "nodegroup", clusterName=cluster, nodegroupName=name
+            )
+            if group:
+                parts.append(_part("node group", name, group))
+        with translated("eks ListAddons"):
+            addons = eks.list_addons(clusterName=cluster)["addons"]
+        for name in addons:
+            addon = self._describe("describe_addon", "addon", clusterName=cluster, addonName=name)
+            if addon:
+                parts.append(_part("add-on", name, addon))
+        return tuple(parts)
+
+    def owned(self, deployment: str) -> tuple[tuple[Owned, ...], tuple[str, ...], tuple[str, ...]]:
+        """Everything in the Region that carries the deployment's tag or name.
+
+        Returns what was found, the places looked at, and the places that could not be looked at
+        (with the reason).
+        """
+        return inventory.scan(self._session, deployment)
+
+    def _describe(self, operation: str, key: str, **names: str) -> dict[str, Any] | None:
+        try:
+            with translated(f"eks {operation}"):
+                return dict(getattr(self._session.client("eks"), operation)(**names)[key])
+        except JarkkitError as error:
+            if client_error_code(error.__cause__ or error) == "ResourceNotFoundException":
+                return None
+            raise
+
+
+def _part(kind: Any, name: str, found: Mapping[str, Any]) -> Part:
+    issues = found.get("health", {}).get("issues", [])
+    return Part(
+        kind=kind,
+        name=name,
+        status=found["status"],
+        version=found.get("addonVersion") or found.get("version") or "",
+        issues=tuple(f"{i.get('code', '')}: {i.get('message', '')}" for i in issues),
+    )

@@ -1,0 +1,117 @@
+"""Errors that say what happened and what to do next.
+
+Every failure a user can meet has one stable code, so that documentation, drills and search engines
+can point at it. `CODES` is the complete list: raising an unlisted code is a programming error, and
+`jarkkit errors` and docs/errors.md are made from it.
+"""
+
+from __future__ import annotations
+
+CODES: dict[str, str] = {
+    # settings
+    "JK-SETTINGS-SYNTAX": "The settings file is not valid YAML.",
+    "JK-SETTINGS-UNKNOWN": "A setting or parameter has a name that jarkkit does not know.",
+    "JK-SETTINGS-INVALID": "A setting has a value that cannot work.",
+    "JK-SETTINGS-MISSING": "The named settings file does not exist or cannot be read.",
+    # the deployment's folder
+    "JK-DEPLOYMENT-MISSING": "No such deployment, or it is not clear which one is meant.",
+    "JK-DEPLOYMENT-EXISTS": "A deployment of that name exists already.",
+    "JK-DEPLOYMENT-BUSY": "Another process is working on this deployment.",
+    "JK-DEPLOYMENT-DAMAGED": "A file of the deployment cannot be read as what it should be.",
+    "JK-WORKSPACE-WRITE": "The deployment's folder cannot be written (permission, disk full).",
+    # AWS
+    "JK-AWS-NO-CREDENTIALS": "No AWS credentials were found.",
+    "JK-AWS-EXPIRED": "The AWS credentials are expired or not valid.",
+    "JK-AWS-DENIED": "AWS refused a call for lack of a permission.",
+    "JK-AWS-THROTTLED": "AWS answered that there were too many calls.",
+    "JK-AWS-UNREACHABLE": "The AWS endpoint did not answer.",
+    "JK-AWS-FAILED": "An AWS call failed for another reason.",
+    "JK-REGION-UNKNOWN": "The Region does not exist, or is not enabled in this account.",
+    "JK-ZONES-TOO-FEW": "The Region has fewer usable Availability Zones than asked for.",
+    "JK-VERSION-UNSUPPORTED": "Amazon EKS does not offer this Kubernetes version.",
+    "JK-NAME-TAKEN": "Something of this name exists and does not belong to the deployment.",
+    "JK-AWS-CAPACITY": "AWS has no capacity for the instance type right now.",
+    "JK-AWS-QUOTA": "A service quota is used up.",
+    # the lock on the right target
+    "JK-TARGET-MISMATCH": "The credentials point at another account, Region or cluster.",
+    "JK-TARGET-REHEARSAL": "The deployment lives in a rehearsal, but no sandbox is reachable.",
+    # Terraform
+    "JK-TF-MISSING": "Neither Terraform nor OpenTofu is on PATH.",
+    "JK-TF-VERSION": "Terraform or OpenTofu is too old.",
+    "JK-TF-PROVIDER": "The AWS provider could not be obtained.",
+    "JK-TF-LOCKED": "The Terraform state is locked by another run.",
+    "JK-TF-INVALID": "The Terraform configuration or its variables are not valid.",
+    "JK-TF-FAILED": "Terraform ended with an error.",
+    "JK-TF-KILLED": "Terraform was ended from outside before it could finish.",
+    "JK-TF-OUTPUT": "An output that the kit needs is not in the Terraform state.",
+    # steps
+    "JK-PLAN-MISSING": "There is no plan yet.",
+    "JK-PLAN-STALE": "The plan was made for other settings, configuration or state.",
+    "JK-PREFLIGHT-BLOCKED": "Preflight found something that would make the deployment fail.",
+    "JK-VERIFY-FAILED": "The deployment is not what it should be.",
+    "JK-CONFIRM": "A destructive step was not confirmed with the deployment's name.",
+    "JK-CLEANUP-LEFT": "Something of the deployment is still in the account after cleanup.",
+    "JK-INTERRUPTED": "The step was interrupted; what was done so far is recorded.",
+    # notebooks and command line
+    "JK-NOTEBOOK-MISSING": "There is no notebook of that number or name.",
+    "JK-NOTEBOOK-FAILED": "A notebook stopped with an error.",
+    "JK-KERNEL-DIED": "The notebook's kernel ended before the notebook did.",
+    "JK-USAGE": "The command line is not complete or contradicts itself.",
+    "JK-INTERNAL": "A defect in jarkkit itself.",
+    # sandbox
+    "JK-SANDBOX-START": "The sandbox did not start.",
+    "JK-SANDBOX-MISSING": "No sandbox is running.",
+    "JK-SANDBOX-STATE": "The sandbox's saved state cannot be loaded.",
+    "JK-SANDBOX-FAULT": "There is no fault of that name.",
+    "JK-SANDBOX-SPEED": "A sandbox is already running with other options.",
+}
+
+
+class JarkkitError(Exception):
+    """A failure we can explain.
+
+    Args:
+        code: a key of `CODES`; stable across releases.
+        message: what happened, in words, with the names and values involved (never a secret).
+        fix: what the reader does next.
+        evidence: lines of raw output that show it (already cut to a readable length).
+    """
+
+    def __init__(self, code: str, message: str, fix: str, *, evidence: str = "") -> None:
+        if code not in CODES:
+            raise KeyError(f"{code} is not in jarkkit.errors.CODES")
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.fix = fix
+        self.evidence = evidence
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (self.code, self.message, self.fix, self.evidence))
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+    def lines(self) -> list[str]:
+        """The error as the reader sees it, in a terminal and in a notebook alike."""
+        shown = [str(self), f"  fix: {self.fix}"]
+        if self.evidence:
+            shown += ["  evidence:", *(f"    {line}" for line in self.evidence.splitlines())]
+        return shown
+
+    def as_dict(self) -> dict[str, str]:
+        """For JSON output and records."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "fix": self.fix,
+            "evidence": self.evidence,
+        }
+
+    def _render_traceback_(self) -> list[str]:
+        """IPython's hook: a learner sees these lines instead of a page of frames."""
+        return self.lines()
+
+
+def _rebuild(code: str, message: str, fix: str, evidence: str) -> JarkkitError:
+    return JarkkitError(code, message, fix, evidence=evidence)

@@ -1,0 +1,298 @@
+"""The kit: one deployment with its ports, one short method per step. Composition only."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+from jarkkit.aws import Account
+from jarkkit.aws_layer import AwsLayer
+from jarkkit.checks import Report
+from jarkkit.clock import now
+from jarkkit.errors import JarkkitError
+from jarkkit.home import DEPLOYMENTS, deployments, find_home, sandbox_home, terraform_folder
+from jarkkit.journal import journaled
+from jarkkit.records import (
+    Caller,
+    Deployed,
+    Entry,
+    Event,
+    Plan,
+    Receipt,
+    Step,
+    Target,
+    Where,
+)
+from jarkkit.settings import Settings, read_environment
+from jarkkit.steps import cleanup, deploy, plan, preflight, status, verify
+from jarkkit.terraform import Terraform
+from jarkkit.workspace import Workspace
+
+R = TypeVar("R")
+
+
+class Kit:
+    """A deployment, opened. Use `Kit.open` or `Kit.create`; tests hand in ports of their own."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        environ: Mapping[str, str],
+        *,
+        account: Account | None = None,
+        terraform: Terraform | None = None,
+    ) -> None:
+        self.workspace = workspace
+        self._environ = environ
+        self._account = account
+        self._terraform = terraform
+
+    @classmethod
+    def open(
+        cls,
+        name: str = "",
+        *,
+        home: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Open a deployment; without a name the only one there is.
+
+        Raises JK-DEPLOYMENT-MISSING, JK-TARGET-REHEARSAL.
+        """
+        environ = os.environ if environ is None else environ
+        home = home or find_home(environ)
+        workspace = Workspace(home / DEPLOYMENTS / (name or _only(home)))
+        if not workspace.exists:
+            raise JarkkitError(
+                "JK-DEPLOYMENT-MISSING",
+                f"There is no deployment {workspace.name!r} in {DEPLOYMENTS}/.",
+                f"Make it: jarkkit init {workspace.name}, or begin with the notebook 00-start.",
+            )
+        return cls(workspace, _environment(workspace, home, environ))
+
+    @classmethod
+    def create(
+        cls,
+        name: str,
+        *,
+        rehearsal: bool,
+        values: Mapping[str, Any] | None = None,
+        home: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        exist_ok: bool = False,
+    ) -> Self:
+        """Make a deployment's folder with its settings: the values given, over the environment's.
+
+        With `exist_ok` one that exists is opened and gets the values; it stays what it is,
+        rehearsal or not. Raises JK-DEPLOYMENT-EXISTS, JK-TARGET-MISMATCH, JK-SETTINGS-…
+        """
+        environ = os.environ if environ is None else environ
+        home = home or find_home(environ)
+        given = {**read_environment(environ), **(values or {}), "name": name}
+        settings = Settings.make(given, source=f"the settings of {name}")
+        workspace = Workspace(home / DEPLOYMENTS / settings.name)
+        if not workspace.exists:
+            workspace.create(settings, rehearsal=rehearsal)
+            return cls.open(name, home=home, environ=environ)
+        if not exist_ok:
+            raise JarkkitError(
+                "JK-DEPLOYMENT-EXISTS",
+                f"There is a deployment {name!r} already.",
+                f"Go on with it (jarkkit status {name}) or choose another name.",
+            )
+        if workspace.rehearsal != rehearsal:
+            kind = "a rehearsal" if workspace.rehearsal else "in a real account"
+            raise JarkkitError(
+                "JK-TARGET-MISMATCH",
+                f"Deployment {name!r} is {kind}, and stays that.",
+                "Choose another name for the other kind.",
+            )
+        kit = cls.open(name, home=home, environ=environ)
+        if values:
+            kit.configure(values)
+        return kit
+
+    # -- facts ---------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The deployment's name."""
+        return self.workspace.name
+
+    @property
+    def folder(self) -> Path:
+        """The deployment's folder."""
+        return self.workspace.folder
+
+    @property
+    def rehearsal(self) -> bool:
+        """True when it lives in a sandbox."""
+        return self.workspace.rehearsal
+
+    @property
+    def settings(self) -> Settings:
+        """The settings as they are on the disk now."""
+        return self.workspace.settings()
+
+    def where_am_i(self) -> Caller:
+        """Whose credentials are in use."""
+        return self._layer().account.caller()
+
+    # -- steps ---------------------------------------------------------------------------------
+
+    def configure(self, changes: Mapping[str, Any] | Settings) -> Settings:
+        """Save settings, given whole or as changes by name. Raises JK-SETTINGS-…"""
+        before = self.settings
+        after = changes if isinstance(changes, Settings) else before.changed(changes)
+        if after.name != self.name:
+            raise JarkkitError(
+                "JK-SETTINGS-INVALID",
+                f"A deployment keeps its name: {self.name!r} cannot become {after.name!r}.",
+                f"Make another deployment: jarkkit init {after.name}",
+            )
+        with self.workspace.only_writer():
+            self.workspace.save_settings(after)
+            self.workspace.record(
+                Entry(time=now(), step="configure", status="finished", digest=after.digest())
+            )
+        return after
+
+    def tools(self) -> Report:
+        """The questions of preflight that need no account."""
+        layer = self._layer()
+        look = preflight.Preflight(layer.settings, layer.account, layer.terraform, self.workspace)
+        return preflight.tools(look)
+
+    def preflight(self) -> Report:
+        """Will it work here? Saved as reports/preflight."""
+        layer = self._layer()
+        look = preflight.Preflight(layer.settings, layer.account, layer.terraform, self.workspace)
+        return self._reported("preflight", preflight.preflight(look))
+
+    def plan(self) -> Generator[Event, None, Plan]:
+        """Make a plan and save it."""
+        return self._journaled("plan", plan.plan(self._layer()))
+
+    def deploy(self) -> Generator[Event, None, Deployed]:
+        """Carry out the plan, or go on where an earlier run stopped."""
+        return self._journaled("deploy", deploy.deploy(self._layer()))
+
+    def verify(self) -> Report:
+        """Does it work? Saved as reports/verify."""
+        return self._reported("verify", verify.verify(self._layer()))
+
+    def cleanup(self, *, confirm: str) -> Generator[Event, None, Receipt]:
+        """Destroy everything and prove it. `confirm` is the deployment's name, typed."""
+        cleanup.confirmed(self.name, confirm)
+        return self._journaled("cleanup", cleanup.cleanup(self._layer()))
+
+    def status(self) -> Where:
+        """Where it stands and the one next command. Calls nobody."""
+        planned = self.last_plan()
+        return status.status(
+            self.name,
+            entries=self.entries(),
+            plan=planned,
+            deployed=self.last_deployed(),
+            receipt=self.last_receipt(),
+            target=self.workspace.load("target", Target),
+            settings_changed=planned is not None and self._changed_since(planned),
+            running=self.workspace.busy or self._layer().terraform.running,
+        )
+
+    # -- what is on the disk -------------------------------------------------------------------
+
+    def last_plan(self) -> Plan | None:
+        """The saved plan."""
+        return self.workspace.load("plan", Plan)
+
+    def last_deployed(self) -> Deployed | None:
+        """What the last deploy made."""
+        return self.workspace.load("deployed", Deployed)
+
+    def last_receipt(self) -> Receipt | None:
+        """The proof of the last cleanup."""
+        return self.workspace.load("receipt", Receipt)
+
+    def last_report(self, kind: Literal["preflight", "verify"]) -> Report | None:
+        """The last report of that step."""
+        return self.workspace.load(f"reports/{kind}", Report)
+
+    def events(self, step: Step | None = None) -> tuple[Event, ...]:
+        """What happened, oldest first."""
+        return self.workspace.events(step)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """The ledger, oldest first."""
+        return self.workspace.entries()
+
+    def raw_log(self) -> Path | None:
+        """Terraform's newest raw log."""
+        return self.workspace.newest_log()
+
+    # -- plumbing ------------------------------------------------------------------------------
+
+    def _layer(self) -> AwsLayer:
+        settings = self.settings
+        return AwsLayer(
+            workspace=self.workspace,
+            account=self._account or Account(settings.region, self._environ),
+            terraform=self._terraform
+            or Terraform(self.folder, self._environ, self.workspace.new_log),
+            settings=settings,
+            source=terraform_folder(),
+        )
+
+    def _changed_since(self, planned: Plan) -> bool:
+        return planned.digest != self._layer().digest(planned.target)
+
+    def _journaled(self, step: Step, work: Generator[Event, None, R]) -> Generator[Event, None, R]:
+        return journaled(self.workspace, step, work, digest=self.settings.digest())
+
+    def _reported(self, step: Literal["preflight", "verify"], report: Report) -> Report:
+        self.workspace.save(f"reports/{step}", report)
+        self.workspace.record(
+            Entry(
+                time=now(),
+                step=step,
+                status="finished" if report.ok else "failed",
+                message=report.verdict,
+            )
+        )
+        return report
+
+
+def _only(home: Path) -> str:
+    names = deployments(home)
+    if len(names) == 1:
+        return names[0]
+    known = f"There are: {', '.join(names)}." if names else "There is none yet."
+    raise JarkkitError(
+        "JK-DEPLOYMENT-MISSING",
+        f"Which deployment is meant? {known}",
+        f"Name one of them: jarkkit status {names[0]}" if names else "Make one: jarkkit init demo",
+    )
+
+
+def _environment(workspace: Workspace, home: Path, environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment for AWS calls. A rehearsal finds its sandbox by the file that it keeps."""
+    if not workspace.rehearsal or environ.get("AWS_ENDPOINT_URL"):
+        return environ
+    try:
+        known = json.loads((sandbox_home(home) / "sandbox.json").read_text())
+        return {**environ, **known["env"]}
+    except (OSError, ValueError, KeyError):
+        return {**environ, **_NO_SANDBOX}
+
+
+# Nothing listens there: a rehearsal without its sandbox must never reach a real account.
+_NO_SANDBOX = {
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "AWS_ACCESS_KEY_ID": "rehearsal",
+    "AWS_SECRET_ACCESS_KEY": "rehearsal",
+    "AWS_SESSION_TOKEN": "",
+    "AWS_PROFILE": "",
+}

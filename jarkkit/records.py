@@ -1,0 +1,231 @@
+"""The values that travel from step to step and are saved in the deployment's folder.
+
+All are frozen, refuse unknown keys and read back exactly what they wrote, so that a file from
+another release or a damaged file is noticed when it is loaded, not three steps later.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Step = Literal["configure", "preflight", "plan", "deploy", "verify", "cleanup"]
+Area = Literal[
+    "network", "cluster", "nodes", "add-ons", "identity", "storage", "observability", "budget"
+]
+Action = Literal["create", "update", "replace", "delete", "read", "import", "no-op"]
+
+AREAS: tuple[Area, ...] = (
+    "network",
+    "cluster",
+    "nodes",
+    "add-ons",
+    "identity",
+    "storage",
+    "observability",
+    "budget",
+)
+
+
+class Record(BaseModel):
+    """Base of all saved values."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Event(Record):
+    """One thing that happened during long work.
+
+    Attributes:
+        time: UTC, ISO 8601.
+        step: which step it belongs to.
+        kind: `phase` (a part of the step), `resource` (a Terraform resource), `message`, `warning`
+            or `error`.
+        subject: resource address or phase name.
+        action: what is being done to the resource.
+        status: `started`, `running` (a heartbeat), `done` or `failed`.
+        seconds: how long this subject has taken so far.
+        done, total: how many of the step's resources are finished.
+        seconds_left: estimate for the whole step; None when there is nothing to base it on.
+    """
+
+    time: str
+    step: Step
+    kind: Literal["phase", "resource", "message", "warning", "error"]
+    subject: str = ""
+    action: Action | None = None
+    status: Literal["started", "running", "done", "failed"] | None = None
+    seconds: float | None = None
+    message: str = ""
+    code: str = ""
+    done: int | None = None
+    total: int | None = None
+    seconds_left: float | None = None
+
+
+class Entry(Record):
+    """One line of the ledger: a step started, or how it ended."""
+
+    time: str
+    step: Step
+    status: Literal["started", "finished", "failed", "interrupted"]
+    digest: str = ""
+    code: str = ""
+    message: str = ""
+    pid: int | None = None
+    seconds: float | None = None
+
+
+class Caller(Record):
+    """Whose credentials these are (STS GetCallerIdentity)."""
+
+    account_id: str
+    arn: str
+
+
+class Zone(Record):
+    """An Availability Zone (EC2 DescribeAvailabilityZones)."""
+
+    name: str
+    zone_id: str
+    zone_type: str = "availability-zone"
+    opt_in_status: str = "opt-in-not-required"
+    state: str = "available"
+
+
+class ClusterVersion(Record):
+    """A Kubernetes version that EKS offers (EKS DescribeClusterVersions)."""
+
+    version: str
+    support: str
+    end_of_standard_support: str = ""
+
+
+class Cluster(Record):
+    """An EKS cluster as the API describes it."""
+
+    name: str
+    arn: str
+    status: str
+    version: str
+    endpoint: str = ""
+    platform_version: str = ""
+
+
+class Part(Record):
+    """A part of a cluster that has a life of its own: a node group or an EKS add-on."""
+
+    kind: Literal["node group", "add-on"]
+    name: str
+    status: str
+    version: str = ""
+    issues: tuple[str, ...] = ()
+
+
+class Owned(Record):
+    """Something in the account that carries the deployment's tag or name.
+
+    `terraform_type` and `import_id` are what Terraform calls it, so that it can be adopted.
+    `usd_per_month` is not known here: the price table belongs to the cost step.
+    """
+
+    terraform_type: str
+    import_id: str
+    name: str = ""
+    arn: str = ""
+    billable: bool = False
+
+
+class Target(Record):
+    """Where a deployment lives. Compared before every call that changes or deletes something."""
+
+    account_id: str
+    region: str
+    cluster_arn: str
+    rehearsal: bool
+
+
+class ResourceChange(Record):
+    """What a plan will do to one Terraform resource."""
+
+    address: str
+    type: str
+    area: Area
+    action: Action
+    name: str = ""
+
+
+class Plan(Record):
+    """A saved Terraform plan and what it stands for.
+
+    Attributes:
+        digest: of the settings, the configuration and the target it was made for.
+        file: name of the binary plan inside the deployment's folder.
+        seconds: estimate of the apply (published durations, critical path).
+    """
+
+    made: str
+    digest: str
+    file: str
+    destroy: bool = False
+    terraform: str
+    target: Target
+    changes: tuple[ResourceChange, ...]
+    seconds: float
+
+    def count(self, action: Action) -> int:
+        """How many resources get this action."""
+        return sum(change.action == action for change in self.changes)
+
+    @property
+    def pending(self) -> tuple[ResourceChange, ...]:
+        """The changes that the apply will carry out; reads and no-ops left out."""
+        return tuple(c for c in self.changes if c.action not in ("no-op", "read"))
+
+    def by_area(self) -> dict[Area, tuple[ResourceChange, ...]]:
+        """The pending changes grouped by area, empty areas left out, in the journey's order."""
+        grouped = {a: tuple(c for c in self.pending if c.area == a) for a in AREAS}
+        return {area: changes for area, changes in grouped.items() if changes}
+
+
+class Deployed(Record):
+    """What the AWS layer consists of after a deploy, read back from Terraform's outputs."""
+
+    time: str
+    target: Target
+    digest: str
+    seconds: float
+    outputs: dict[str, object]
+
+
+class Receipt(Record):
+    """The proof at the end: what was destroyed and what, if anything, is left."""
+
+    time: str
+    target: Target
+    destroyed: int
+    left: tuple[Owned, ...]
+    looked_at: tuple[str, ...]
+    not_looked_at: tuple[str, ...] = ()
+    seconds: float
+
+    @property
+    def clean(self) -> bool:
+        """True when every place was looked at and nothing was found."""
+        return not self.left and not self.not_looked_at
+
+
+class Where(Record):
+    """Where a deployment stands, and the one next thing to do."""
+
+    deployment: str
+    state: Literal[
+        "new", "configured", "planned", "deploying", "deployed", "changed", "failed", "cleaning",
+        "removed",
+    ]  # fmt: skip
+    summary: str
+    next_command: str
+    target: Target | None = None
+    last: Entry | None = None
+    running: bool = False

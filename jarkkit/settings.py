@@ -1,0 +1,797 @@
+"""Every choice that a user can make, defined once.
+
+The fields of `Settings` feed the settings file, the environment (`JARKKIT_…`), `-p KEY=VALUE`, the
+notebooks' parameters, the form, Terraform's variables and docs/settings.md. No I/O happens here:
+text and mappings come in, values and text go out.
+
+A field's `title` is its label, its description says what it is and why one would change it, and
+`json_schema_extra` carries the group it is shown in and its unit.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+import textwrap
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Network, collapse_addresses
+from itertools import combinations
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic.config import JsonDict
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from jarkkit.errors import JarkkitError
+
+GROUPS = (
+    "Deployment",
+    "Network",
+    "Cluster",
+    "Nodes",
+    "Accelerators",
+    "Add-ons",
+    "JupyterHub",
+    "Cost",
+)
+
+# Kubernetes versions that the kit's Terraform and add-ons were checked with. Newest last; the
+# default is the newest. Which of them EKS offers today is asked from the API before planning.
+CLUSTER_VERSIONS = ("1.34", "1.35", "1.36")
+
+FAMILIES = {
+    "g4dn": "NVIDIA T4",
+    "g5": "NVIDIA A10G",
+    "g6": "NVIDIA L4",
+    "g6e": "NVIDIA L40S",
+    "g7e": "NVIDIA RTX PRO 6000",
+    "p4d": "NVIDIA A100",
+    "p5": "NVIDIA H100",
+    "p5en": "NVIDIA H200",
+    "p6-b200": "NVIDIA B200",
+    "inf2": "AWS Inferentia2",
+    "trn1": "AWS Trainium",
+    "trn2": "AWS Trainium2",
+}
+Family = Literal[
+    "g4dn", "g5", "g6", "g6e", "g7e", "p4d", "p5", "p5en", "p6-b200", "inf2", "trn1", "trn2"
+]
+Capacity = Literal["on-demand", "spot", "reserved"]
+
+ENVIRONMENT_PREFIX = "JARKKIT_"
+# Names with the prefix that are not settings: they say where things are on this machine.
+MACHINE_VARIABLES = frozenset({
+    "JARKKIT_HOME", "JARKKIT_TERRAFORM", "JARKKIT_TF_MIRROR", "JARKKIT_KUBE_BIN",
+    "JARKKIT_CHART_CACHE", "JARKKIT_TEST_KUBECONFIG",
+})  # fmt: skip
+
+_NAME = r"^[a-z][a-z0-9-]{1,22}[a-z0-9]$"
+_REFERENCE = (
+    r"^(env:[A-Za-z_][A-Za-z0-9_]*|arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:.+)$"
+)
+_PRINCIPAL = r"^arn:aws[a-z-]*:iam::\d{12}:(role|user)/.+$"
+
+
+def _cidr(value: str) -> str:
+    try:
+        return str(IPv4Network(value))
+    except ValueError as error:
+        raise PydanticCustomError(
+            "cidr", "is not an IPv4 CIDR block: {reason}", {"reason": str(error)}
+        ) from error
+
+
+def _secret(value: str) -> str:
+    # The value is never put into the message: it may be the secret itself.
+    if value and not re.match(_REFERENCE, value):
+        raise PydanticCustomError(
+            "secret",
+            "holds a reference, never the secret itself: env:VARIABLE_NAME or the ARN of an "
+            "AWS Secrets Manager secret",
+        )
+    return value
+
+
+def _family_shorthand(value: object) -> object:
+    return {"family": value} if isinstance(value, str) else value
+
+
+Cidr = Annotated[str, AfterValidator(_cidr)]
+SecretReference = Annotated[str, AfterValidator(_secret)]
+Principal = Annotated[str, Field(pattern=_PRINCIPAL)]
+
+
+class Accelerator(BaseModel):
+    """A Karpenter pool of accelerated instances of one family."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    family: Family
+    capacity: tuple[Capacity, ...] = Field(default=("on-demand",), min_length=1)
+    max_vcpus: int = Field(default=64, ge=4, le=10_000)
+
+
+AcceleratorPool = Annotated[Accelerator, BeforeValidator(_family_shorthand)]
+
+
+def _field(default: Any, group: str, title: str, why: str, unit: str = "", **limits: Any) -> Any:
+    extra: JsonDict = {"group": group, "unit": unit}
+    return Field(default, title=title, description=why, json_schema_extra=extra, **limits)
+
+
+class Settings(BaseModel):
+    """All choices of one deployment. Frozen; unknown names are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # Deployment
+    name: str = _field(
+        "demo",
+        "Deployment",
+        "Name",
+        "Names the cluster and everything around it in the account. Two deployments in one account "
+        "need different names. 3 to 24 lower-case letters, digits and hyphens: IAM role names "
+        "carry it together with the Region and may have 64 characters.",
+        pattern=_NAME,
+    )
+    region: str = _field(
+        "us-west-2",
+        "Deployment",
+        "Region",
+        "AWS Region to build in. It decides price, which accelerators are offered and which quotas "
+        "apply.",
+        pattern=r"^[a-z]{2}(-[a-z]+)+-\d$",
+    )
+    tags: dict[str, str] = _field(
+        {},
+        "Deployment",
+        "Tags",
+        "Put on every AWS resource, beside the deployment's own tags; for cost allocation or "
+        "organisation rules.",
+    )
+    state_bucket: str = _field(
+        "",
+        "Deployment",
+        "State bucket",
+        "S3 bucket for the Terraform state, with S3's own locking. Empty keeps the state in the "
+        "deployment's folder. Name a bucket when more than one person or machine looks after the "
+        "deployment; it must exist.",
+        pattern=r"^$|^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+    )
+
+    # Network
+    az_count: int = _field(
+        2,
+        "Network",
+        "Availability Zones",
+        "How many Availability Zones the subnets span. EKS needs two; more give accelerators more "
+        "places to be found in, and one more NAT gateway each when NAT is per zone.",
+        unit="zones",
+        ge=2,
+        le=4,
+    )
+    availability_zones: tuple[str, ...] = _field(
+        (),
+        "Network",
+        "Zone names",
+        "The zones by name, when you want to choose them. Empty lets the kit choose zones that EKS "
+        "accepts and that offer the chosen accelerators; the choice is kept for the deployment's "
+        "life.",
+    )
+    vpc_cidr: Cidr = _field(
+        "10.0.0.0/16",
+        "Network",
+        "VPC CIDR",
+        "Address range of the VPC: load balancers, NAT and the control plane's network interfaces. "
+        "Change it when it overlaps a network that will be peered.",
+    )
+    pod_cidr: Cidr = _field(
+        "100.64.0.0/16",
+        "Network",
+        "Pod CIDR",
+        "Secondary range for nodes and pods, from the shared address space of RFC 6598, so that "
+        "pods do not use up the routable range.",
+    )
+    nat: Literal["single", "per-az"] = _field(
+        "single",
+        "Network",
+        "NAT gateways",
+        "One NAT gateway is cheaper; one per zone keeps a zone's nodes online when another zone "
+        "fails.",
+    )
+    vpc_id: str = _field(
+        "",
+        "Network",
+        "Existing VPC",
+        "Bring your own VPC: its id. Empty makes a new one.",
+        pattern=r"^$|^vpc-[0-9a-f]{8,17}$",
+    )
+    private_subnet_ids: tuple[str, ...] = _field(
+        (),
+        "Network",
+        "Existing private subnets",
+        "With an existing VPC: subnets in at least two zones, with a route to the internet, for "
+        "control plane, nodes and pods.",
+    )
+    public_subnet_ids: tuple[str, ...] = _field(
+        (),
+        "Network",
+        "Existing public subnets",
+        "With an existing VPC: subnets for internet-facing load balancers, where there are any.",
+    )
+
+    # Cluster
+    cluster_version: str = _field(
+        CLUSTER_VERSIONS[-1],
+        "Cluster",
+        "Kubernetes version",
+        "Minor version of Kubernetes. A version in extended support costs six times as much per "
+        "hour.",
+    )
+    endpoint_public_cidrs: tuple[Cidr, ...] = _field(
+        ("0.0.0.0/0",),
+        "Cluster",
+        "Who may reach the API",
+        "Networks that may open a connection to the Kubernetes API; every call still needs IAM "
+        "credentials with an access entry. Narrow it to your own address for anything that lives "
+        "longer than a workshop. An empty list makes the endpoint private.",
+    )
+    cluster_log_types: tuple[
+        Literal["api", "audit", "authenticator", "controllerManager", "scheduler"], ...
+    ] = _field(
+        ("api", "audit", "authenticator", "controllerManager", "scheduler"),
+        "Cluster",
+        "Control-plane logs",
+        "Which control-plane logs go to CloudWatch. The audit log is the largest, and the one that "
+        "answers who did what.",
+    )
+    log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = _field(
+        14,
+        "Cluster",
+        "Log retention",
+        "How long CloudWatch keeps the cluster's logs.",
+        unit="days",
+    )
+    admin_principals: tuple[Principal, ...] = _field(
+        (),
+        "Cluster",
+        "More administrators",
+        "ARNs of IAM roles or users that become cluster administrators beside the one who deploys. "
+        "For a role of IAM Identity Center give the role's full ARN.",
+    )
+
+    # Nodes
+    core_instance_type: str = _field(
+        "m5.xlarge",
+        "Nodes",
+        "Core node type",
+        "Instance type of the managed node group that carries Karpenter and the system pods.",
+        pattern=r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$",
+    )
+    core_nodes: int = _field(
+        2,
+        "Nodes",
+        "Core nodes",
+        "How many core nodes there are at least. Karpenter runs two replicas on different nodes.",
+        unit="nodes",
+        ge=2,
+        le=20,
+    )
+    core_nodes_max: int = _field(
+        4,
+        "Nodes",
+        "Core nodes at most",
+        "Upper bound of the core node group, for the room a rolling update needs.",
+        unit="nodes",
+        ge=2,
+        le=40,
+    )
+    core_disk_gib: int = _field(
+        100,
+        "Nodes",
+        "Core node disk",
+        "Root volume of a core node (gp3, encrypted).",
+        unit="GiB",
+        ge=20,
+        le=1000,
+    )
+    karpenter: bool = _field(
+        True,
+        "Nodes",
+        "Karpenter",
+        "Karpenter adds nodes when pods need them and removes them when they do not. Without it "
+        "only the node groups below exist.",
+    )
+
+    # Accelerators
+    accelerators: tuple[AcceleratorPool, ...] = _field(
+        (Accelerator(family="g6"),),
+        "Accelerators",
+        "Accelerator pools",
+        "Families of GPU or Neuron instances that Karpenter may launch when a pod asks for one; "
+        "nothing runs, and nothing is paid, until then. Each is a family name, or a mapping with "
+        "`family`, `capacity` (on-demand, spot, reserved) and `max_vcpus`.",
+    )
+    static_gpu_instance_type: str = _field(
+        "g6.4xlarge",
+        "Accelerators",
+        "Static GPU node type",
+        "Instance type of the GPU nodes that run all the time.",
+        pattern=r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$",
+    )
+    static_gpu_nodes: int = _field(
+        0,
+        "Accelerators",
+        "Static GPU nodes",
+        "GPU nodes that run all the time, paid all the time: for a workshop that cannot wait for "
+        "Karpenter. 0 makes no such group.",
+        unit="nodes",
+        ge=0,
+        le=50,
+    )
+
+    # Add-ons
+    addons: dict[str, bool] = _field(
+        {},
+        "Add-ons",
+        "Add-ons",
+        "Switches add-ons on or off by name; what is not named keeps the catalogue's default "
+        "(`jarkkit addons`).",
+    )
+    artifact_bucket: bool = _field(
+        False,
+        "Add-ons",
+        "Artifact bucket",
+        "An S3 bucket for Argo's artifacts and Ray's results. It goes, with what is in it, at "
+        "cleanup.",
+    )
+    managed_prometheus: bool = _field(
+        False,
+        "Add-ons",
+        "Managed Prometheus",
+        "An Amazon Managed Service for Prometheus workspace, for metrics that outlive the cluster.",
+    )
+    huggingface_token: SecretReference = _field(
+        "",
+        "Add-ons",
+        "Hugging Face token",
+        "Where the token is: `env:VARIABLE` or the ARN of a Secrets Manager secret. Needed for "
+        "gated models only.",
+    )
+
+    # JupyterHub
+    jupyterhub_auth: Literal["password", "cognito", "oidc"] = _field(
+        "password",
+        "JupyterHub",
+        "JupyterHub login",
+        "A shared password that the kit generates (workshops), Amazon Cognito, or any OpenID "
+        "Connect provider.",
+    )
+    jupyterhub_oidc_issuer: str = _field(
+        "",
+        "JupyterHub",
+        "Issuer URL",
+        "With Cognito or OpenID Connect: the provider's issuer URL.",
+        pattern=r"^$|^https://\S+$",
+    )
+    jupyterhub_oidc_client_id: str = _field(
+        "",
+        "JupyterHub",
+        "Client id",
+        "With Cognito or OpenID Connect: the client that JupyterHub is.",
+    )
+    jupyterhub_oidc_client_secret: SecretReference = _field(
+        "",
+        "JupyterHub",
+        "Client secret",
+        "With Cognito or OpenID Connect: where the client's secret is, `env:VARIABLE` or the ARN "
+        "of a Secrets Manager secret.",
+    )
+
+    # Cost
+    budget_usd_per_month: int = _field(
+        0,
+        "Cost",
+        "Budget",
+        "AWS Budgets mails you when the deployment's cost passes 80 % and 100 % of this. It counts "
+        "by the deployment's tag, which must be activated as a cost allocation tag. 0 makes none.",
+        unit="USD per month",
+        ge=0,
+    )
+    budget_emails: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")], ...] = (
+        _field(
+            (),
+            "Cost",
+            "Budget e-mail",
+            "Who gets the budget's mails.",
+            max_length=10,
+        )
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        problems = [message for found in _RULES for message in found(self)]
+        if problems:
+            raise PydanticCustomError("rules", "{problems}", {"problems": "\n".join(problems)})
+        return self
+
+    # -- reading -----------------------------------------------------------------------------
+
+    @classmethod
+    def make(cls, values: Mapping[str, Any], *, source: str = "settings") -> Self:
+        """The settings that these values stand for; what is not named gets its default.
+
+        Raises JK-SETTINGS-UNKNOWN for unknown names, JK-SETTINGS-INVALID for all wrong values at
+        once. `source` is where the values came from, for the message.
+        """
+        unknown = [name for name in values if name not in cls.model_fields]
+        if unknown:
+            raise unknown_name(unknown[0], cls.model_fields, source=source)
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            lines = [_explain(detail) for detail in error.errors()]
+            raise JarkkitError(
+                "JK-SETTINGS-INVALID",
+                f"In {source}: " + "; ".join(lines) + ".",
+                "Correct the value; docs/settings.md describes each setting with its limits.",
+            ) from None
+
+    def changed(self, values: Mapping[str, Any], *, source: str = "the change") -> Self:
+        """These settings with some values replaced. Raises as `make` does."""
+        unknown = [name for name in values if name not in type(self).model_fields]
+        if unknown:
+            raise unknown_name(unknown[0], type(self).model_fields, source=source)
+        return self.make({**self.model_dump(), **values}, source=source)
+
+    # -- writing -----------------------------------------------------------------------------
+
+    def to_yaml(self) -> str:
+        """The settings file: every setting, grouped, each with its reason as a comment."""
+        dumped = self.model_dump(mode="json")
+        parts = ["# Settings of a jarkkit deployment. docs/settings.md explains each of them."]
+        for group in GROUPS:
+            parts.append(f"\n# --- {group} " + "-" * (86 - len(group)))
+            for name in fields_of(group):
+                parts += [
+                    f"# {line}" for line in _wrapped(self.model_fields[name].description or "")
+                ]
+                text = yaml.safe_dump({name: dumped[name]}, sort_keys=False, allow_unicode=True)
+                parts.append(text.rstrip())
+        return "\n".join(parts) + "\n"
+
+    def digest(self) -> str:
+        """A short fingerprint: equal settings, equal digest."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    def to_tfvars(
+        self,
+        *,
+        availability_zones: Iterable[str],
+        eks_addons: Mapping[str, Any],
+        pod_identities: Mapping[str, Any],
+        efs: bool,
+    ) -> dict[str, Any]:
+        """Terraform's variables (terraform.tfvars.json).
+
+        The zones are pinned by the plan step and the add-on maps come from the catalogue; all
+        else is a setting of the same name. Secrets are no variables: Terraform writes its
+        variables into its state.
+        """
+        same = {name: getattr(self, name) for name in _TERRAFORM_NAMES}
+        existing = {
+            "vpc_id": self.vpc_id,
+            "private_subnet_ids": self.private_subnet_ids,
+            "public_subnet_ids": self.public_subnet_ids,
+        }
+        return {
+            **same,
+            "existing_vpc": existing if self.vpc_id else None,
+            "availability_zones": list(availability_zones),
+            "eks_addons": dict(eks_addons),
+            "pod_identities": dict(pod_identities),
+            "efs": efs,
+        }
+
+
+_TERRAFORM_NAMES = (
+    "name", "region", "tags", "vpc_cidr", "pod_cidr", "nat", "cluster_version",
+    "endpoint_public_cidrs", "cluster_log_types", "log_retention_days", "admin_principals",
+    "core_instance_type", "core_nodes", "core_nodes_max", "core_disk_gib", "karpenter",
+    "static_gpu_instance_type", "static_gpu_nodes", "artifact_bucket", "managed_prometheus",
+    "budget_usd_per_month", "budget_emails",
+)  # fmt: skip
+
+
+# -- rules that span several fields ---------------------------------------------------------------
+
+
+def _version_is_known(s: Settings) -> Iterable[str]:
+    if s.cluster_version not in CLUSTER_VERSIONS:
+        yield (
+            f"cluster_version {s.cluster_version!r} is not one of the versions this release "
+            f"supports: {', '.join(CLUSTER_VERSIONS)}"
+        )
+
+
+def _networks_do_not_overlap(s: Settings) -> Iterable[str]:
+    ranges = {"vpc_cidr": IPv4Network(s.vpc_cidr), "pod_cidr": IPv4Network(s.pod_cidr)}
+    for (first, a), (second, b) in combinations(ranges.items(), 2):
+        if a.overlaps(b):
+            yield f"{first} {a} overlaps {second} {b}"
+
+
+def _networks_are_large_enough(s: Settings) -> Iterable[str]:
+    # EC2 allows /16 to /28 for a VPC's blocks; below these sizes the subnets would be too small.
+    for name, smallest in (("vpc_cidr", 22), ("pod_cidr", 20)):
+        network = IPv4Network(getattr(s, name))
+        if not 16 <= network.prefixlen <= smallest:
+            yield f"{name} {network} must be between /16 and /{smallest}"
+    allowed = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
+    for name in ("vpc_cidr", "pod_cidr"):
+        network = IPv4Network(getattr(s, name))
+        if not any(network.subnet_of(IPv4Network(block)) for block in allowed):
+            yield f"{name} {network} is not a private range ({', '.join(allowed)})"
+
+
+def _zones_match_count(s: Settings) -> Iterable[str]:
+    zones = s.availability_zones
+    if not zones:
+        return
+    if len(set(zones)) != s.az_count:
+        yield f"availability_zones names {len(set(zones))} zones, az_count asks for {s.az_count}"
+    strangers = [zone for zone in zones if not re.fullmatch(re.escape(s.region) + "[a-z]", zone)]
+    if strangers:
+        yield f"availability_zones {', '.join(strangers)} are not zones of {s.region}"
+
+
+def _existing_vpc_is_complete(s: Settings) -> Iterable[str]:
+    if s.vpc_id and len(set(s.private_subnet_ids)) < 2:
+        yield "vpc_id needs private_subnet_ids in at least two zones"
+    if not s.vpc_id and (s.private_subnet_ids or s.public_subnet_ids):
+        yield "private_subnet_ids and public_subnet_ids belong to an existing VPC: name its vpc_id"
+    for subnet in (*s.private_subnet_ids, *s.public_subnet_ids):
+        if not re.fullmatch(r"subnet-[0-9a-f]{8,17}", subnet):
+            yield f"{subnet!r} is not a subnet id"
+
+
+def _core_nodes_fit(s: Settings) -> Iterable[str]:
+    if s.core_nodes > s.core_nodes_max:
+        yield f"core_nodes {s.core_nodes} is more than core_nodes_max {s.core_nodes_max}"
+
+
+def _pools_are_distinct(s: Settings) -> Iterable[str]:
+    families = [pool.family for pool in s.accelerators]
+    for family in sorted({f for f in families if families.count(f) > 1}):
+        yield f"accelerators names {family} twice"
+    if s.accelerators and not s.karpenter:
+        yield "accelerators are Karpenter pools: switch karpenter on, or leave accelerators empty"
+
+
+def _open_endpoint_is_said_once(s: Settings) -> Iterable[str]:
+    networks = [IPv4Network(cidr) for cidr in s.endpoint_public_cidrs]
+    if len(networks) != len(list(collapse_addresses(networks))):
+        yield "endpoint_public_cidrs has blocks that contain or adjoin each other: merge them"
+    if len(networks) > 40:
+        yield f"endpoint_public_cidrs has {len(networks)} blocks; EKS allows 40"
+
+
+def _oidc_is_complete(s: Settings) -> Iterable[str]:
+    named = ("jupyterhub_oidc_issuer", "jupyterhub_oidc_client_id", "jupyterhub_oidc_client_secret")
+    if s.jupyterhub_auth == "password":
+        return
+    for name in named:
+        if not getattr(s, name):
+            yield f"jupyterhub_auth {s.jupyterhub_auth!r} needs {name}"
+
+
+def _tags_are_allowed(s: Settings) -> Iterable[str]:
+    # https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
+    if len(s.tags) > 40:
+        yield f"tags has {len(s.tags)} entries; AWS allows 50 and the kit needs some of them"
+    for key, value in s.tags.items():
+        if key.lower().startswith(("aws:", "jarkkit:")):
+            yield f"tags: {key!r} begins with a reserved prefix"
+        if not 1 <= len(key) <= 128 or len(value) > 256:
+            yield f"tags: {key!r} is longer than AWS allows (key 128, value 256 characters)"
+
+
+def _budget_has_readers(s: Settings) -> Iterable[str]:
+    if s.budget_usd_per_month and not s.budget_emails:
+        yield "budget_usd_per_month needs budget_emails: nobody would get the mail"
+
+
+_RULES = (
+    _version_is_known,
+    _networks_do_not_overlap,
+    _networks_are_large_enough,
+    _zones_match_count,
+    _existing_vpc_is_complete,
+    _core_nodes_fit,
+    _pools_are_distinct,
+    _open_endpoint_is_said_once,
+    _oidc_is_complete,
+    _tags_are_allowed,
+    _budget_has_readers,
+)
+
+
+# -- reading text, environment and command line ----------------------------------------------------
+
+
+def fields_of(group: str) -> list[str]:
+    """Names of the settings in a group, in their order."""
+    fields = Settings.model_fields.items()
+    return [name for name, field in fields if field_extra(field)["group"] == group]
+
+
+def field_extra(field: Any) -> dict[str, str]:
+    """Group and unit of a field of `Settings`."""
+    return dict(field.json_schema_extra)
+
+
+def unknown_name(name: str, known: Iterable[str], *, source: str) -> JarkkitError:
+    """JK-SETTINGS-UNKNOWN, with the nearest known name."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"Did you mean {near[0]!r}?" if near else "docs/settings.md lists the known names."
+    return JarkkitError(
+        "JK-SETTINGS-UNKNOWN", f"{source} names {name!r}, which does not exist.", hint
+    )
+
+
+def read_yaml(text: str, source: str) -> dict[str, Any]:
+    """The mapping in a settings file.
+
+    Raises JK-SETTINGS-SYNTAX with line and column when it is not YAML, when it is not a mapping,
+    or when a name stands in it twice (YAML would silently keep the last).
+    """
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        loaded = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise JarkkitError(
+            "JK-SETTINGS-SYNTAX",
+            f"{source}{place}: {error.problem or error.context}.",
+            "Correct that line. Values with ':' or '#' in them need quotes.",
+        ) from None
+    if loaded is None:
+        return {}
+    if not isinstance(node, yaml.MappingNode) or not isinstance(loaded, dict):
+        raise JarkkitError(
+            "JK-SETTINGS-SYNTAX",
+            f"{source} holds a {type(loaded).__name__}, not settings.",
+            "Write one `name: value` per line.",
+        )
+    lines: dict[str, int] = {}
+    for key, _ in node.value:
+        line = key.start_mark.line + 1
+        if key.value in lines:
+            raise JarkkitError(
+                "JK-SETTINGS-SYNTAX",
+                f"{source} line {line}: {key.value!r} stands in line {lines[key.value]} already.",
+                "Keep one of the two.",
+            )
+        lines[key.value] = line
+        if key.value not in Settings.model_fields:
+            raise unknown_name(key.value, Settings.model_fields, source=f"{source} line {line}")
+    return loaded
+
+
+def read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Settings given as JARKKIT_… variables, values read as YAML. Unknown names are refused."""
+    found: dict[str, Any] = {}
+    for variable, text in environ.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in MACHINE_VARIABLES:
+            continue
+        name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        if name not in Settings.model_fields:
+            known = [ENVIRONMENT_PREFIX + n.upper() for n in Settings.model_fields]
+            raise unknown_name(variable, [*known, *MACHINE_VARIABLES], source="The environment")
+        found[name] = _read_value(name, text, source=variable)
+    return found
+
+
+def read_pairs(pairs: Iterable[str], *, source: str = "-p") -> dict[str, Any]:
+    """Settings given as KEY=VALUE, values read as YAML, such as `addons={opencost: false}`."""
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise JarkkitError(
+                "JK-USAGE",
+                f"{source} {pair!r} is not KEY=VALUE.",
+                "Write for example: -p az_count=3",
+            )
+        if name not in Settings.model_fields:
+            raise unknown_name(name, Settings.model_fields, source=source)
+        found[name] = _read_value(name, text, source=f"{source} {name}")
+    return found
+
+
+def _read_value(name: str, text: str, *, source: str) -> Any:
+    if Settings.model_fields[name].annotation is str:
+        return text  # a version such as 1.30 must not become the number 1.3
+    try:
+        return yaml.safe_load(text) if text else text
+    except yaml.YAMLError:
+        raise JarkkitError(
+            "JK-SETTINGS-SYNTAX",
+            f"{source}: the value is not valid YAML.",
+            "Put the value in quotes.",
+        ) from None
+
+
+# -- explaining ------------------------------------------------------------------------------------
+
+
+def _explain(detail: ErrorDetails) -> str:
+    """One wrong value in words. Values of secret references are never shown."""
+    place = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "rules":
+        return detail["msg"].replace("\n", "; ")
+    if detail["type"] in ("secret", "cidr"):
+        shown = "" if detail["type"] == "secret" else f" {detail['input']!r}"
+        return f"{place}{shown} {detail['msg']}"
+    if detail["type"] == "extra_forbidden":
+        return f"{place} does not exist"
+    return f"{place} = {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+
+
+def _wrapped(text: str, width: int = 94) -> list[str]:
+    return textwrap.wrap(text, width)
+
+
+def describe() -> str:
+    """docs/settings.md: every setting with its default, unit and reason."""
+    lines = [
+        "# Settings",
+        "",
+        "<!-- Made from jarkkit/settings.py by `make docs`; a test holds the two together. -->",
+        "",
+        "Values come from the deployment's `settings.yaml`, then from the environment "
+        "(`JARKKIT_<NAME>`, upper case), then from `-p NAME=VALUE`; the last one wins. Unknown "
+        "names are refused. Values are YAML: `-p 'accelerators=[g6, inf2]'`.",
+    ]
+    defaults = Settings().model_dump(mode="json")
+    for group in GROUPS:
+        lines += ["", f"## {group}", ""]
+        for name in fields_of(group):
+            field = Settings.model_fields[name]
+            unit = field_extra(field)["unit"]
+            default = json.dumps(defaults[name], ensure_ascii=False)
+            lines += [
+                f"### `{name}`",
+                "",
+                f"{field.title}{f', in {unit}' if unit else ''}. Default: `{default}`.",
+                "",
+                field.description or "",
+                "",
+            ]
+            lines += _choices(name)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _choices(name: str) -> list[str]:
+    if name == "cluster_version":
+        return [f"One of: {', '.join(CLUSTER_VERSIONS)}.", ""]
+    if name == "accelerators":
+        known = ", ".join(f"`{family}` ({chip})" for family, chip in FAMILIES.items())
+        return [f"Families: {known}.", ""]
+    schema = Settings.model_json_schema()["properties"][name]
+    allowed = schema.get("enum") or schema.get("items", {}).get("enum")
+    return [f"One of: {', '.join(f'`{v}`' for v in allowed)}.", ""] if allowed else []

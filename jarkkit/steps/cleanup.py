@@ -1,0 +1,107 @@
+"""Take it all down, in order, and prove that nothing is left."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from jarkkit.aws_layer import AwsLayer
+from jarkkit.checks import Check, Report
+from jarkkit.clock import monotonic, now
+from jarkkit.errors import JarkkitError
+from jarkkit.records import Event, Receipt, Target
+
+
+def confirmed(name: str, confirm: str) -> None:
+    """Raise JK-CONFIRM unless the deployment's own name was typed."""
+    if confirm != name:
+        raise JarkkitError(
+            "JK-CONFIRM",
+            f"Cleanup destroys everything of {name!r} and was not confirmed with its name.",
+            f"Type the name: jarkkit cleanup {name} --confirm {name}, or confirm = {name!r} in "
+            "the notebook.",
+        )
+
+
+def cleanup(layer: AwsLayer) -> Generator[Event, None, Receipt]:
+    """Destroy the deployment and look everywhere for what is left.
+
+    Safe to run again; a deployment that is gone already gives a receipt as well. Raises
+    JK-CLEANUP-LEFT when something is left after the destroy; the receipt is saved before.
+    """
+    began = monotonic()
+    target = layer.target()
+    destroyed = 0
+    yield from layer.settle("cleanup")
+    if _was_planned(layer):
+        destroyed = yield from _destroy(layer, target)
+    yield Event(time=now(), step="cleanup", kind="phase", subject="receipt", status="started")
+    left, looked, not_looked = layer.account.owned(layer.settings.name)
+    receipt = Receipt(
+        time=now(),
+        target=target,
+        destroyed=destroyed,
+        left=left,
+        looked_at=looked,
+        not_looked_at=not_looked,
+        seconds=round(monotonic() - began, 1),
+    )
+    layer.workspace.save("receipt", receipt)
+    if left:
+        raise _left_over(receipt)
+    for name in ("plan", "deployed", "target"):
+        layer.workspace.forget(name)
+    yield Event(time=now(), step="cleanup", kind="phase", subject="receipt", status="done")
+    return receipt
+
+
+def _was_planned(layer: AwsLayer) -> bool:
+    return bool(layer.workspace.tfvars())
+
+
+def _destroy(layer: AwsLayer, target: Target) -> Generator[Event, None, int]:
+    yield from layer.prepare("cleanup")
+    if layer.unfinished():
+        yield from layer.adopt_now("cleanup", target)
+    plan = yield from layer.plan("cleanup", target, file="destroy.tfplan", destroy=True)
+    if plan.pending:
+        yield from layer.apply("cleanup", plan)
+    return len(plan.pending)
+
+
+def _left_over(receipt: Receipt) -> JarkkitError:
+    shown = [f"{item.terraform_type} {item.import_id}" for item in receipt.left]
+    return JarkkitError(
+        "JK-CLEANUP-LEFT",
+        f"{len(receipt.left)} things of the deployment are still in the account.",
+        "Run cleanup again: some things go only after others are gone. What stays is listed "
+        "below with its id, to be removed by hand.",
+        evidence="\n".join(shown[:40]),
+    )
+
+
+def report(receipt: Receipt) -> Report:
+    """The receipt as a report, for people."""
+    checks = [
+        Check(
+            name=place,
+            status="fail" if any(_is_in(item.terraform_type, place) for item in receipt.left)
+            else "pass",
+            found="looked at",
+        )
+        for place in receipt.looked_at
+    ]  # fmt: skip
+    checks += [
+        Check(
+            name=place,
+            status="unknown",
+            found="could not be looked at",
+            fix="Look there yourself, or repeat the cleanup with credentials that may.",
+        )
+        for place in receipt.not_looked_at
+    ]
+    notes = tuple(f"left: {item.terraform_type} {item.import_id}" for item in receipt.left)
+    return Report(title="Is nothing left?", checks=tuple(checks), notes=notes)
+
+
+def _is_in(terraform_type: str, place: str) -> bool:
+    return terraform_type.removeprefix("aws_").split("_")[0] == place.split(" ")[0]
