@@ -465,7 +465,8 @@ class Settings(BaseModel):
             parts.append(f"\n# --- {group} " + "-" * (86 - len(group)))
             for name in fields_of(group):
                 parts += [
-                    f"# {line}" for line in _wrapped(self.model_fields[name].description or "")
+                    f"# {line}"
+                    for line in _wrapped(type(self).model_fields[name].description or "")
                 ]
                 text = yaml.safe_dump({name: dumped[name]}, sort_keys=False, allow_unicode=True)
                 parts.append(text.rstrip())

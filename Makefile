@@ -1,0 +1,51 @@
+# Everything runs in the project's own .venv, set up from pinned requirements.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test lab bench lint setup docs requirements clean help
+
+help:  ## what each target does
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: setup  ## rehearse the whole journey on this machine, without an AWS account
+	$(BIN)/jarkkit run demo --sandbox
+
+test: setup  ## run the tests
+	$(BIN)/python -m pytest
+
+lab: setup  ## open the notebooks in JupyterLab, as a rehearsal
+	$(BIN)/jarkkit lab --sandbox
+
+bench: setup  ## measure speed and memory, side by side with the bare tools
+	$(BIN)/python benchmarks/run.py
+
+lint: setup  ## style, types, layers, Terraform, notebooks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	terraform -chdir=terraform fmt -check -recursive
+	$(BIN)/python -m nbstripout --verify notebooks/*.ipynb
+
+docs: setup  ## write the generated pages of docs/
+	$(BIN)/python -m jarkkit.docs
+
+requirements:  ## pin every package again (needs uv)
+	uv pip compile pyproject.toml --extra dev -o requirements.txt --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
+
+setup: $(READY)
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "jarkkit needs Python 3.11 or newer; name it: make PYTHON=python3.12"; exit 2; }
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned packages into $(VENV) (once; about a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+clean:  ## remove the virtual environment and caches; deployments stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,71 @@
+"""Zones: never one that EKS refuses, and the best for the chosen accelerators."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jarkkit.errors import JarkkitError
+from jarkkit.records import Zone
+from jarkkit.settings import Settings
+from jarkkit.zones import REFUSED_BY_EKS, choose, instance_patterns, usable
+
+
+def zone(letter: str, zone_id: str, **more: str) -> Zone:
+    return Zone(name=f"us-west-2{letter}", zone_id=zone_id, **more)
+
+
+ZONES = [zone("a", "usw2-az1"), zone("b", "usw2-az2"), zone("c", "usw2-az3")]
+EVERYWHERE = frozenset(z.name for z in ZONES)
+
+
+@pytest.mark.parametrize("zone_id", sorted(REFUSED_BY_EKS))
+def test_refused_zones_are_never_usable(zone_id: str) -> None:
+    assert usable([zone("a", zone_id)]) == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"zone_type": "local-zone"},
+        {"zone_type": "wavelength-zone"},
+        {"opt_in_status": "not-opted-in"},
+        {"state": "impaired"},
+    ],
+)
+def test_local_zones_and_closed_zones_are_not_usable(more: dict[str, str]) -> None:
+    assert usable([zone("a", "usw2-az1", **more)]) == []
+
+
+def test_zones_with_the_accelerator_are_preferred() -> None:
+    offerings = {"m5.xlarge": EVERYWHERE, "g6.*": frozenset({"us-west-2b", "us-west-2c"})}
+    assert choose(Settings(), ZONES, offerings) == ("us-west-2b", "us-west-2c")
+
+
+def test_without_the_core_type_there_are_too_few() -> None:
+    offerings = {"m5.xlarge": frozenset({"us-west-2a"}), "g6.*": EVERYWHERE}
+    with pytest.raises(JarkkitError, match="JK-ZONES-TOO-FEW"):
+        choose(Settings(), ZONES, offerings)
+
+
+def test_named_zones_are_taken_or_refused_with_their_id() -> None:
+    settings = Settings(availability_zones=("us-west-2c", "us-west-2a"))
+    assert choose(settings, ZONES, {}) == ("us-west-2a", "us-west-2c")
+    zones = [zone("a", "use1-az3"), zone("c", "usw2-az3")]
+    with pytest.raises(JarkkitError, match="use1-az3"):
+        choose(settings, zones, {})
+
+
+def test_a_family_does_not_match_its_longer_cousin() -> None:
+    settings = Settings(accelerators=("g6",), static_gpu_nodes=1)
+    assert instance_patterns(settings) == ("m5.xlarge", "g6.4xlarge", "g6.*")
+
+
+@given(st.sets(st.sampled_from(sorted(EVERYWHERE))), st.integers(2, 3))
+def test_the_choice_is_sorted_distinct_and_of_the_right_size(gpu: set[str], count: int) -> None:
+    offerings = {"m5.xlarge": EVERYWHERE, "g6.*": frozenset(gpu)}
+    chosen = choose(Settings(az_count=count), ZONES, offerings)
+    assert list(chosen) == sorted(set(chosen))
+    assert len(chosen) == count
+    assert len(gpu & set(chosen)) == min(len(gpu), count)
