@@ -261,14 +261,15 @@ class Workspace:
         return dict(loaded)
 
     def _write(self, name: str, text: str) -> None:
-        with _writing(self.folder):
-            descriptor, temporary = tempfile.mkstemp(dir=self.folder, prefix=f".{name}.")
+        path = self.folder / name
+        with _writing(path):
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
             try:
                 with os.fdopen(descriptor, "w", encoding="utf-8") as handle:  # mkstemp makes 0600
                     handle.write(text)
                     handle.flush()
                     os.fsync(handle.fileno())
-                Path(temporary).replace(self.folder / name)
+                Path(temporary).replace(path)
             except BaseException:
                 Path(temporary).unlink(missing_ok=True)
                 raise
@@ -343,7 +344,7 @@ def _ends_with_newline(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def _writing(path: Path) -> Iterator[None]:
     """Translate the ways in which a write can fail."""
     try:
         yield
@@ -359,6 +360,6 @@ def _writing(folder: Path) -> Iterator[None]:
         )
         raise JarkkitError(
             "JK-WORKSPACE-WRITE",
-            f"{Path(str(error.filename or folder)).name}: {error.strerror or error}.",
+            f"{Path(str(error.filename or path)).name}: {error.strerror or error}.",
             fix,
         ) from error
