@@ -1,0 +1,48 @@
+# EKS managed add-ons. Their permissions come as Pod Identity associations (identity.tf), a resource
+# of their own, because an add-on and a Helm release then get them in one and the same way.
+
+data "aws_eks_addon_version" "newest" {
+  for_each = { for name, addon in var.eks_addons : name => addon if addon.version == null }
+
+  addon_name         = each.key
+  kubernetes_version = var.cluster_version
+  most_recent        = true
+}
+
+locals {
+  addon_versions = {
+    for name, addon in var.eks_addons :
+    name => addon.version != null ? addon.version : data.aws_eks_addon_version.newest[name].version
+  }
+}
+
+resource "aws_eks_addon" "before_compute" {
+  for_each = { for name, addon in var.eks_addons : name => addon if addon.before_compute }
+
+  cluster_name                = module.cluster.name
+  addon_name                  = each.key
+  addon_version               = local.addon_versions[each.key]
+  configuration_values        = each.value.configuration
+  resolve_conflicts_on_create = "OVERWRITE"
+  resolve_conflicts_on_update = "OVERWRITE"
+
+  tags = { Name = "${var.name}-${each.key}" }
+
+  # The CNI looks for its role when it starts.
+  depends_on = [module.pod_identity]
+}
+
+resource "aws_eks_addon" "after_compute" {
+  for_each = { for name, addon in var.eks_addons : name => addon if !addon.before_compute }
+
+  cluster_name                = module.cluster.name
+  addon_name                  = each.key
+  addon_version               = local.addon_versions[each.key]
+  configuration_values        = each.value.configuration
+  resolve_conflicts_on_create = "OVERWRITE"
+  resolve_conflicts_on_update = "OVERWRITE"
+
+  tags = { Name = "${var.name}-${each.key}" }
+
+  depends_on = [module.core_nodes]
+}

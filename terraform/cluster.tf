@@ -1,0 +1,14 @@
+module "cluster" {
+  source = "./modules/cluster"
+
+  name                  = var.name
+  cluster_version       = var.cluster_version
+  subnet_ids            = local.private_subnet_ids
+  endpoint_public_cidrs = var.endpoint_public_cidrs
+  log_types             = var.cluster_log_types
+  log_retention_days    = var.log_retention_days
+  admin_principals      = var.admin_principals
+  iam_prefix            = local.iam_prefix
+
+  depends_on = [data.aws_availability_zone.chosen]
+}

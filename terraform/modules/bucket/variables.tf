@@ -1,0 +1,4 @@
+variable "name" {
+  description = "The bucket's name, unique in the world."
+  type        = string
+}

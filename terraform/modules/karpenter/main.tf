@@ -1,0 +1,317 @@
+# Karpenter's side of the account: it hears of interruptions through a queue, and may launch and
+# remove instances for this cluster only. What it is called and where it runs in the cluster is
+# decided here, because the role trusts only that service account.
+
+resource "aws_sqs_queue" "interruptions" {
+  name                      = "karpenter-${var.name}"
+  message_retention_seconds = 300 # a warning older than that is about an instance that is gone
+  sqs_managed_sse_enabled   = true
+
+  tags = { Name = "karpenter-${var.name}" }
+}
+
+resource "aws_sqs_queue_policy" "interruptions" {
+  queue_url = aws_sqs_queue.interruptions.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "Events"
+        Effect    = "Allow"
+        Principal = { Service = ["events.amazonaws.com", "sqs.amazonaws.com"] }
+        Action    = "sqs:SendMessage"
+        Resource  = aws_sqs_queue.interruptions.arn
+      },
+      {
+        Sid       = "OnlyEncryptedConnections"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "sqs:*"
+        Resource  = aws_sqs_queue.interruptions.arn
+        Condition = { Bool = { "aws:SecureTransport" = "false" } }
+      },
+    ]
+  })
+}
+
+locals {
+  events = {
+    health       = { source = "aws.health", type = "AWS Health Event" }
+    spot         = { source = "aws.ec2", type = "EC2 Spot Instance Interruption Warning" }
+    rebalance    = { source = "aws.ec2", type = "EC2 Instance Rebalance Recommendation" }
+    state-change = { source = "aws.ec2", type = "EC2 Instance State-change Notification" }
+  }
+}
+
+resource "aws_cloudwatch_event_rule" "this" {
+  for_each = local.events
+
+  name          = "${var.name}-karpenter-${each.key}"
+  description   = "Tells Karpenter of ${var.name}: ${each.value.type}"
+  event_pattern = jsonencode({ source = [each.value.source], "detail-type" = [each.value.type] })
+
+  tags = { Name = "${var.name}-karpenter-${each.key}" }
+}
+
+resource "aws_cloudwatch_event_target" "this" {
+  for_each = local.events
+
+  rule      = aws_cloudwatch_event_rule.this[each.key].name
+  target_id = "karpenter"
+  arn       = aws_sqs_queue.interruptions.arn
+}
+
+# Without this entry nodes start and never join.
+resource "aws_eks_access_entry" "node" {
+  cluster_name  = var.cluster_name
+  principal_arn = var.node_role.arn
+  type          = "EC2_LINUX"
+}
+
+module "controller" {
+  source = "../pod_identity"
+
+  role_name       = "${var.iam_prefix}-karpenter"
+  cluster_name    = var.cluster_name
+  cluster_arn     = var.cluster_arn
+  namespace       = "karpenter"
+  service_account = "karpenter"
+  policy          = data.aws_iam_policy_document.controller.json
+}
+
+data "aws_partition" "current" {}
+
+data "aws_caller_identity" "current" {}
+
+locals {
+  partition  = data.aws_partition.current.partition
+  account_id = data.aws_caller_identity.current.account_id
+  ec2        = "arn:${local.partition}:ec2:${var.region}"
+  owned      = "kubernetes.io/cluster/${var.cluster_name}"
+}
+
+# After https://karpenter.sh/docs/reference/cloudformation/: what is launched must carry the cluster's
+# tag, and only what carries it can be changed or removed.
+data "aws_iam_policy_document" "controller" {
+  #checkov:skip=CKV_AWS_356:The Describe calls, the price list and the list of instance profiles know no resource; the rest is bound to ARNs and tags.
+  #checkov:skip=CKV_AWS_111:Every write is bound to the cluster's tag by a condition.
+  statement {
+    sid     = "LaunchFromSharedParts"
+    actions = ["ec2:RunInstances", "ec2:CreateFleet"]
+    resources = [
+      "${local.ec2}::image/*",
+      "${local.ec2}::snapshot/*",
+      "${local.ec2}:*:security-group/*",
+      "${local.ec2}:*:subnet/*",
+      "${local.ec2}:*:capacity-reservation/*",
+      "${local.ec2}:*:placement-group/*",
+    ]
+  }
+
+  statement {
+    sid       = "LaunchFromOwnTemplates"
+    actions   = ["ec2:RunInstances", "ec2:CreateFleet"]
+    resources = ["${local.ec2}:*:launch-template/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/${local.owned}"
+      values   = ["owned"]
+    }
+    condition {
+      test     = "StringLike"
+      variable = "aws:ResourceTag/karpenter.sh/nodepool"
+      values   = ["*"]
+    }
+  }
+
+  statement {
+    sid     = "LaunchWithTheTag"
+    actions = ["ec2:RunInstances", "ec2:CreateFleet", "ec2:CreateLaunchTemplate"]
+    resources = [
+      for kind in ["fleet", "instance", "volume", "network-interface", "launch-template", "spot-instances-request"] :
+      "${local.ec2}:*:${kind}/*"
+    ]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/${local.owned}"
+      values   = ["owned"]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/eks:eks-cluster-name"
+      values   = [var.cluster_name]
+    }
+    condition {
+      test     = "StringLike"
+      variable = "aws:RequestTag/karpenter.sh/nodepool"
+      values   = ["*"]
+    }
+  }
+
+  statement {
+    sid     = "TagWhatIsBeingMade"
+    actions = ["ec2:CreateTags"]
+    resources = [
+      for kind in ["fleet", "instance", "volume", "network-interface", "launch-template", "spot-instances-request"] :
+      "${local.ec2}:*:${kind}/*"
+    ]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/${local.owned}"
+      values   = ["owned"]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "ec2:CreateAction"
+      values   = ["RunInstances", "CreateFleet", "CreateLaunchTemplate"]
+    }
+  }
+
+  statement {
+    sid       = "TagOwnInstances"
+    actions   = ["ec2:CreateTags"]
+    resources = ["${local.ec2}:*:instance/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/${local.owned}"
+      values   = ["owned"]
+    }
+    condition {
+      test     = "ForAllValues:StringEquals"
+      variable = "aws:TagKeys"
+      values   = ["eks:eks-cluster-name", "karpenter.sh/nodeclaim", "Name"]
+    }
+  }
+
+  statement {
+    sid       = "RemoveOwn"
+    actions   = ["ec2:TerminateInstances", "ec2:DeleteLaunchTemplate"]
+    resources = ["${local.ec2}:*:instance/*", "${local.ec2}:*:launch-template/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/${local.owned}"
+      values   = ["owned"]
+    }
+    condition {
+      test     = "StringLike"
+      variable = "aws:ResourceTag/karpenter.sh/nodepool"
+      values   = ["*"]
+    }
+  }
+
+  statement {
+    sid = "Look"
+    actions = [
+      "ec2:DescribeCapacityReservations",
+      "ec2:DescribeImages",
+      "ec2:DescribeInstances",
+      "ec2:DescribeInstanceStatus",
+      "ec2:DescribeInstanceTypeOfferings",
+      "ec2:DescribeInstanceTypes",
+      "ec2:DescribeLaunchTemplates",
+      "ec2:DescribePlacementGroups",
+      "ec2:DescribeSecurityGroups",
+      "ec2:DescribeSpotPriceHistory",
+      "ec2:DescribeSubnets",
+    ]
+    resources = ["*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestedRegion"
+      values   = [var.region]
+    }
+  }
+
+  statement {
+    sid       = "LookUpImages"
+    actions   = ["ssm:GetParameter"]
+    resources = ["arn:${local.partition}:ssm:${var.region}::parameter/aws/service/*"]
+  }
+
+  statement {
+    sid       = "LookUpPrices"
+    actions   = ["pricing:GetProducts"]
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "HearOfInterruptions"
+    actions   = ["sqs:DeleteMessage", "sqs:GetQueueUrl", "sqs:ReceiveMessage"]
+    resources = [aws_sqs_queue.interruptions.arn]
+  }
+
+  statement {
+    sid       = "GiveTheNodeRole"
+    actions   = ["iam:PassRole"]
+    resources = [var.node_role.arn]
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:PassedToService"
+      values   = ["ec2.amazonaws.com", "ec2.amazonaws.com.cn"]
+    }
+  }
+
+  statement {
+    sid       = "MakeInstanceProfiles"
+    actions   = ["iam:CreateInstanceProfile", "iam:TagInstanceProfile"]
+    resources = ["arn:${local.partition}:iam::${local.account_id}:instance-profile/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/${local.owned}"
+      values   = ["owned"]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/topology.kubernetes.io/region"
+      values   = [var.region]
+    }
+  }
+
+  statement {
+    sid = "ChangeOwnInstanceProfiles"
+    actions = [
+      "iam:AddRoleToInstanceProfile",
+      "iam:DeleteInstanceProfile",
+      "iam:RemoveRoleFromInstanceProfile",
+    ]
+    resources = ["arn:${local.partition}:iam::${local.account_id}:instance-profile/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/${local.owned}"
+      values   = ["owned"]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/topology.kubernetes.io/region"
+      values   = [var.region]
+    }
+  }
+
+  statement {
+    sid       = "LookAtInstanceProfiles"
+    actions   = ["iam:GetInstanceProfile"]
+    resources = ["arn:${local.partition}:iam::${local.account_id}:instance-profile/*"]
+  }
+
+  statement {
+    sid       = "ListInstanceProfiles"
+    actions   = ["iam:ListInstanceProfiles"]
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "FindTheCluster"
+    actions   = ["eks:DescribeCluster"]
+    resources = [var.cluster_arn]
+  }
+}

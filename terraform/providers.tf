@@ -1,0 +1,23 @@
+# The only provider. Nothing here depends on a resource, so a plan works before anything exists.
+provider "aws" {
+  region = var.region
+
+  default_tags {
+    tags = merge(var.tags, {
+      "jarkkit:deployment" = var.name
+      "jarkkit:managed-by" = "terraform"
+    })
+  }
+}
+
+data "aws_partition" "current" {}
+
+data "aws_caller_identity" "current" {}
+
+locals {
+  partition  = data.aws_partition.current.partition
+  account_id = data.aws_caller_identity.current.account_id
+
+  # IAM is global: the Region in the name keeps two deployments of one name apart.
+  iam_prefix = "${var.name}-${var.region}"
+}
