@@ -22,5 +22,5 @@ module "pod_identity" {
   namespace        = each.value.namespace
   service_account  = each.value.service_account
   managed_policies = each.value.managed_policies
-  policy           = each.value.policy == null ? null : templatestring(each.value.policy, local.policy_words)
+  policies         = each.value.policy == null ? {} : { own = templatestring(each.value.policy, local.policy_words) }
 }

@@ -3,16 +3,12 @@
 # decided here, because the role trusts only that service account.
 
 resource "aws_sqs_queue" "interruptions" {
-  name                      = "karpenter-${var.name}"
+  name                      = local.queue_name
   message_retention_seconds = 300 # a warning older than that is about an instance that is gone
   sqs_managed_sse_enabled   = true
 
-  tags = { Name = "karpenter-${var.name}" }
-}
-
-resource "aws_sqs_queue_policy" "interruptions" {
-  queue_url = aws_sqs_queue.interruptions.id
-
+  # Part of the queue and not a resource of its own: for each of the two the provider waits half a
+  # minute until SQS has the attributes everywhere.
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
@@ -21,18 +17,20 @@ resource "aws_sqs_queue_policy" "interruptions" {
         Effect    = "Allow"
         Principal = { Service = ["events.amazonaws.com", "sqs.amazonaws.com"] }
         Action    = "sqs:SendMessage"
-        Resource  = aws_sqs_queue.interruptions.arn
+        Resource  = local.queue_arn
       },
       {
         Sid       = "OnlyEncryptedConnections"
         Effect    = "Deny"
         Principal = "*"
         Action    = "sqs:*"
-        Resource  = aws_sqs_queue.interruptions.arn
+        Resource  = local.queue_arn
         Condition = { Bool = { "aws:SecureTransport" = "false" } }
       },
     ]
   })
+
+  tags = { Name = local.queue_name }
 }
 
 locals {
@@ -77,7 +75,7 @@ module "controller" {
   cluster_arn     = var.cluster_arn
   namespace       = "karpenter"
   service_account = "karpenter"
-  policy          = data.aws_iam_policy_document.controller.json
+  policies        = { own = data.aws_iam_policy_document.controller.json }
 }
 
 data "aws_partition" "current" {}
@@ -89,6 +87,8 @@ locals {
   account_id = data.aws_caller_identity.current.account_id
   ec2        = "arn:${local.partition}:ec2:${var.region}"
   owned      = "kubernetes.io/cluster/${var.cluster_name}"
+  queue_name = "karpenter-${var.name}"
+  queue_arn  = "arn:${local.partition}:sqs:${var.region}:${local.account_id}:${local.queue_name}"
 }
 
 # After https://karpenter.sh/docs/reference/cloudformation/: what is launched must carry the cluster's

@@ -25,11 +25,11 @@ resource "aws_iam_role_policy_attachment" "managed" {
 }
 
 resource "aws_iam_role_policy" "own" {
-  count = var.policy == null ? 0 : 1
+  for_each = var.policies
 
-  name   = "own"
+  name   = each.key
   role   = aws_iam_role.this.id
-  policy = var.policy
+  policy = each.value
 }
 
 resource "aws_eks_pod_identity_association" "this" {

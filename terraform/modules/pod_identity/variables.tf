@@ -34,8 +34,8 @@ variable "managed_policies" {
   default     = []
 }
 
-variable "policy" {
-  description = "A policy of its own, JSON; null for none."
-  type        = string
-  default     = null
+variable "policies" {
+  description = "Inline policies by name, as JSON. The names must be known when planning; the documents need not."
+  type        = map(string)
+  default     = {}
 }

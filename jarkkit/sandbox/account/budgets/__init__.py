@@ -1,0 +1,1 @@
+"""AWS Budgets beyond what moto has: subscribers and tags."""

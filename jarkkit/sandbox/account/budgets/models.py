@@ -1,0 +1,38 @@
+"""The Budgets backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.budgets.models import BudgetsBackend
+from moto.utilities.tagging_service import TaggingService
+
+
+class BudgetsWithTags(BudgetsBackend):
+    """AWS Budgets of one account."""
+
+    def __init__(self, region_name: str, account_id: str) -> None:
+        super().__init__(region_name, account_id)
+        self.tagger = TaggingService(tag_name="ResourceTags", key_name="Key", value_name="Value")
+
+    def subscribers(
+        self, account_id: str, budget_name: str, notification: dict[str, Any]
+    ) -> list[dict[str, str]]:
+        """Who is told when this notification fires."""
+        budget = self.budgets[account_id][budget_name]
+        wanted = _identity(notification)
+        found = [n for n in budget.notifications if _identity(n.details) == wanted]
+        return [subscriber for n in found for subscriber in _list(n.subscribers)]
+
+
+def _list(subscribers: Any) -> list[dict[str, str]]:
+    return list(subscribers)
+
+
+def _identity(details: dict[str, Any]) -> tuple[str, str, float]:
+    """What tells notifications apart; their state is not part of it."""
+    return (
+        details["NotificationType"],
+        details["ComparisonOperator"],
+        float(details["Threshold"]),
+    )

@@ -1,0 +1,89 @@
+"""Amazon EC2 beyond what moto has: NAT gateways that take their time, wildcards, descriptions."""
+
+from __future__ import annotations
+
+import fnmatch
+from typing import Any
+
+from moto.ec2 import urls
+from moto.ec2.models import EC2Backend
+
+from jarkkit.sandbox.account.later import Later
+
+
+class Ec2Backend(EC2Backend):
+    """Amazon EC2 of one account and Region."""
+
+    def __init__(self, region_name: str, account_id: str) -> None:
+        super().__init__(region_name, account_id)
+        self.later = Later()
+
+    @property
+    def _url_module(self) -> Any:  # the paths are moto's own
+        return urls
+
+    def create_nat_gateway(self, *args: Any, **given: Any) -> Any:
+        """CreateNatGateway: pending for a while."""
+        gateway: Any = super().create_nat_gateway(*args, **given)
+        gateway.state = "pending"
+        self.later.add(self, "NAT gateway create", "nat_gateway_is", gateway.id, "available")
+        return gateway
+
+    def delete_nat_gateway(self, nat_gateway_id: str) -> Any:
+        """DeleteNatGateway: holds its address until it is gone."""
+        gateway: Any = self.nat_gateways[nat_gateway_id]
+        gateway.state = "deleting"
+        self.later.add(self, "NAT gateway delete", "nat_gateway_gone", nat_gateway_id)
+        return gateway
+
+    def nat_gateway_is(self, gateway_id: str, state: str) -> None:
+        """It has come up."""
+        gateway: Any = self.nat_gateways[gateway_id]
+        if gateway.state == "pending":
+            gateway.state = state
+
+    def nat_gateway_gone(self, gateway_id: str) -> None:
+        """It is gone: address and network interface are free."""
+        gateway: Any = super().delete_nat_gateway(gateway_id)
+        for address in gateway.address_set:
+            if allocation := address.get("allocationId"):
+                self._let_go_of(allocation)
+        if gateway._eni.id in self.enis:
+            self.delete_network_interface(gateway._eni.id)
+
+    def _let_go_of(self, allocation_id: str) -> None:
+        for address in self.address_by_allocation([allocation_id]):
+            if address.association_id:
+                self.disassociate_address(association_id=address.association_id)
+
+    def describe_nat_gateways(self, *args: Any, **given: Any) -> Any:
+        """What is due happens before the answer."""
+        self.later.catch_up(self)
+        return super().describe_nat_gateways(*args, **given)
+
+    def matches_filters(self, offering: dict[str, Any], filters: Any, location_type: str) -> bool:
+        """DescribeInstanceTypeOfferings takes wildcards (`g6.*`); moto compares whole names."""
+        rest = {key: values for key, values in filters.items() if key != "instance-type"}
+        patterns = filters.get("instance-type", ["*"])
+        named = any(fnmatch.fnmatchcase(offering["InstanceType"], p) for p in patterns)
+        return named and super().matches_filters(offering, rest, location_type)
+
+    def create_launch_template(
+        self,
+        name: str,
+        description: str,
+        template_data: dict[str, Any],
+        tag_spec: dict[str, Any],
+    ) -> Any:
+        """The template's own tags are not part of its data; moto puts them into both."""
+        data = dict(template_data)
+        if "TagSpecifications" in data:
+            specs = [s for s in data["TagSpecifications"] if s["ResourceType"] != "launch-template"]
+            data["TagSpecifications"] = specs
+        return super().create_launch_template(name, description, data, tag_spec)
+
+
+def rule_description(rule: Any) -> str | None:
+    """A security group rule's description. moto knows it for address ranges only."""
+    given = {**rule.source_group, **rule.ip_range}
+    return given.get("Description")

@@ -1,0 +1,79 @@
+"""Which AWS call a request is."""
+
+from __future__ import annotations
+
+import io
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs
+
+# Operations of the query and JSON protocols that only look.
+_LOOKING = ("Describe", "List", "Get", "Lookup", "BatchGet", "Simulate", "Head")
+
+
+def buffer_body(environ: dict[str, Any]) -> None:
+    """Read the whole body first, so that a slow client holds up nobody."""
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    chunked = environ.get("wsgi.input_terminated")
+    body = environ["wsgi.input"].read(length) if length or not chunked else b""
+    if not length and chunked:
+        body = environ["wsgi.input"].read()
+    environ["wsgi.input"] = io.BytesIO(body)
+    environ["jarkkit.body"] = body
+
+
+def service_of(environ: dict[str, Any]) -> str:
+    """The service, from the signature's credential scope."""
+    words = environ.get("HTTP_AUTHORIZATION", "").split("Credential=", 1)
+    scope = words[1].split(",")[0].split("/") if len(words) == 2 else []
+    return str(scope[3]) if len(scope) == 5 else "s3"
+
+
+def named_operation(environ: dict[str, Any]) -> str:
+    """The operation where the request names it (query and JSON protocols); else empty."""
+    if target := environ.get("HTTP_X_AMZ_TARGET"):
+        return str(target).rsplit(".", 1)[-1]
+    if "x-www-form-urlencoded" in environ.get("CONTENT_TYPE", ""):
+        return _action(environ["jarkkit.body"].decode())
+    return _action(environ.get("QUERY_STRING", ""))
+
+
+class Call(NamedTuple):
+    """A call by the service's signing name and the operation's name in the API."""
+
+    service: str
+    operation: str
+
+    def __str__(self) -> str:
+        return f"{self.service}:{self.operation}"
+
+
+def _action(query: str) -> str:
+    return parse_qs(query).get("Action", [""])[0]
+
+
+def identify(environ: dict[str, Any]) -> Call:
+    """Service and operation; the operation is empty where it cannot be told."""
+    service = service_of(environ)
+    return Call(service, named_operation(environ) or _routed(service, environ))
+
+
+def changes_something(environ: dict[str, Any], operation: str) -> bool:
+    """False for calls that certainly only look."""
+    if operation:
+        return not operation.startswith(_LOOKING)
+    return environ["REQUEST_METHOD"] not in ("GET", "HEAD")
+
+
+def _routed(service: str, environ: dict[str, Any]) -> str:
+    """The operation of a REST request, by its method and path."""
+    from moto.core.request import Request
+    from moto.core.routing import get_service_router
+    from werkzeug.exceptions import NotFound
+
+    known = {"elasticfilesystem": "efs", "aps": "amp"}.get(service, service)
+    try:
+        operation, _ = get_service_router(known).match(Request(environ.copy()))
+    except (NotFound, NotImplementedError, KeyError, ValueError):
+        return ""
+    environ["wsgi.input"] = io.BytesIO(environ["jarkkit.body"])
+    return str(operation.name)

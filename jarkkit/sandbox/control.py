@@ -1,0 +1,195 @@
+"""Start, find and stop a sandbox. Light: nothing of moto is imported here."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from jarkkit.errors import JarkkitError
+
+_START_SECONDS = 60.0
+_STOP_SECONDS = 30.0
+PROFILES = ("workshop", "fresh-account")
+
+
+@dataclass(frozen=True)
+class Running:
+    """A sandbox that answers.
+
+    Attributes:
+        speed: how many times faster than AWS; 0 is at once.
+        env: what a process needs in its environment to reach it.
+    """
+
+    home: Path
+    endpoint: str
+    pid: int
+    account_id: str
+    speed: float
+    profile: str
+    started: str
+    token: str
+    env: dict[str, str]
+
+
+def start(
+    home: Path,
+    *,
+    speed: float = 0.0,
+    detach: bool = False,
+    fresh: bool = False,
+    port: int = 0,
+    profile: str = "workshop",
+    faults: Iterable[str] = (),
+) -> Running:
+    """Start a sandbox in that folder, with the account that was saved there, and wait until it
+    answers. One that runs with the same options is taken as it is.
+
+    Raises JK-SANDBOX-SPEED, JK-SANDBOX-STATE, JK-SANDBOX-FAULT, JK-SANDBOX-START.
+    """
+    if profile not in PROFILES:
+        raise JarkkitError(
+            "JK-USAGE", f"There is no profile {profile!r}.", f"Choose from: {', '.join(PROFILES)}."
+        )
+    if running := find(home):
+        return _same(running, speed=speed, fresh=fresh, profile=profile)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    words = ["--speed", str(speed), "--port", str(port), "--profile", profile]
+    words += [word for fault in faults for word in ("--fault", fault)]
+    words += ["--fresh"] if fresh else []
+    words += [] if detach else ["--with-parent"]
+    with (home / "sandbox.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jarkkit.sandbox", str(home), *words],
+            env=_environment(),
+            stdin=subprocess.DEVNULL if detach else subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C is for the one who asked, not for the account
+        )
+    _KEPT.append(process)  # the pipe to it must live as long as this process
+    return _wait_for(home, process)
+
+
+_KEPT: list[subprocess.Popen[bytes]] = []
+
+
+def find(home: Path) -> Running | None:
+    """The sandbox that runs in that folder, or None."""
+    try:
+        known = json.loads((home / "sandbox.json").read_text())
+        process = psutil.Process(known["pid"])
+        if process.status() == psutil.STATUS_ZOMBIE or "jarkkit.sandbox" not in process.cmdline():
+            return None
+        fields = {name: known[name] for name in Running.__dataclass_fields__ if name != "home"}
+        running = Running(home=home, **fields)
+    except (OSError, ValueError, KeyError, psutil.Error):
+        return None
+    return running if _ask(running, "status") else None
+
+
+def status(home: Path) -> dict[str, Any]:
+    """What it says of itself. Raises JK-SANDBOX-MISSING."""
+    return _ask(require(home), "status") or {}
+
+
+def set_faults(home: Path, faults: Iterable[str]) -> dict[str, Any]:
+    """Switch faults on; those not named are off. Raises JK-SANDBOX-MISSING, JK-SANDBOX-FAULT."""
+    answer = _ask(require(home), "faults", {"faults": list(faults)}) or {}
+    if error := answer.get("error"):
+        raise JarkkitError(error["code"], error["message"], error["fix"])
+    return answer
+
+
+def require(home: Path) -> Running:
+    """The running sandbox. Raises JK-SANDBOX-MISSING."""
+    running = find(home)
+    if running is None:
+        raise JarkkitError(
+            "JK-SANDBOX-MISSING",
+            "No sandbox is running here.",
+            "Start one: jarkkit sandbox up --detach",
+        )
+    return running
+
+
+def stop(home: Path) -> bool:
+    """Save and end the sandbox; False when none was running."""
+    running = find(home)
+    if running is None:
+        return False
+    process = psutil.Process(running.pid)
+    _ask(running, "stop")
+    with contextlib.suppress(psutil.TimeoutExpired):
+        process.wait(_STOP_SECONDS)
+        return True
+    process.kill()
+    return True
+
+
+def _same(running: Running, *, speed: float, fresh: bool, profile: str) -> Running:
+    if running.speed == speed and running.profile == profile and not fresh:
+        return running
+    raise JarkkitError(
+        "JK-SANDBOX-SPEED",
+        f"A sandbox is running already (speed {running.speed:g}, profile {running.profile}).",
+        "End it first: jarkkit sandbox down",
+    )
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of the user's AWS configuration may steer the pretend account."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "MOTO_"))}
+    return {**kept, "PYTHONWARNINGS": "ignore", "MOTO_IAM_LOAD_MANAGED_POLICIES": "true"}
+
+
+def _wait_for(home: Path, process: subprocess.Popen[bytes]) -> Running:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        running = find(home)
+        if running and running.pid == process.pid:
+            return running
+        if process.poll() is not None:
+            raise _not_started((home / "sandbox.log").read_text(errors="replace"))
+        time.sleep(0.05)
+    process.kill()
+    raise _not_started(f"no answer within {_START_SECONDS:g} seconds")
+
+
+def _not_started(said: str) -> JarkkitError:
+    for line in said.splitlines():
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            known = json.loads(line)
+            return JarkkitError(known["code"], known["message"], known["fix"])
+    return JarkkitError(
+        "JK-SANDBOX-START",
+        "The sandbox did not start.",
+        "Look at the lines below; jarkkit doctor checks the installation.",
+        evidence="\n".join(said.splitlines()[-15:]),
+    )
+
+
+def _ask(running: Running, word: str, body: dict[str, Any] | None = None) -> dict[str, Any] | None:
+    request = urllib.request.Request(  # noqa: S310 - our own endpoint on loopback
+        f"{running.endpoint}/jarkkit/{word}",
+        data=json.dumps(body or {}).encode(),
+        headers={"X-Jarkkit-Token": running.token},
+    )
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(request, timeout=10) as answer:
+            return dict(json.load(answer))
+    except (OSError, ValueError, urllib.error.URLError):
+        return None

@@ -1,0 +1,285 @@
+"""The daemon: moto's server with the extensions, faults, a clock and a memory.
+
+One request is served at a time: moto's backends are not made for more, a snapshot then never sees
+half a change, and no call takes longer than milliseconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.iam.models import iam_backends
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from jarkkit.errors import JarkkitError
+from jarkkit.sandbox import calls, faults, state
+from jarkkit.sandbox.account import install
+from jarkkit.sandbox.clock import CLOCK
+from jarkkit.sandbox.files import write_private
+
+ADMIN = "/jarkkit/"
+USER = "learner"
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+@dataclass
+class Options:
+    """How a sandbox is to run."""
+
+    speed: float = 0.0
+    port: int = 0
+    profile: str = "workshop"
+    faults: tuple[str, ...] = ()
+    fresh: bool = False
+
+
+@dataclass
+class Daemon:
+    """The pretend account behind a port on loopback.
+
+    Args:
+        home: its folder; `sandbox.json` tells others where it is, `account.pickle` is its memory.
+    """
+
+    home: Path
+    options: Options
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    _faults: tuple[faults.Fault, ...] = ()
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _changed: threading.Event = field(default_factory=threading.Event)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _served: int = 0
+    _calls: IO[str] = field(default_factory=io.StringIO)
+
+    @property
+    def memory(self) -> Path:
+        """The file with the saved account."""
+        return self.home / "account.pickle"
+
+    def run(self) -> None:
+        """Serve until told to stop, then save. Raises JK-SANDBOX-STATE, JK-SANDBOX-START."""
+        before = self._open_account()
+        key_id, secret = before.get("key") or _new_user()
+        self._key = (key_id, secret)
+        server = self._bind(before.get("port", 0))
+        self._port = server.server_port
+        mode = "w" if self.options.fresh else "a"
+        self._calls = (self.home / "calls.log").open(mode, buffering=1)
+        self._announce(key_id, secret)
+        threading.Thread(target=self._save_when_changed, daemon=True).start()
+        threading.Thread(target=self._end_server, args=(server,), daemon=True).start()
+        try:
+            server.serve_forever(poll_interval=0.05)
+        finally:
+            self._stopping.set()
+            with contextlib.suppress(OSError):
+                (self.home / "sandbox.json").unlink()
+            self._save()
+
+    def _open_account(self) -> dict[str, Any]:
+        """Make the account as asked for; returns what was saved beside an earlier one."""
+        CLOCK.speed = self.options.speed
+        self._faults = faults.parse(self.options.faults)
+        install()
+        from jarkkit.sandbox.account.servicequotas.models import QuotasBackend
+
+        QuotasBackend.profile = self.options.profile
+        return {} if self.options.fresh else state.load(self.memory) or {}
+
+    def stop(self) -> None:
+        """End `run`; safe from any thread or signal handler."""
+        self._stopping.set()
+
+    def _end_server(self, server: BaseWSGIServer) -> None:
+        self._stopping.wait()
+        server.shutdown()
+
+    def _bind(self, port_before: int) -> BaseWSGIServer:
+        """The port of last time if it is free: queues have it in their URL, the state too."""
+        wanted = self.options.port or port_before
+        for port in dict.fromkeys((wanted, self.options.port)):
+            if port and not _free(port):
+                continue
+            return make_server(
+                "127.0.0.1", port, self.application, threaded=True, request_handler=_Handler
+            )
+        raise JarkkitError(
+            "JK-SANDBOX-START",
+            f"Port {self.options.port} is in use.",
+            "Choose another port, or none: a free one is then taken.",
+        )
+
+    def _announce(self, key_id: str, secret: str) -> None:
+        endpoint = f"http://127.0.0.1:{self._port}"
+        self._identity = {
+            "endpoint": endpoint,
+            "pid": os.getpid(),
+            "account_id": DEFAULT_ACCOUNT_ID,
+            "speed": self.options.speed,
+            "profile": self.options.profile,
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        known = {
+            **self._identity,
+            "token": self.token,
+            "env": {
+                "AWS_ENDPOINT_URL": endpoint,
+                "AWS_ACCESS_KEY_ID": key_id,
+                "AWS_SECRET_ACCESS_KEY": secret,
+                "AWS_SESSION_TOKEN": "",
+                "AWS_PROFILE": "",
+                "AWS_EC2_METADATA_DISABLED": "true",
+                "NO_PROXY": "127.0.0.1,localhost",
+                "no_proxy": "127.0.0.1,localhost",
+            },
+        }
+        write_private(self.home / "sandbox.json", json.dumps(known, indent=1).encode())
+
+    # -- memory --------------------------------------------------------------------------------
+
+    def _save(self) -> float:
+        """Write the account; returns the seconds that it took."""
+        began = time.monotonic()
+        with self._lock:
+            self._changed.clear()
+            state.save(self.memory, {"port": self._port, "key": self._key})
+        return time.monotonic() - began
+
+    def _save_when_changed(self) -> None:
+        """Soon after a change, and never more than a tenth of the time."""
+        while not self._stopping.is_set():
+            if self._changed.wait(timeout=1.0):
+                took = 0.0
+                try:
+                    took = self._save()
+                except Exception:  # said in sandbox.log; the next change tries again
+                    traceback.print_exc()
+                self._stopping.wait(max(0.5, 10 * took))
+
+    # -- requests ------------------------------------------------------------------------------
+
+    @property
+    def application(self) -> Wsgi:
+        """The WSGI application."""
+        account: Wsgi = DomainDispatcherApplication(create_backend_app)
+
+        def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            if environ.get("PATH_INFO", "").startswith(ADMIN):
+                return self._admin(environ, start_response)
+            calls.buffer_body(environ)
+            call = calls.identify(environ)
+            with self._lock:
+                refused = next((f for f in self._faults if f.hits(*call)), None)
+                status, headers, body = (
+                    faults.answer(refused, *call) if refused else _ask(account, environ, call)
+                )
+                self._log(call, status)
+                if calls.changes_something(environ, call.operation):
+                    self._changed.set()
+            if refused and refused.kind.unreachable:
+                return _hang_up(environ)
+            start_response(status, headers)
+            return body
+
+        return serve
+
+    def _log(self, call: calls.Call, status: str) -> None:
+        """One line per call, for those who want to know what was asked of the account."""
+        self._served += 1
+        moment = f"{time.time():.3f}"
+        line = json.dumps([moment, call.service, call.operation, int(status.split()[0])])
+        self._calls.write(line + "\n")
+
+    # -- administration ------------------------------------------------------------------------
+
+    def _admin(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        if environ.get("HTTP_X_JARKKIT_TOKEN") != self.token:
+            start_response("403 Forbidden", [("Content-Type", "application/json")])
+            return [b"{}"]
+        calls.buffer_body(environ)
+        body = environ["wsgi.input"].read() or b"{}"
+        word = environ["PATH_INFO"].removeprefix(ADMIN)
+        answer = self._do(word, json.loads(body))
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [json.dumps(answer).encode()]
+
+    def _do(self, word: str, asked: dict[str, Any]) -> dict[str, Any]:
+        if word == "faults":
+            try:
+                self._faults = faults.parse(asked["faults"])
+            except JarkkitError as error:
+                return {"error": error.as_dict()}
+        elif word == "save":
+            self._save()
+        elif word == "stop":
+            self.stop()
+        return {
+            **self._identity,
+            "faults": [str(fault) for fault in self._faults],
+            "calls": self._served,
+        }
+
+
+class _Handler(MotoRequestHandler):
+    """Quiet, and with an honest name in the Server header."""
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        if type == "error":
+            super().log(type, message, *args)
+
+    def version_string(self) -> str:
+        return "jarkkit-sandbox"
+
+
+def _ask(account: Wsgi, environ: dict[str, Any], call: calls.Call) -> faults.Answer:
+    """moto's answer. What it cannot answer becomes an error that SDKs do not try again."""
+    said: list[Any] = []
+    try:
+        body = list(account(environ, lambda *given: said.append(given)))
+        if not str(said[-1][0]).startswith("500"):
+            return said[-1][0], said[-1][1], body
+    except Exception:  # to sandbox.log; moto raises NotImplementedError for calls that it has not
+        traceback.print_exc()
+    message = f"The pretend account cannot answer {call}; sandbox.log says why"
+    return faults.error(call.service, 400, "SandboxGap", message)
+
+
+def _hang_up(environ: dict[str, Any]) -> Iterable[bytes]:
+    with contextlib.suppress(OSError):
+        environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+    return []
+
+
+def _new_user() -> tuple[str, str]:
+    """The one who rehearses: an IAM user with an access key."""
+    iam: Any = iam_backends[DEFAULT_ACCOUNT_ID]["global"]
+    iam.create_user("us-east-1", USER)
+    key = iam.create_access_key(USER)
+    return key.access_key_id, key.secret_access_key
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return probe.connect_ex(("127.0.0.1", port)) != 0
