@@ -12,6 +12,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from jarkkit.errors import JarkkitError
+
 Status = Literal["pass", "warn", "fail", "unknown", "skip"]
 
 SYMBOL: dict[Status, str] = {"pass": "✔", "warn": "!", "fail": "✘", "unknown": "?", "skip": "-"}
@@ -75,6 +77,18 @@ class Report(BaseModel):
     def failures(self) -> tuple[Check, ...]:
         """The checks that failed."""
         return tuple(check for check in self.checks if check.status == "fail")
+
+    def must_pass(self, code: str) -> None:
+        """Raise the error of that code, with every failed check and its fix, unless all is well."""
+        if self.ok:
+            return
+        failed = self.failures()
+        fixes = [f"{check.name}: {check.fix}" for check in failed if check.fix]
+        raise JarkkitError(
+            code,
+            f"{self.title} No: {', '.join(check.name for check in failed)}.",
+            " ".join(fixes[:3]) or "Look at the report above.",
+        )
 
     def text(self) -> str:
         """For a terminal: the verdict, then a line per check, with the fix under what needs one."""

@@ -8,6 +8,8 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
+import psutil
+
 from jarkkit.aws import Account
 from jarkkit.aws_layer import AwsLayer
 from jarkkit.checks import Report
@@ -26,7 +28,7 @@ from jarkkit.records import (
     Target,
     Where,
 )
-from jarkkit.settings import Settings, read_environment
+from jarkkit.settings import Settings, read_environment, read_yaml
 from jarkkit.steps import cleanup, deploy, plan, preflight, status, verify
 from jarkkit.terraform import Terraform
 from jarkkit.workspace import Workspace
@@ -139,7 +141,7 @@ class Kit:
 
     def where_am_i(self) -> Caller:
         """Whose credentials are in use."""
-        return self._layer().account.caller()
+        return self._reaching().account.caller()
 
     # -- steps ---------------------------------------------------------------------------------
 
@@ -168,26 +170,31 @@ class Kit:
 
     def preflight(self) -> Report:
         """Will it work here? Saved as reports/preflight."""
-        layer = self._layer()
+        layer = self._reaching()
         look = preflight.Preflight(layer.settings, layer.account, layer.terraform, self.workspace)
         return self._reported("preflight", preflight.preflight(look))
 
     def plan(self) -> Generator[Event, None, Plan]:
         """Make a plan and save it."""
-        return self._journaled("plan", plan.plan(self._layer()))
+        return self._journaled("plan", plan.plan(self._reaching()))
 
     def deploy(self) -> Generator[Event, None, Deployed]:
         """Carry out the plan, or go on where an earlier run stopped."""
-        return self._journaled("deploy", deploy.deploy(self._layer()))
+        return self._journaled("deploy", deploy.deploy(self._reaching()))
 
     def verify(self) -> Report:
         """Does it work? Saved as reports/verify."""
-        return self._reported("verify", verify.verify(self._layer()))
+        return self._reported("verify", verify.verify(self._reaching()))
 
     def cleanup(self, *, confirm: str) -> Generator[Event, None, Receipt]:
         """Destroy everything and prove it. `confirm` is the deployment's name, typed."""
         cleanup.confirmed(self.name, confirm)
-        return self._journaled("cleanup", cleanup.cleanup(self._layer()))
+        return self._journaled("cleanup", cleanup.cleanup(self._reaching()))
+
+    def proof(self) -> Report | None:
+        """The last cleanup's receipt as a report; None before the first."""
+        receipt = self.last_receipt()
+        return cleanup.report(receipt) if receipt else None
 
     def status(self) -> Where:
         """Where it stands and the one next command. Calls nobody."""
@@ -208,6 +215,10 @@ class Kit:
     def last_plan(self) -> Plan | None:
         """The saved plan."""
         return self.workspace.load("plan", Plan)
+
+    def planned(self) -> Plan | None:
+        """The last plan that was made, also when it has been carried out and cleaned up since."""
+        return self.workspace.load("reports/plan", Plan)
 
     def last_deployed(self) -> Deployed | None:
         """What the last deploy made."""
@@ -246,6 +257,16 @@ class Kit:
             source=terraform_folder(),
         )
 
+    def _reaching(self) -> AwsLayer:
+        """The layer, for a step that calls the account. Raises JK-TARGET-REHEARSAL."""
+        if self._environ.get("AWS_ENDPOINT_URL") == NOWHERE and self._account is None:
+            raise JarkkitError(
+                "JK-TARGET-REHEARSAL",
+                f"Deployment {self.name!r} is a rehearsal, and no sandbox is running.",
+                "Start it: jarkkit sandbox up --detach. Its account is as you left it.",
+            )
+        return self._layer()
+
     def _changed_since(self, planned: Plan) -> bool:
         return planned.digest != self._layer().digest(planned.target)
 
@@ -263,6 +284,36 @@ class Kit:
             )
         )
         return report
+
+
+def machine(environ: Mapping[str, str] | None = None) -> Report:
+    """Is this machine ready? The questions of preflight that need no account."""
+    environ = os.environ if environ is None else environ
+    home = find_home(environ)
+    settings = Settings()
+    look = preflight.Preflight(
+        settings,
+        Account(settings.region, environ),
+        Terraform(home, environ, lambda what: home / f"{what}.log"),
+        Workspace(home),
+    )
+    return preflight.tools(look)
+
+
+def settings_of_file(path: Path) -> dict[str, Any]:
+    """The values in a settings file, not yet checked against each other.
+
+    Raises JK-SETTINGS-MISSING, JK-SETTINGS-SYNTAX.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise JarkkitError(
+            "JK-SETTINGS-MISSING",
+            f"The settings file {path} cannot be read ({error}).",
+            "Check its path. `jarkkit init NAME` writes one with every setting explained.",
+        ) from error
+    return read_yaml(text, str(path))
 
 
 def _only(home: Path) -> str:
@@ -283,14 +334,17 @@ def _environment(workspace: Workspace, home: Path, environ: Mapping[str, str]) -
         return environ
     try:
         known = json.loads((sandbox_home(home) / "sandbox.json").read_text())
-        return {**environ, **known["env"]}
+        if psutil.pid_exists(known["pid"]):
+            return {**environ, **known["env"]}
     except (OSError, ValueError, KeyError):
-        return {**environ, **_NO_SANDBOX}
+        pass
+    return {**environ, **_NO_SANDBOX}
 
 
 # Nothing listens there: a rehearsal without its sandbox must never reach a real account.
+NOWHERE = "http://127.0.0.1:9"
 _NO_SANDBOX = {
-    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "AWS_ENDPOINT_URL": NOWHERE,
     "AWS_ACCESS_KEY_ID": "rehearsal",
     "AWS_SECRET_ACCESS_KEY": "rehearsal",
     "AWS_SESSION_TOKEN": "",

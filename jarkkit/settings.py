@@ -73,7 +73,7 @@ ENVIRONMENT_PREFIX = "JARKKIT_"
 # Names with the prefix that are not settings: they say where things are on this machine.
 MACHINE_VARIABLES = frozenset({
     "JARKKIT_HOME", "JARKKIT_TERRAFORM", "JARKKIT_TF_MIRROR", "JARKKIT_KUBE_BIN",
-    "JARKKIT_CHART_CACHE", "JARKKIT_TEST_KUBECONFIG",
+    "JARKKIT_CHART_CACHE", "JARKKIT_TEST_KUBECONFIG", "JARKKIT_HEADLESS",
 })  # fmt: skip
 
 _NAME = r"^[a-z][a-z0-9-]{1,22}[a-z0-9]$"

@@ -221,3 +221,10 @@ def _first_line(text: str) -> str:
 
 def _cut(text: str, limit: int = 1500) -> str:
     return text if len(text) <= limit else text[: limit - 20] + "\n... (see the log)"
+
+
+def short_address(address: str) -> str:
+    """A resource's address without the words that all have in common, for people."""
+    for word in ("module.", "[0]", "aws_", '"'):
+        address = address.replace(word, "")
+    return address

@@ -88,13 +88,13 @@ class Workspace:
 
     def load(self, name: str, kind: type[R]) -> R | None:
         """The value saved as NAME.json, or None. Raises JK-DEPLOYMENT-DAMAGED."""
-        path = self.folder / f"{name}.json"
-        if not path.is_file():
+        file = f"{name}.json"
+        if not (self.folder / file).is_file():
             return None
         try:
-            return kind.model_validate_json(self._read(path.name))
+            return kind.model_validate_json(self._read(file))
         except ValidationError as error:
-            raise self._damaged(path.name, str(error)) from error
+            raise self._damaged(file, str(error)) from error
 
     def forget(self, name: str) -> None:
         """Remove the value saved as NAME.json, if it is there."""
@@ -119,6 +119,17 @@ class Workspace:
         """The events, oldest first, of one step or of all."""
         events = (Event.model_validate(line) for line in self._lines("events.jsonl"))
         return tuple(event for event in events if step in (None, event.step))
+
+    def events_from(self, offset: int) -> tuple[tuple[Event, ...], int]:
+        """The events that were written since: those after `offset` bytes, and where they end."""
+        try:
+            with (self.folder / "events.jsonl").open("rb") as handle:
+                handle.seek(offset)
+                text = handle.read()
+        except FileNotFoundError:
+            return (), 0
+        whole = text[: text.rfind(b"\n") + 1]  # the rest is being written
+        return tuple(_events(whole)), offset + len(whole)
 
     # -- Terraform's files -------------------------------------------------------------------
 
@@ -308,6 +319,12 @@ class Workspace:
             "Restore the file from a backup, or move it aside and run the step that writes it.",
             evidence=why[:600],
         )
+
+
+def _events(lines: bytes) -> Iterator[Event]:
+    for line in lines.splitlines():
+        with contextlib.suppress(ValueError):  # torn by a crash
+            yield Event.model_validate_json(line)
 
 
 def _lock(handle: IO[str]) -> bool:

@@ -17,4 +17,5 @@ def plan(layer: AwsLayer) -> Generator[Event, None, Plan]:
         yield from layer.untaint("plan")
     made = yield from layer.plan("plan", target)
     layer.workspace.save("plan", made)
+    layer.workspace.save("reports/plan", made)  # for the record: cleanup forgets the plan itself
     return made
