@@ -335,10 +335,15 @@ def _environment(workspace: Workspace, home: Path, environ: Mapping[str, str]) -
     try:
         known = json.loads((sandbox_home(home) / "sandbox.json").read_text())
         if psutil.pid_exists(known["pid"]):
-            return {**environ, **known["env"]}
+            return _without_empty({**environ, **known["env"]})
     except (OSError, ValueError, KeyError):
         pass
-    return {**environ, **_NO_SANDBOX}
+    return _without_empty({**environ, **_NO_SANDBOX})
+
+
+def _without_empty(environ: dict[str, str]) -> dict[str, str]:
+    """An empty profile or token is not the same as none to every tool."""
+    return {name: value for name, value in environ.items() if value or name[:4] != "AWS_"}
 
 
 # Nothing listens there: a rehearsal without its sandbox must never reach a real account.

@@ -9,6 +9,8 @@ from typing import Any
 
 import nbformat
 
+from jarkkit.home import notebooks_folder
+
 Replacements = Mapping[str, str]
 
 
@@ -49,6 +51,7 @@ def words_of(home: Path, *, account_id: str = "", secrets: tuple[str, ...] = ())
     masked = f"{account_id[:4]}…{account_id[-4:]}" if account_id else ""
     words = {
         str(Path(__file__).parent): "jarkkit",
+        str(notebooks_folder()): "notebooks",
         str(home.resolve()): ".",
         str(Path.home()): "~",
         account_id: masked,

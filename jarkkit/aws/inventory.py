@@ -137,22 +137,23 @@ def _ec2(kind: _Ec2) -> Place:
 
 
 def _instances(look: _Look) -> Iterator[Owned]:
-    # Nodes carry their cluster's name: the deployment's.
-    for filters in (
-        [{"Name": f"tag:{TAG}", "Values": [look.name]}],
-        [{"Name": "tag:eks:cluster-name", "Values": [look.name]}],
-    ):
-        for reservation in _pages(
-            look.client("ec2"), "describe_instances", "Reservations", Filters=filters
-        ):
-            for instance in reservation["Instances"]:
-                if instance["State"]["Name"] not in ("shutting-down", "terminated"):
-                    yield Owned(
-                        terraform_type="aws_instance",
-                        import_id=instance["InstanceId"],
-                        name=instance["InstanceType"],
-                        billable=True,
-                    )
+    """Nodes carry the deployment's tag, or their cluster's name, which is the deployment's."""
+    seen: set[str] = set()
+    for tag in (TAG, "eks:cluster-name"):
+        filters = [{"Name": f"tag:{tag}", "Values": [look.name]}]
+        found = _pages(look.client("ec2"), "describe_instances", "Reservations", Filters=filters)
+        for instance in (item for reservation in found for item in reservation["Instances"]):
+            instance_id = instance["InstanceId"]
+            on_its_way_out = instance["State"]["Name"] in ("shutting-down", "terminated")
+            if on_its_way_out or instance_id in seen:
+                continue
+            seen.add(instance_id)
+            yield Owned(
+                terraform_type="aws_instance",
+                import_id=instance_id,
+                name=instance["InstanceType"],
+                billable=True,
+            )
 
 
 def _routes(look: _Look) -> Iterator[Owned]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -98,8 +99,10 @@ class Session:
                 "aws_secret_access_key": environ.get("AWS_SECRET_ACCESS_KEY"),
                 "aws_session_token": environ.get("AWS_SESSION_TOKEN") or None,
             }
-            profile: dict[str, Any] = {"profile_name": environ.get("AWS_PROFILE") or None}
-            self._session = boto3.Session(**(explicit if key else profile))
+            # The profile from the environment that was handed in, not from the process.
+            profile = None if key else environ.get("AWS_PROFILE") or None
+            core = botocore.session.Session({"profile": (None, None, profile, None)})
+            self._session = boto3.Session(botocore_session=core, **(explicit if key else {}))
         return self._session
 
 

@@ -15,9 +15,10 @@ PACKAGE = Path(__file__).parents[2] / "jarkkit"
 
 def test_every_code_is_used_and_every_used_code_is_listed() -> None:
     used = set()
-    for path in PACKAGE.rglob("*.py"):
+    places = [*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "notebooks").glob("*.ipynb")]
+    for path in places:
         if path.name != "errors.py":
-            used |= set(re.findall(r"\"(JK-[A-Z]+(?:-[A-Z]+)*)\"", path.read_text()))
+            used |= set(re.findall(r"\"(JK-[A-Z]+(?:-[A-Z]+)*)\\?\"", path.read_text()))
     assert used - set(CODES) == set()
     assert set(CODES) - used == set()
 

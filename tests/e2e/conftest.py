@@ -1,0 +1,173 @@
+"""Deployments in a sandbox, worked on through the command line as a user would."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from jarkkit.aws import Account
+from jarkkit.kit import Kit
+from jarkkit.records import Event
+from jarkkit.sandbox import control
+from jarkkit.settings import Settings
+from tests.conftest import pointed_at
+
+# Nothing of Karpenter: for its queue alone the provider waits half a minute.
+SMALL = {"karpenter": False, "accelerators": []}
+
+
+def jarkkit_command(*words: str) -> list[str]:
+    """The command line of the kit under test."""
+    return [sys.executable, "-c", "from jarkkit.cli import main; main()", *words]
+
+
+@dataclass
+class Place:
+    """A home with one deployment, pointing at a sandbox."""
+
+    home: Path
+    name: str
+    environ: Mapping[str, str]
+
+    @property
+    def kit(self) -> Kit:
+        return Kit.open(self.name, home=self.home, environ=self.environ)
+
+    @property
+    def folder(self) -> Path:
+        return self.home / "deployments" / self.name
+
+    def make(self, **values: Any) -> Kit:
+        return Kit.create(
+            self.name,
+            rehearsal=True,
+            values={**SMALL, **values},
+            home=self.home,
+            environ=self.environ,
+        )
+
+    def run(self, *words: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            jarkkit_command(*words),
+            cwd=self.home,
+            env={**self.environ, "JARKKIT_HOME": str(self.home)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def ok(self, *words: str) -> str:
+        done = self.run(*words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def start(self, *words: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            jarkkit_command(*words),
+            cwd=self.home,
+            env={**self.environ, "JARKKIT_HOME": str(self.home)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def wait_until(
+        self,
+        seen: Callable[[tuple[Event, ...]], bool],
+        process: subprocess.Popen[bytes],
+        seconds: float = 120,
+    ) -> None:
+        """Wait for the events to say so; fails when the process ends before."""
+        deadline = time.monotonic() + seconds
+        while not seen(self.kit.events()):
+            assert process.poll() is None, "the step ended before it came to that point"
+            assert time.monotonic() < deadline, "that point was never reached"
+            time.sleep(0.05)
+
+    def terraform_pid(self) -> int:
+        return int(json.loads((self.folder / ".terraform-run.json").read_text())["pid"])
+
+    def terraform_plan(self, terraform: str) -> int:
+        """Exit code of a plain `terraform plan -detailed-exitcode` in the deployment's folder."""
+        rc = self.folder / ".terraformrc"
+        configured = {"TF_CLI_CONFIG_FILE": str(rc)} if rc.is_file() else {}
+        return subprocess.run(
+            [terraform, "plan", "-detailed-exitcode", "-input=false", "-lock=false"],
+            cwd=self.folder,
+            env={**self.environ, **configured},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        ).returncode
+
+    def in_account(self) -> dict[str, int]:
+        """How many things of the deployment the account has, by type."""
+        found, _, unseen = Account(Settings().region, self.environ).owned(self.name)
+        assert not unseen
+        counts: dict[str, int] = {}
+        for item in found:
+            counts[item.terraform_type] = counts.get(item.terraform_type, 0) + 1
+        return counts
+
+
+def kill_tree(process: subprocess.Popen[bytes], *others: int) -> None:
+    """SIGKILL for a process, others, and all their children, as a power cut would."""
+    victims = []
+    for pid in (process.pid, *others):
+        try:
+            parent = psutil.Process(pid)
+            victims += [parent, *parent.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            continue
+    for victim in victims:
+        try:
+            victim.send_signal(signal.SIGKILL)
+        except psutil.NoSuchProcess:
+            continue
+    process.wait()
+    psutil.wait_procs(victims, timeout=10)
+
+
+@pytest.fixture
+def place(tmp_path: Path, sandbox: control.Running, terraform: str) -> Callable[[str], Place]:
+    """Makes a place in the quick sandbox. Names must differ from test to test."""
+
+    def make(name: str) -> Place:
+        return Place(tmp_path, name, pointed_at(sandbox))
+
+    return make
+
+
+@pytest.fixture
+def slow_place(
+    tmp_path: Path, slow_sandbox: control.Running, terraform: str
+) -> Callable[[str], Place]:
+    """The same in the sandbox where things take time."""
+
+    def make(name: str) -> Place:
+        return Place(tmp_path, name, pointed_at(slow_sandbox))
+
+    return make
+
+
+def alive(pid: int) -> bool:
+    """True while that process runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
