@@ -37,6 +37,7 @@ PROVIDER = "hashicorp/aws"
 PARALLELISM = 20  # AWS throttles far above this; Terraform's default is 10
 
 _POLL_SECONDS = 0.05
+_PRIVATE = 0o077  # state and plans can hold secrets
 # After an interrupt Terraform waits for what it has begun; some AWS calls take minutes to give up.
 _INTERRUPT_SECONDS = 120.0
 
@@ -289,6 +290,7 @@ class Terraform:
             line,
             cwd=self.folder,
             env=self._environment(),
+            umask=_PRIVATE,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -334,6 +336,7 @@ class Terraform:
                 line,
                 cwd=self.folder,
                 env=self._environment(),
+                umask=_PRIVATE,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,

@@ -13,12 +13,6 @@ from tests.e2e.conftest import Place, alive, kill_tree
 Seen = Callable[[tuple[Event, ...]], bool]
 
 
-def begun(step: str, phase: str) -> Seen:
-    return lambda events: any(
-        e.step == step and e.subject == phase and e.status == "started" for e in events
-    )
-
-
 def is_(status: str, part: str, action: str = "create") -> Seen:
     return lambda events: any(
         e.kind == "resource" and e.status == status and e.action == action and part in e.subject
@@ -27,9 +21,7 @@ def is_(status: str, part: str, action: str = "create") -> Seen:
 
 
 def counted(count: int) -> Seen:
-    return lambda events: (
-        sum(e.status == "done" and e.action == "create" for e in events) >= count
-    )
+    return lambda events: sum(e.status == "done" and e.action == "create" for e in events) >= count
 
 
 # What an undisturbed deployment of these settings has in the account.
@@ -51,7 +43,6 @@ WHOLE = {
 @pytest.mark.parametrize(
     ("name", "point"),
     [
-        ("kill-begin", begun("deploy", "apply")),
         ("kill-first", counted(6)),
         ("kill-vpc", is_("started", "aws_vpc.this")),
         ("kill-cluster", is_("started", "aws_eks_cluster")),

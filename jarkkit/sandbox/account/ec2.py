@@ -7,6 +7,7 @@ from typing import Any
 
 from moto.ec2 import urls
 from moto.ec2.models import EC2Backend
+from moto.ec2.utils import is_tag_filter, tag_filter_matches
 
 from jarkkit.sandbox.account.later import Later
 
@@ -56,10 +57,16 @@ class Ec2Backend(EC2Backend):
             if address.association_id:
                 self.disassociate_address(association_id=address.association_id)
 
-    def describe_nat_gateways(self, *args: Any, **given: Any) -> Any:
-        """What is due happens before the answer."""
+    def describe_nat_gateways(self, filters: Any, nat_gateway_ids: list[str] | None) -> list[Any]:
+        """What is due happens before the answer. moto does not know filters by tag here."""
         self.later.catch_up(self)
-        return super().describe_nat_gateways(*args, **given)
+        found = super().describe_nat_gateways(filters, nat_gateway_ids)
+        wanted = {key: values for key, values in (filters or {}).items() if is_tag_filter(key)}
+        return [
+            gateway
+            for gateway in found
+            if all(tag_filter_matches(gateway, key, values) for key, values in wanted.items())
+        ]
 
     def matches_filters(self, offering: dict[str, Any], filters: Any, location_type: str) -> bool:
         """DescribeInstanceTypeOfferings takes wildcards (`g6.*`); moto compares whole names."""
