@@ -38,10 +38,16 @@ def named_operation(environ: dict[str, Any]) -> str:
 
 
 class Call(NamedTuple):
-    """A call by the service's signing name and the operation's name in the API."""
+    """A call by the service's signing name and the operation's name in the API.
+
+    Attributes:
+        xml: whether it is answered in XML; JSON otherwise. SDKs change over (SQS did), so this is
+            the request's to say and not the service's.
+    """
 
     service: str
     operation: str
+    xml: bool = False
 
     def __str__(self) -> str:
         return f"{self.service}:{self.operation}"
@@ -54,7 +60,9 @@ def _action(query: str) -> str:
 def identify(environ: dict[str, Any]) -> Call:
     """Service and operation; the operation is empty where it cannot be told."""
     service = service_of(environ)
-    return Call(service, named_operation(environ) or _routed(service, environ))
+    named = named_operation(environ)
+    xml = service == "s3" or (bool(named) and "HTTP_X_AMZ_TARGET" not in environ)
+    return Call(service, named or _routed(service, environ), xml)
 
 
 def changes_something(environ: dict[str, Any], operation: str) -> bool:

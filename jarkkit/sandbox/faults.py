@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from jarkkit.errors import JarkkitError
+from jarkkit.sandbox.calls import Call
 
 # Status line, headers, body: what a WSGI application says.
 Answer = tuple[str, list[tuple[str, str]], list[bytes]]
@@ -91,10 +92,10 @@ class Fault:
     def __str__(self) -> str:
         return ":".join([self.name, *self.calls])
 
-    def hits(self, service: str, operation: str) -> bool:
+    def hits(self, call: Call) -> bool:
         """True when the call is one that this fault refuses."""
         calls = self.calls or self.kind.calls
-        return not calls or any(_matches(call, service, operation) for call in calls)
+        return not calls or any(_matches(pattern, call) for pattern in calls)
 
 
 def parse(words: Iterable[str]) -> tuple[Fault, ...]:
@@ -113,29 +114,25 @@ def _parse(word: str) -> Fault:
     return Fault(name, tuple(call for call in calls.split(",") if call))
 
 
-def _matches(call: str, service: str, operation: str) -> bool:
-    wanted_service, _, wanted = call.partition(".")
-    return wanted_service in ("", "*", service) and wanted in ("", "*", operation)
+def _matches(pattern: str, call: Call) -> bool:
+    service, _, operation = pattern.partition(".")
+    return service in ("", "*", call.service) and operation in ("", "*", call.operation)
 
 
-def answer(fault: Fault, service: str, operation: str) -> Answer:
-    """The refusal as the service would word it: status, headers, body."""
+def answer(fault: Fault, call: Call) -> Answer:
+    """The refusal as the service would word it."""
     kind = fault.kind
-    code = kind.ec2_code if service == "ec2" else kind.code
-    message = kind.message.format(call=f"{service}:{operation}")
-    return error(service, kind.status, code, message)
+    code = kind.ec2_code if call.service == "ec2" else kind.code
+    return error(call, kind.status, code, kind.message.format(call=call))
 
 
-def error(service: str, status: int, code: str, message: str) -> Answer:
-    """An error in the service's own format: status, headers, body."""
+def error(call: Call, status: int, code: str, message: str) -> Answer:
+    """An error in the format in which the call wants its answer."""
     line = f"{status} {code or 'Refused'}"
-    if service in _XML:
-        return line, [("Content-Type", "text/xml")], [_xml(service, code, message)]
+    if call.xml:
+        return line, [("Content-Type", "text/xml")], [_xml(call.service, code, message)]
     body = json.dumps({"__type": code, "message": message}).encode()
     return line, [("Content-Type", "application/json"), ("x-amzn-errortype", code)], [body]
-
-
-_XML = frozenset({"ec2", "iam", "sts", "sqs", "elasticloadbalancing", "s3", "autoscaling"})
 
 
 def _xml(service: str, code: str, message: str) -> bytes:

@@ -188,9 +188,9 @@ class Daemon:
             calls.buffer_body(environ)
             call = calls.identify(environ)
             with self._lock:
-                refused = next((f for f in self._faults if f.hits(*call)), None)
+                refused = next((f for f in self._faults if f.hits(call)), None)
                 status, headers, body = (
-                    faults.answer(refused, *call) if refused else _ask(account, environ, call)
+                    faults.answer(refused, call) if refused else _ask(account, environ, call)
                 )
                 self._log(call, status)
                 if calls.changes_something(environ, call.operation):
@@ -262,7 +262,7 @@ def _ask(account: Wsgi, environ: dict[str, Any], call: calls.Call) -> faults.Ans
     except Exception:  # to sandbox.log; moto raises NotImplementedError for calls that it has not
         traceback.print_exc()
     message = f"The pretend account cannot answer {call}; sandbox.log says why"
-    return faults.error(call.service, 400, "SandboxGap", message)
+    return faults.error(call, 400, "SandboxGap", message)
 
 
 def _hang_up(environ: dict[str, Any]) -> Iterable[bytes]:

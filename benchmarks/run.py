@@ -1,0 +1,150 @@
+"""What the kit costs, as ratios measured side by side in one run (machines are noisy).
+
+    make bench
+
+Prints a table; ends with exit code 1 when a goal is missed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from jarkkit.kit import Kit
+from jarkkit.sandbox import control
+from jarkkit.streams import drain
+
+NAME = "bench"
+ROUNDS = 15
+CLEAN = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "TF_", "JARKKIT_"))}
+GOALS = {
+    "rehearsal / bare terraform": 1.5,
+    "import jarkkit, more than `pass` (ms)": 60.0,
+    "jarkkit --help (s)": 0.4,
+    "memory of the kit's process (MB)": 150.0,
+}
+
+
+def main() -> int:
+    """Measure everything."""
+    figures: dict[str, float] = {}
+    figures |= start_up()
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        running = control.start(home / ".sandbox")
+        try:
+            figures |= journey(home, {**CLEAN, **{k: v for k, v in running.env.items() if v}})
+        finally:
+            control.stop(home / ".sandbox")
+    return show(figures)
+
+
+def start_up() -> dict[str, float]:
+    """Starting things, each in turn with `python -c pass`; medians."""
+    nothing = [sys.executable, "-c", "pass"]
+    imported = [sys.executable, "-c", "import jarkkit"]
+    asked = [str(Path(sys.executable).with_name("jarkkit")), "--help"]
+    seconds: dict[str, list[float]] = {"nothing": [], "imported": [], "asked": []}
+    for _ in range(ROUNDS):
+        for name, line in (("nothing", nothing), ("imported", imported), ("asked", asked)):
+            seconds[name].append(timed(line, CLEAN, Path.cwd()))
+    median = {name: statistics.median(values) for name, values in seconds.items()}
+    return {
+        "python -c pass (ms)": median["nothing"] * 1000,
+        "import jarkkit, more than `pass` (ms)": (median["imported"] - median["nothing"]) * 1000,
+        "jarkkit --help (s)": median["asked"],
+    }
+
+
+def journey(home: Path, environ: dict[str, str]) -> dict[str, float]:
+    """All notebooks headless, then the same variables with Terraform alone, on one sandbox."""
+    line = [str(Path(sys.executable).with_name("jarkkit")), "run", NAME, "--sandbox", "--json"]
+    whole = timed(line, {**environ, "JARKKIT_HOME": str(home)}, home)
+    folder = bare_folder(home, environ)
+    terraform = shutil.which("terraform") or shutil.which("tofu") or "terraform"
+    mirror = home / "deployments" / NAME / ".terraformrc"
+    point = {"TF_CLI_CONFIG_FILE": str(mirror)} if mirror.is_file() else {}
+    bare = sum(
+        timed([terraform, *words], {**environ, **point}, folder)
+        for words in (
+            ["init", "-input=false"],
+            ["apply", "-auto-approve", "-input=false", "-parallelism=20"],
+            ["destroy", "-auto-approve", "-input=false", "-parallelism=20"],
+        )
+    )
+    return {
+        "whole headless rehearsal (s)": whole,
+        "bare terraform init+apply+destroy (s)": bare,
+        "rehearsal / bare terraform": whole / bare,
+        "memory of the kit's process (MB)": memory(home, environ),
+    }
+
+
+def bare_folder(home: Path, environ: dict[str, str]) -> Path:
+    """The files and variables of the rehearsal, and nothing else of it."""
+    source = home / "deployments" / NAME
+    folder = home / "bare"
+    folder.mkdir()
+    for path in source.glob("*.tf"):
+        shutil.copy(path, folder)
+    shutil.copytree(source / "modules", folder / "modules")
+    shutil.copy(source / "terraform.tfvars.json", folder)
+    return folder
+
+
+def memory(home: Path, environ: dict[str, str]) -> float:
+    """Peak resident set of a process that plans with the kit, Terraform's own not counted."""
+    script = "import benchmarks.run as b; b.plan_once()"
+    root = Path(__file__).parents[1]
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=root,
+        env={**environ, "JARKKIT_HOME": str(home)},
+        stdout=subprocess.PIPE,
+    )
+    output, _ = process.communicate()
+    return float(json.loads(output.splitlines()[-1])["peak_kib"]) / 1024
+
+
+def plan_once() -> None:
+    """Open the deployment, plan, say how much memory that took."""
+    drain(Kit.open(NAME).plan(), lambda event: None)
+    print(json.dumps({"peak_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
+
+
+def timed(line: Sequence[str], environ: dict[str, str], folder: Path) -> float:
+    """Seconds that a command takes; it must end well."""
+    began = time.perf_counter()
+    done = subprocess.run(
+        line, cwd=folder, env=environ, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    seconds = time.perf_counter() - began
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(line)} failed:\n{done.stdout.decode()}{done.stderr.decode()}")
+    return seconds
+
+
+def show(figures: dict[str, float]) -> int:
+    """The table; returns the exit code."""
+    missed = 0
+    for name, figure in figures.items():
+        goal = GOALS.get(name)
+        verdict = ""
+        if goal is not None:
+            missed += figure > goal
+            verdict = f"goal ≤ {goal:g}: {'met' if figure <= goal else 'MISSED'}"
+        print(f"{name:42} {figure:8.2f}  {verdict}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
