@@ -13,7 +13,7 @@ demo: setup  ## rehearse the whole journey on this machine, without an AWS accou
 	$(BIN)/jarkkit run demo --sandbox
 
 test: setup  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 lab: setup  ## open the notebooks in JupyterLab, as a rehearsal
 	$(BIN)/jarkkit lab --sandbox

@@ -39,10 +39,11 @@ class Addon(BaseModel):
 
     Attributes:
         what: one paragraph: what it is and why one wants it.
-        install: `eks` for an EKS managed add-on.
+        install: `eks` for an EKS managed add-on; `role` for one that gets its AWS permissions
+            here and is installed into the cluster by other means.
         version: of the EKS managed add-on; None takes the newest for the cluster's version.
         before_compute: installed before the first node, because nodes need it to become Ready.
-        needs: settings that must be on for it (`karpenter`, `artifact_bucket`, …).
+        needs: settings that must be on for it to get its permissions (`artifact_bucket`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,9 +51,10 @@ class Addon(BaseModel):
     name: str
     title: str
     what: str
-    install: Literal["eks"] = "eks"
+    install: Literal["eks", "role"] = "eks"
     namespace: str
     default: bool = True
+    needs: tuple[str, ...] = ()
     version: str | None = None
     before_compute: bool = False
     configuration: dict[str, Any] = Field(default_factory=dict)
@@ -109,7 +111,7 @@ def pod_identities(settings: Settings) -> dict[str, Any]:
             "policy": _policy(addon.aws),
         }
         for addon in chosen(settings)
-        if addon.aws is not None
+        if addon.aws is not None and all(getattr(settings, need) for need in addon.needs)
     }
 
 

@@ -102,7 +102,8 @@ def addons(*, as_json: bool) -> None:
         return
     for item in everything:
         default = "on " if item.default else "off"
-        out(f"{item.name:34} {default}  {item.title}\n{'':39}{item.what}")
+        role = " (AWS permissions only)" if item.install == "role" else ""
+        out(f"{item.name:34} {default}  {item.title}{role}\n{'':39}{item.what}")
 
 
 def errors(code: str, *, as_json: bool) -> None:

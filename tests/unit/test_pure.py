@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -264,3 +266,32 @@ def test_identities_come_with_their_add_on() -> None:
 def test_records_refuse_unknown_keys() -> None:
     with pytest.raises(ValueError, match="extra"):
         Target.model_validate({**TARGET.model_dump(), "more": 1})
+
+
+class TestPermissionsOfAddons:
+    @staticmethod
+    def statements() -> list[tuple[str, dict[str, Any]]]:
+        return [
+            (addon.name, statement)
+            for addon in addons.catalogue().values()
+            if addon.aws is not None
+            for statement in addon.aws.statements
+        ]
+
+    def test_everything_is_open_only_to_looking(self) -> None:
+        for name, statement in self.statements():
+            if statement["Resource"] == "*":
+                looking = re.compile(r"^[a-z0-9-]+:(Describe|List|Get)")
+                assert all(looking.match(action) for action in statement["Action"]), name
+
+    def test_a_role_can_hold_its_policy(self) -> None:
+        # IAM: the inline policies of a role have 10,240 characters at most, white space left out.
+        for addon in addons.catalogue().values():
+            policies = addons.pod_identities(Settings(artifact_bucket=True))
+            text = policies.get(addon.name, {}).get("policy") or ""
+            assert len(text.replace(" ", "")) < 9000, addon.name
+
+    def test_what_needs_the_bucket_gets_its_role_with_the_bucket_only(self) -> None:
+        without = addons.pod_identities(Settings())
+        with_bucket = addons.pod_identities(Settings(artifact_bucket=True))
+        assert set(with_bucket) - set(without) == {"argo-workflows", "jupyterhub"}
