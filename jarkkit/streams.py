@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
-from jarkkit.records import Event
-
+E = TypeVar("E")
 R = TypeVar("R")
 
 
-def drain(work: Generator[Event, None, R], show: Callable[[Event], None]) -> R:
-    """Run the work to its end, show every event, return its value.
+def drain(work: Generator[E, None, R], show: Callable[[E], None]) -> R:
+    """Run the work to its end, show everything it yields, return its value.
 
     Whatever happens while showing (an interrupt above all), the work is closed: it then stops in
     order and writes down how far it came.

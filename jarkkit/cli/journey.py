@@ -16,6 +16,7 @@ from jarkkit.kit import Kit
 from jarkkit.records import Event
 from jarkkit.report import page
 from jarkkit.scrub import Scrub, words_of
+from jarkkit.streams import drain
 
 # What costs money and what destroys, in a real account, is never run unasked.
 _DEPLOY, _CLEANUP = "04-deploy", "08-cleanup"
@@ -50,7 +51,7 @@ def run(
         }
         environ = {**os.environ, "JARKKIT_HOME": str(home)}
         runner = Runner(kit.workspace, environ, given, scrub)
-        result = _watch(runner, notebooks, as_json=as_json)
+        result = drain(runner.run(notebooks), _quiet if as_json else _show)
         report = kit.folder / "report.html"
         report.write_text(page(kit, result, scrub), encoding="utf-8")
         _conclude(kit, result, report, as_json=as_json)
@@ -101,19 +102,8 @@ def _secrets() -> tuple[str, ...]:
     return tuple(os.environ.get(name, "") for name in names)
 
 
-def _watch(runner: Runner, notebooks: tuple[Path, ...], *, as_json: bool) -> Run:
-    work = runner.run(notebooks)
-    try:
-        while True:
-            try:
-                item = next(work)
-            except StopIteration as end:
-                result: Run = end.value
-                return result
-            if not as_json:
-                _show(item)
-    finally:
-        work.close()
+def _quiet(_: Event | Ran) -> None:
+    pass
 
 
 def _show(item: Event | Ran) -> None:
