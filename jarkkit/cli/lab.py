@@ -28,6 +28,8 @@ def run(*, sandbox: bool, browser: bool, port: int) -> int:
         f"--LabApp.default_url=/lab/tree/{folder.relative_to(home)}/{first}",
     ]  # fmt: skip
     line += [] if browser else ["--no-browser"]
+    if os.geteuid() == 0:  # in a container there is often nobody else; it is on loopback only
+        line += ["--allow-root"]
     environ = {**os.environ, "JARKKIT_HOME": str(home)}
     with subprocess.Popen(line, env=environ) as server:
         try:
