@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TERRAFORM := $(shell command -v terraform || command -v tofu || echo terraform)
 
 .PHONY: demo test lab bench lint setup docs requirements clean help
 
@@ -26,7 +27,8 @@ lint: setup  ## style, types, layers, Terraform, notebooks
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	terraform -chdir=terraform fmt -check -recursive
+	$(TERRAFORM) -chdir=terraform fmt -check -recursive
+	$(BIN)/python -m pytest -q tests/e2e/test_terraform.py -k valid
 	$(BIN)/python -m nbstripout --verify notebooks/*.ipynb
 
 docs: setup  ## write the generated pages of docs/

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from jarkkit.kit import Kit
@@ -68,8 +69,8 @@ def start_up() -> dict[str, float]:
 def journey(home: Path, environ: dict[str, str]) -> dict[str, float]:
     """All notebooks headless, then the same variables with Terraform alone, on one sandbox.
 
-    Before it deletes a cluster the provider waits a random time of up to a minute; that wait is
-    taken out of both.
+    Before it deletes a cluster the provider waits a random time of up to a minute; what that adds
+    is taken out of both.
     """
     line = [str(Path(sys.executable).with_name("jarkkit")), "run", NAME, "--sandbox", "--json"]
     began = time.perf_counter()
@@ -100,15 +101,18 @@ def newest_log(home: Path) -> str:
 
 
 def waited(stream: str) -> float:
-    """Seconds that the deletion of the cluster took, from Terraform's JSON stream."""
+    """Seconds in which Terraform's destroy did nothing but wait for the cluster's deletion, from
+    its JSON stream: from the last thing that was done before it to its end."""
+    before = None
     for line in stream.splitlines():
         message = json.loads(line) if line.startswith("{") else {}
-        hook = message.get("hook", {})
-        done = (message.get("type"), hook.get("action"))
-        of_cluster = hook.get("resource", {}).get("resource_type") == "aws_eks_cluster"
-        if of_cluster and done == ("apply_complete", "delete"):
-            return float(hook["elapsed_seconds"])
-    raise SystemExit("the log does not tell how long the cluster's deletion took")
+        if message.get("type") != "apply_complete" or message["hook"].get("action") != "delete":
+            continue
+        moment = datetime.fromisoformat(message["@timestamp"])
+        if message["hook"]["resource"]["resource_type"] == "aws_eks_cluster":
+            return (moment - before).total_seconds() if before else 0.0
+        before = moment
+    raise SystemExit("the log does not tell when the cluster's deletion ended")
 
 
 def bare_folder(home: Path) -> Path:

@@ -145,7 +145,7 @@ class AwsLayer:
         self, step: Step, file: str, *, destroy: bool = False
     ) -> Generator[Event, None, tuple[ResourceChange, ...]]:
         yield from self.terraform.plan(step, file, destroy=destroy)
-        return changes_of(self.terraform.show(file))
+        return self.terraform.planned()
 
     def _may_have_strays(self, changes: tuple[ResourceChange, ...]) -> bool:
         """Only a plan that creates something after a run that did not end well, or whose state
@@ -159,7 +159,8 @@ class AwsLayer:
     ) -> Generator[Event, None, tuple[ResourceChange, ...]]:
         found, _, _ = self.account.owned(self.settings.name)
         adopted: dict[str, Adoption] = {}
-        for _ in range(_ADOPTION_ROUNDS):
+        for _ in range(_ADOPTION_ROUNDS if found else 0):
+            changes = changes_of(self.terraform.show(file))  # with the names that tell what is what
             fresh = {a.address: a for a in adoptions(changes, found) if a.address not in adopted}
             if not fresh:
                 break

@@ -28,8 +28,8 @@ from python_terraform import IsFlagged
 from python_terraform import Terraform as CommandLine
 
 from jarkkit.errors import JarkkitError
-from jarkkit.records import Event, Step
-from jarkkit.terraform_messages import event_of, failure
+from jarkkit.records import Event, ResourceChange, Step
+from jarkkit.terraform_messages import event_of, failure, planned
 
 # S3's own state locking came with 1.10 in both.
 OLDEST = (1, 10, 0)
@@ -152,6 +152,7 @@ class Terraform:
     new_log: Callable[[str], Path]
     sleep: Sleep = time.sleep
     _tool: Tool | None = field(default=None, init=False)
+    _log: Path | None = field(default=None, init=False)
 
     @property
     def tool(self) -> Tool:
@@ -187,6 +188,12 @@ class Terraform:
         yield from self._follow("plan", line, step)
         with contextlib.suppress(OSError):  # a plan holds every value of the state
             (self.folder / file).chmod(0o600)
+
+    def planned(self) -> tuple[ResourceChange, ...]:
+        """What the plan that was just made will change, from its stream."""
+        if self._log is None:
+            return ()
+        return planned(self._messages(self._log, alive=lambda: False))
 
     def apply(self, step: Step, file: str) -> Iterator[Event]:
         """Carry out exactly that plan file. An interrupt ends it after saving the state."""
@@ -313,7 +320,7 @@ class Terraform:
                 "An earlier Terraform run of this deployment is still under way.",
                 "Wait until it has ended, then run the step again.",
             )
-        log = self.new_log(what)
+        log = self._log = self.new_log(what)
         said: list[str] = []
         process = self._start(line, log)
         try:

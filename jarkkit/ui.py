@@ -12,11 +12,10 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import singledispatch
 from html import escape
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.display import HTML, DisplayHandle, display
 
-from jarkkit import pictures
 from jarkkit.checks import COLOUR, Report
 from jarkkit.errors import JarkkitError
 from jarkkit.form import Form
@@ -25,6 +24,9 @@ from jarkkit.kit import Kit
 from jarkkit.records import Deployed, Event, Plan, Receipt, Where
 from jarkkit.streams import drain
 from jarkkit.terraform_messages import short_address
+
+if TYPE_CHECKING:
+    from jarkkit.pictures import Picture
 
 R = TypeVar("R")
 HEADLESS = "JARKKIT_HEADLESS"
@@ -241,8 +243,10 @@ def _(where: Where) -> HTML:
     )
 
 
-def picture(value: Plan | Kit) -> pictures.Picture:
+def picture(value: Plan | Kit) -> Picture:
     """A plan's resources by area; a deployment's timeline of its last deploy."""
+    from jarkkit import pictures  # half a second that only a notebook with a picture pays
+
     if isinstance(value, Plan):
         return pictures.plan_map(value)
     return pictures.timeline(last_run(value.events("deploy")), "seconds since the first resource")

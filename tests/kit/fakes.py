@@ -10,9 +10,20 @@ from typing import Any
 
 from jarkkit.clock import now
 from jarkkit.errors import JarkkitError
-from jarkkit.records import Caller, Cluster, ClusterVersion, Event, Owned, Part, Step, Zone
+from jarkkit.records import (
+    Caller,
+    Cluster,
+    ClusterVersion,
+    Event,
+    Owned,
+    Part,
+    ResourceChange,
+    Step,
+    Zone,
+)
 from jarkkit.settings import CLUSTER_VERSIONS
 from jarkkit.terraform import Tool
+from jarkkit.terraform_messages import changes_of
 
 LETTERS = "abc"
 
@@ -83,6 +94,7 @@ class FakeTerraform:
     failing: list[tuple[str, BaseException]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     running: bool = False
+    last: str = ""
     environ: dict[str, str] = field(default_factory=dict)
     tool: Tool = field(default_factory=lambda: Tool(path="/bin/terraform", version="1.11.4"))
 
@@ -97,6 +109,7 @@ class FakeTerraform:
 
     def plan(self, step: Step, file: str, *, destroy: bool = False) -> Iterator[Event]:
         self.calls.append(f"plan {file}")
+        self.last = file
         self._maybe_fail("plan")
         imports = self.folder / "adopt.tf.json"
         todo = {
@@ -106,6 +119,9 @@ class FakeTerraform:
         }
         (self.folder / file).write_text(json.dumps(todo))
         return iter(())
+
+    def planned(self) -> tuple[ResourceChange, ...]:
+        return changes_of(self.show(self.last))
 
     def show(self, file: str = "") -> dict[str, Any]:
         if not file:

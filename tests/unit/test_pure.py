@@ -17,7 +17,7 @@ from jarkkit.estimates import CREATE_SECONDS, Progress, critical_path
 from jarkkit.records import Action, Caller, Event, Owned, ResourceChange, Target
 from jarkkit.settings import Settings
 from jarkkit.targets import check_target, target_of
-from jarkkit.terraform_messages import area_of, changes_of, event_of, failure
+from jarkkit.terraform_messages import area_of, changes_of, event_of, failure, planned
 
 CALLER = Caller(account_id="111122223333", arn="arn:aws:iam::111122223333:user/me")
 TARGET = target_of(CALLER, "us-west-2", "demo", rehearsal=False)
@@ -295,3 +295,23 @@ class TestPermissionsOfAddons:
         without = addons.pod_identities(Settings())
         with_bucket = addons.pod_identities(Settings(artifact_bucket=True))
         assert set(with_bucket) - set(without) == {"argo-workflows", "jupyterhub"}
+
+
+def test_the_stream_of_a_plan_tells_what_the_plan_does() -> None:
+    def message(action: str, **more: Any) -> dict[str, Any]:
+        resource = {"addr": f"aws_vpc.{action}", "resource_type": "aws_vpc"}
+        return {"type": "planned_change", "change": {"resource": resource, "action": action} | more}
+
+    stream = [
+        {"type": "version"},
+        *(message(a) for a in ("noop", "create", "read", "update", "replace", "delete", "forget")),
+        message("noop-and-import", importing={"id": "vpc-1"}),
+    ]
+    found = [(c.address.removeprefix("aws_vpc."), c.action, c.area) for c in planned(stream)]
+    assert found == [
+        ("create", "create", "network"),
+        ("update", "update", "network"),
+        ("replace", "replace", "network"),
+        ("delete", "delete", "network"),
+        ("noop-and-import", "import", "network"),
+    ]
