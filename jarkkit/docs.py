@@ -2,11 +2,53 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 from jarkkit.errors import CODES
-from jarkkit.settings import describe
+from jarkkit.settings import CLUSTER_VERSIONS, FAMILIES, GROUPS, Settings, field_extra, fields_of
+
+
+def settings_page() -> str:
+    """docs/settings.md: every setting with its default, unit and reason."""
+    lines = [
+        "# Settings",
+        "",
+        "<!-- Made from jarkkit/settings.py by `make docs`; a test holds the two together. -->",
+        "",
+        "Values come from the deployment's `settings.yaml`, then from the environment "
+        "(`JARKKIT_<NAME>`, upper case), then from `-p NAME=VALUE`; the last one wins. Unknown "
+        "names are refused. Values are YAML: `-p 'accelerators=[g6, inf2]'`.",
+    ]
+    defaults = Settings().model_dump(mode="json")
+    for group in GROUPS:
+        lines += ["", f"## {group}", ""]
+        for name in fields_of(group):
+            field = Settings.model_fields[name]
+            unit = field_extra(field)["unit"]
+            default = json.dumps(defaults[name], ensure_ascii=False)
+            lines += [
+                f"### `{name}`",
+                "",
+                f"{field.title}{f', in {unit}' if unit else ''}. Default: `{default}`.",
+                "",
+                field.description or "",
+                "",
+            ]
+            lines += _choices(name)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _choices(name: str) -> list[str]:
+    if name == "cluster_version":
+        return [f"One of: {', '.join(CLUSTER_VERSIONS)}.", ""]
+    if name == "accelerators":
+        known = ", ".join(f"`{family}` ({chip})" for family, chip in FAMILIES.items())
+        return [f"Families: {known}.", ""]
+    schema = Settings.model_json_schema()["properties"][name]
+    allowed = schema.get("enum") or schema.get("items", {}).get("enum")
+    return [f"One of: {', '.join(f'`{v}`' for v in allowed)}.", ""] if allowed else []
 
 
 def errors_page() -> str:
@@ -26,7 +68,7 @@ def errors_page() -> str:
     return "\n".join([*head, *rows]) + "\n"
 
 
-PAGES = {"settings.md": describe, "errors.md": errors_page}
+PAGES = {"settings.md": settings_page, "errors.md": errors_page}
 
 
 def main(folder: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any, Literal, get_args, get_origin
 from IPython.display import HTML, display
 
 from jarkkit.errors import JarkkitError
-from jarkkit.settings import GROUPS, Settings, field_extra, fields_of, read_pairs
+from jarkkit.settings import GROUPS, Settings, field_extra, fields_of
+from jarkkit.settings_sources import read_pairs
 
 
 class Form:

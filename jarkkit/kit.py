@@ -28,7 +28,8 @@ from jarkkit.records import (
     Target,
     Where,
 )
-from jarkkit.settings import Settings, read_environment, read_yaml
+from jarkkit.settings import Settings
+from jarkkit.settings_sources import read_environment, read_yaml
 from jarkkit.steps import cleanup, deploy, plan, preflight, status, verify
 from jarkkit.terraform import Terraform
 from jarkkit.workspace import Workspace

@@ -1,8 +1,8 @@
 """Every choice that a user can make, defined once.
 
 The fields of `Settings` feed the settings file, the environment (`JARKKIT_…`), `-p KEY=VALUE`, the
-notebooks' parameters, the form, Terraform's variables and docs/settings.md. No I/O happens here:
-text and mappings come in, values and text go out.
+notebooks' parameters, the form, Terraform's variables and docs/settings.md. No I/O happens here.
+`settings_sources` reads them, `settings_rules` says what must fit together.
 
 A field's `title` is its label, its description says what it is and why one would change it, and
 `json_schema_extra` carries the group it is shown in and its unit.
@@ -16,8 +16,7 @@ import json
 import re
 import textwrap
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Network, collapse_addresses
-from itertools import combinations
+from ipaddress import IPv4Network
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -34,6 +33,8 @@ from pydantic.config import JsonDict
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from jarkkit.errors import JarkkitError
+from jarkkit.settings_rules import CLUSTER_VERSIONS as CLUSTER_VERSIONS
+from jarkkit.settings_rules import problems
 
 GROUPS = (
     "Deployment",
@@ -45,10 +46,6 @@ GROUPS = (
     "JupyterHub",
     "Cost",
 )
-
-# Kubernetes versions that the kit's Terraform and add-ons were checked with. Newest last; the
-# default is the newest. Which of them EKS offers today is asked from the API before planning.
-CLUSTER_VERSIONS = ("1.34", "1.35", "1.36")
 
 FAMILIES = {
     "g4dn": "NVIDIA T4",
@@ -68,13 +65,6 @@ Family = Literal[
     "g4dn", "g5", "g6", "g6e", "g7e", "p4d", "p5", "p5en", "p6-b200", "inf2", "trn1", "trn2"
 ]
 Capacity = Literal["on-demand", "spot", "reserved"]
-
-ENVIRONMENT_PREFIX = "JARKKIT_"
-# Names with the prefix that are not settings: they say where things are on this machine.
-MACHINE_VARIABLES = frozenset({
-    "JARKKIT_HOME", "JARKKIT_TERRAFORM", "JARKKIT_TF_MIRROR", "JARKKIT_KUBE_BIN",
-    "JARKKIT_CHART_CACHE", "JARKKIT_TEST_KUBECONFIG", "JARKKIT_HEADLESS",
-})  # fmt: skip
 
 _NAME = r"^[a-z][a-z0-9-]{1,22}[a-z0-9]$"
 _REFERENCE = (
@@ -421,9 +411,8 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        problems = [message for found in _RULES for message in found(self)]
-        if problems:
-            raise PydanticCustomError("rules", "{problems}", {"problems": "\n".join(problems)})
+        if found := problems(self):
+            raise PydanticCustomError("rules", "{problems}", {"problems": "\n".join(found)})
         return self
 
     # -- reading -----------------------------------------------------------------------------
@@ -516,120 +505,7 @@ _TERRAFORM_NAMES = (
 )  # fmt: skip
 
 
-# -- rules that span several fields ---------------------------------------------------------------
-
-
-def _version_is_known(s: Settings) -> Iterable[str]:
-    if s.cluster_version not in CLUSTER_VERSIONS:
-        yield (
-            f"cluster_version {s.cluster_version!r} is not one of the versions this release "
-            f"supports: {', '.join(CLUSTER_VERSIONS)}"
-        )
-
-
-def _networks_do_not_overlap(s: Settings) -> Iterable[str]:
-    ranges = {"vpc_cidr": IPv4Network(s.vpc_cidr), "pod_cidr": IPv4Network(s.pod_cidr)}
-    for (first, a), (second, b) in combinations(ranges.items(), 2):
-        if a.overlaps(b):
-            yield f"{first} {a} overlaps {second} {b}"
-
-
-def _networks_are_large_enough(s: Settings) -> Iterable[str]:
-    # EC2 allows /16 to /28 for a VPC's blocks; below these sizes the subnets would be too small.
-    for name, smallest in (("vpc_cidr", 22), ("pod_cidr", 20)):
-        network = IPv4Network(getattr(s, name))
-        if not 16 <= network.prefixlen <= smallest:
-            yield f"{name} {network} must be between /16 and /{smallest}"
-    allowed = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
-    for name in ("vpc_cidr", "pod_cidr"):
-        network = IPv4Network(getattr(s, name))
-        if not any(network.subnet_of(IPv4Network(block)) for block in allowed):
-            yield f"{name} {network} is not a private range ({', '.join(allowed)})"
-
-
-def _zones_match_count(s: Settings) -> Iterable[str]:
-    zones = s.availability_zones
-    if not zones:
-        return
-    if len(set(zones)) != s.az_count:
-        yield f"availability_zones names {len(set(zones))} zones, az_count asks for {s.az_count}"
-    strangers = [zone for zone in zones if not re.fullmatch(re.escape(s.region) + "[a-z]", zone)]
-    if strangers:
-        yield f"availability_zones {', '.join(strangers)} are not zones of {s.region}"
-
-
-def _existing_vpc_is_complete(s: Settings) -> Iterable[str]:
-    if s.vpc_id and len(set(s.private_subnet_ids)) < 2:
-        yield "vpc_id needs private_subnet_ids in at least two zones"
-    if not s.vpc_id and (s.private_subnet_ids or s.public_subnet_ids):
-        yield "private_subnet_ids and public_subnet_ids belong to an existing VPC: name its vpc_id"
-    for subnet in (*s.private_subnet_ids, *s.public_subnet_ids):
-        if not re.fullmatch(r"subnet-[0-9a-f]{8,17}", subnet):
-            yield f"{subnet!r} is not a subnet id"
-
-
-def _core_nodes_fit(s: Settings) -> Iterable[str]:
-    if s.core_nodes > s.core_nodes_max:
-        yield f"core_nodes {s.core_nodes} is more than core_nodes_max {s.core_nodes_max}"
-
-
-def _pools_are_distinct(s: Settings) -> Iterable[str]:
-    families = [pool.family for pool in s.accelerators]
-    for family in sorted({f for f in families if families.count(f) > 1}):
-        yield f"accelerators names {family} twice"
-    if s.accelerators and not s.karpenter:
-        yield "accelerators are Karpenter pools: switch karpenter on, or leave accelerators empty"
-
-
-def _open_endpoint_is_said_once(s: Settings) -> Iterable[str]:
-    networks = [IPv4Network(cidr) for cidr in s.endpoint_public_cidrs]
-    if len(networks) != len(list(collapse_addresses(networks))):
-        yield "endpoint_public_cidrs has blocks that contain or adjoin each other: merge them"
-    if len(networks) > 40:
-        yield f"endpoint_public_cidrs has {len(networks)} blocks; EKS allows 40"
-
-
-def _oidc_is_complete(s: Settings) -> Iterable[str]:
-    named = ("jupyterhub_oidc_issuer", "jupyterhub_oidc_client_id", "jupyterhub_oidc_client_secret")
-    if s.jupyterhub_auth == "password":
-        return
-    for name in named:
-        if not getattr(s, name):
-            yield f"jupyterhub_auth {s.jupyterhub_auth!r} needs {name}"
-
-
-def _tags_are_allowed(s: Settings) -> Iterable[str]:
-    # https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
-    if len(s.tags) > 40:
-        yield f"tags has {len(s.tags)} entries; AWS allows 50 and the kit needs some of them"
-    for key, value in s.tags.items():
-        if key.lower().startswith(("aws:", "jarkkit:")):
-            yield f"tags: {key!r} begins with a reserved prefix"
-        if not 1 <= len(key) <= 128 or len(value) > 256:
-            yield f"tags: {key!r} is longer than AWS allows (key 128, value 256 characters)"
-
-
-def _budget_has_readers(s: Settings) -> Iterable[str]:
-    if s.budget_usd_per_month and not s.budget_emails:
-        yield "budget_usd_per_month needs budget_emails: nobody would get the mail"
-
-
-_RULES = (
-    _version_is_known,
-    _networks_do_not_overlap,
-    _networks_are_large_enough,
-    _zones_match_count,
-    _existing_vpc_is_complete,
-    _core_nodes_fit,
-    _pools_are_distinct,
-    _open_endpoint_is_said_once,
-    _oidc_is_complete,
-    _tags_are_allowed,
-    _budget_has_readers,
-)
-
-
-# -- reading text, environment and command line ----------------------------------------------------
+# -- asking about fields ---------------------------------------------------------------------------
 
 
 def fields_of(group: str) -> list[str]:
@@ -653,90 +529,6 @@ def unknown_name(name: str, known: Iterable[str], *, source: str) -> JarkkitErro
     )
 
 
-def read_yaml(text: str, source: str) -> dict[str, Any]:
-    """The mapping in a settings file.
-
-    Raises JK-SETTINGS-SYNTAX with line and column when it is not YAML, when it is not a mapping,
-    or when a name stands in it twice (YAML would silently keep the last).
-    """
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        loaded = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise JarkkitError(
-            "JK-SETTINGS-SYNTAX",
-            f"{source}{place}: {error.problem or error.context}.",
-            "Correct that line. Values with ':' or '#' in them need quotes.",
-        ) from None
-    if loaded is None:
-        return {}
-    if not isinstance(node, yaml.MappingNode) or not isinstance(loaded, dict):
-        raise JarkkitError(
-            "JK-SETTINGS-SYNTAX",
-            f"{source} holds a {type(loaded).__name__}, not settings.",
-            "Write one `name: value` per line.",
-        )
-    lines: dict[str, int] = {}
-    for key, _ in node.value:
-        line = key.start_mark.line + 1
-        if key.value in lines:
-            raise JarkkitError(
-                "JK-SETTINGS-SYNTAX",
-                f"{source} line {line}: {key.value!r} stands in line {lines[key.value]} already.",
-                "Keep one of the two.",
-            )
-        lines[key.value] = line
-        if key.value not in Settings.model_fields:
-            raise unknown_name(key.value, Settings.model_fields, source=f"{source} line {line}")
-    return loaded
-
-
-def read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Settings given as JARKKIT_… variables, values read as YAML. Unknown names are refused."""
-    found: dict[str, Any] = {}
-    for variable, text in environ.items():
-        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in MACHINE_VARIABLES:
-            continue
-        name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
-        if name not in Settings.model_fields:
-            known = [ENVIRONMENT_PREFIX + n.upper() for n in Settings.model_fields]
-            raise unknown_name(variable, [*known, *MACHINE_VARIABLES], source="The environment")
-        found[name] = _read_value(name, text, source=variable)
-    return found
-
-
-def read_pairs(pairs: Iterable[str], *, source: str = "-p") -> dict[str, Any]:
-    """Settings given as KEY=VALUE, values read as YAML, such as `addons={opencost: false}`."""
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals:
-            raise JarkkitError(
-                "JK-USAGE",
-                f"{source} {pair!r} is not KEY=VALUE.",
-                "Write for example: -p az_count=3",
-            )
-        if name not in Settings.model_fields:
-            raise unknown_name(name, Settings.model_fields, source=source)
-        found[name] = _read_value(name, text, source=f"{source} {name}")
-    return found
-
-
-def _read_value(name: str, text: str, *, source: str) -> Any:
-    if Settings.model_fields[name].annotation is str:
-        return text  # a version such as 1.30 must not become the number 1.3
-    try:
-        return yaml.safe_load(text) if text else text
-    except yaml.YAMLError:
-        raise JarkkitError(
-            "JK-SETTINGS-SYNTAX",
-            f"{source}: the value is not valid YAML.",
-            "Put the value in quotes.",
-        ) from None
-
-
 # -- explaining ------------------------------------------------------------------------------------
 
 
@@ -755,44 +547,3 @@ def _explain(detail: ErrorDetails) -> str:
 
 def _wrapped(text: str, width: int = 94) -> list[str]:
     return textwrap.wrap(text, width)
-
-
-def describe() -> str:
-    """docs/settings.md: every setting with its default, unit and reason."""
-    lines = [
-        "# Settings",
-        "",
-        "<!-- Made from jarkkit/settings.py by `make docs`; a test holds the two together. -->",
-        "",
-        "Values come from the deployment's `settings.yaml`, then from the environment "
-        "(`JARKKIT_<NAME>`, upper case), then from `-p NAME=VALUE`; the last one wins. Unknown "
-        "names are refused. Values are YAML: `-p 'accelerators=[g6, inf2]'`.",
-    ]
-    defaults = Settings().model_dump(mode="json")
-    for group in GROUPS:
-        lines += ["", f"## {group}", ""]
-        for name in fields_of(group):
-            field = Settings.model_fields[name]
-            unit = field_extra(field)["unit"]
-            default = json.dumps(defaults[name], ensure_ascii=False)
-            lines += [
-                f"### `{name}`",
-                "",
-                f"{field.title}{f', in {unit}' if unit else ''}. Default: `{default}`.",
-                "",
-                field.description or "",
-                "",
-            ]
-            lines += _choices(name)
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _choices(name: str) -> list[str]:
-    if name == "cluster_version":
-        return [f"One of: {', '.join(CLUSTER_VERSIONS)}.", ""]
-    if name == "accelerators":
-        known = ", ".join(f"`{family}` ({chip})" for family, chip in FAMILIES.items())
-        return [f"Families: {known}.", ""]
-    schema = Settings.model_json_schema()["properties"][name]
-    allowed = schema.get("enum") or schema.get("items", {}).get("enum")
-    return [f"One of: {', '.join(f'`{v}`' for v in allowed)}.", ""] if allowed else []

@@ -25,7 +25,8 @@ from pydantic import BaseModel, ValidationError
 from jarkkit.clock import now
 from jarkkit.errors import JarkkitError
 from jarkkit.records import Entry, Event, Step
-from jarkkit.settings import Settings, read_yaml
+from jarkkit.settings import Settings
+from jarkkit.settings_sources import read_yaml
 
 R = TypeVar("R", bound=BaseModel)
 

@@ -263,7 +263,7 @@ def doctor(as_json: Json = False) -> int:
 def _values(settings: Path | None, pairs: list[str] | None) -> dict[str, Any]:
     """Settings from a file, then from -p; the environment lies between, where they are made."""
     from jarkkit.kit import settings_of_file
-    from jarkkit.settings import read_environment, read_pairs
+    from jarkkit.settings_sources import read_environment, read_pairs
 
     values = settings_of_file(settings) if settings else {}
     return {**values, **read_environment(os.environ), **read_pairs(pairs or [])}

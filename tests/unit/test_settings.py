@@ -9,17 +9,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jarkkit.docs import settings_page
 from jarkkit.errors import JarkkitError
-from jarkkit.settings import (
-    GROUPS,
-    Settings,
-    describe,
-    field_extra,
-    fields_of,
-    read_environment,
-    read_pairs,
-    read_yaml,
-)
+from jarkkit.settings import GROUPS, Settings, field_extra, fields_of
+from jarkkit.settings_sources import read_environment, read_pairs, read_yaml
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,7 +60,7 @@ def test_every_setting_is_explained() -> None:
 
 
 def test_the_page_in_docs_is_up_to_date() -> None:
-    assert (ROOT / "docs" / "settings.md").read_text() == describe()
+    assert (ROOT / "docs" / "settings.md").read_text() == settings_page()
 
 
 @pytest.mark.parametrize(
