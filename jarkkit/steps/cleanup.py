@@ -81,15 +81,7 @@ def _left_over(receipt: Receipt) -> JarkkitError:
 
 def report(receipt: Receipt) -> Report:
     """The receipt as a report, for people."""
-    checks = [
-        Check(
-            name=place,
-            status="fail" if any(_is_in(item.terraform_type, place) for item in receipt.left)
-            else "pass",
-            found="looked at",
-        )
-        for place in receipt.looked_at
-    ]  # fmt: skip
+    checks = [_looked_at(place, receipt) for place in receipt.looked_at]
     checks += [
         Check(
             name=place,
@@ -101,6 +93,13 @@ def report(receipt: Receipt) -> Report:
     ]
     notes = tuple(f"left: {item.terraform_type} {item.import_id}" for item in receipt.left)
     return Report(title="Is nothing left?", checks=tuple(checks), notes=notes)
+
+
+def _looked_at(place: str, receipt: Receipt) -> Check:
+    left = sum(_is_in(item.terraform_type, place) for item in receipt.left)
+    if left:
+        return Check(name=place, status="fail", found=f"{left} left", needed="nothing")
+    return Check(name=place, status="pass", found="nothing of the deployment")
 
 
 def _is_in(terraform_type: str, place: str) -> bool:
