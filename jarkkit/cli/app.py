@@ -193,8 +193,9 @@ def run(
     first: Annotated[str, typer.Option("--from", help="Begin with this notebook (03).")] = "",
     last: Annotated[str, typer.Option("--to", help="End with this notebook (05).")] = "",
     speed: Annotated[
-        float, typer.Option(help="Rehearsed time: 1 is AWS' own, 60 is faster, 0 is at once.")
-    ] = 0.0,
+        float | None,
+        typer.Option(help="Rehearsed time: 1 is AWS' own, 60 is faster, 0 is at once."),
+    ] = None,
     confirm: Annotated[
         str, typer.Option(help="In a real account: the name, to let notebook 08 destroy it.")
     ] = "",

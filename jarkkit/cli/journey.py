@@ -29,7 +29,7 @@ def run(
     values: Mapping[str, Any],
     first: str,
     last: str,
-    speed: float,
+    speed: float | None,
     confirm: str,
     yes: bool,
     as_json: bool,
@@ -73,7 +73,7 @@ def _allowed(
 
 
 @contextlib.contextmanager
-def _account(home: Path, *, sandbox: bool, speed: float) -> Iterator[None]:
+def _account(home: Path, *, sandbox: bool, speed: float | None) -> Iterator[None]:
     """A sandbox for as long as the run lasts, unless one is there already."""
     if not sandbox or os.environ.get("AWS_ENDPOINT_URL"):
         yield
@@ -82,7 +82,8 @@ def _account(home: Path, *, sandbox: bool, speed: float) -> Iterator[None]:
 
     folder = sandbox_home(home)
     was_there = control.find(folder) is not None
-    control.start(folder, speed=speed)
+    if not was_there or speed is not None:
+        control.start(folder, speed=speed or 0.0)
     try:
         yield
     finally:

@@ -19,7 +19,8 @@ def run(*, sandbox: bool, browser: bool, port: int) -> int:
     if sandbox:
         from jarkkit.sandbox import control
 
-        running = control.start(sandbox_home(home))
+        folder_of_it = sandbox_home(home)
+        running = control.find(folder_of_it) or control.start(folder_of_it)
         show.say(f"The sandbox answers at {running.endpoint}.")
     first = next(path.name for path in sorted(folder.glob("00-*.ipynb")))
     line = [
