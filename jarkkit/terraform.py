@@ -89,7 +89,7 @@ def find_tool(environ: Mapping[str, str]) -> Tool:
 
 
 def _version(path: str, environ: Mapping[str, str]) -> str:
-    quiet = {**environ, "CHECKPOINT_DISABLE": "1"}
+    quiet = {**_undisturbed(environ), "CHECKPOINT_DISABLE": "1"}
     try:
         answer = subprocess.run(
             [path, "version", "-json"], capture_output=True, env=quiet, timeout=60, check=False
@@ -104,6 +104,12 @@ def _version(path: str, environ: Mapping[str, str]) -> str:
             "Check that it is Terraform or OpenTofu and can be run.",
             evidence=str(error),
         ) from error
+
+
+def _undisturbed(environ: Mapping[str, str]) -> dict[str, str]:
+    """Without the variables that would change what the kit asks for."""
+    disturbing = ("TF_CLI_ARGS", "TF_WORKSPACE", "TF_DATA_DIR", "TF_LOG")
+    return {name: value for name, value in environ.items() if not name.startswith(disturbing)}
 
 
 def find_mirror(
@@ -267,13 +273,11 @@ class Terraform:
 
     def _environment(self) -> dict[str, str]:
         environ = {
-            **self.environ,
+            **_undisturbed(self.environ),
             "CHECKPOINT_DISABLE": "1",
             "TF_IN_AUTOMATION": "1",
             "TF_INPUT": "0",
         }
-        for variable in ("TF_CLI_ARGS", "TF_WORKSPACE", "TF_DATA_DIR", "TF_LOG"):
-            environ.pop(variable, None)  # they would change what the kit asked for
         mirror = find_mirror(self.tool, self.environ)
         if mirror is not None:
             environ["TF_CLI_CONFIG_FILE"] = str(self._write_configuration(mirror))

@@ -107,7 +107,7 @@ def changes_of(plan: Mapping[str, Any]) -> tuple[ResourceChange, ...]:
     for item in plan.get("resource_changes", ()):
         change = item["change"]
         action = _ACTIONS.get(tuple(change["actions"]), "update")
-        if "importing" in change:
+        if "importing" in change and action != "replace":
             action = "import"
         if action == "no-op" or item.get("mode") == "data":
             continue
@@ -133,7 +133,9 @@ def planned(messages: Iterable[Mapping[str, Any]]) -> tuple[ResourceChange, ...]
             continue
         change = message["change"]
         resource = change["resource"]
-        action = "import" if "importing" in change else _STREAMED.get(change["action"], "update")
+        action = _STREAMED.get(change["action"], "update")
+        if "importing" in change and action != "replace":
+            action = "import"
         if action in ("no-op", "read"):
             continue
         changes.append(

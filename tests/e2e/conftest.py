@@ -89,13 +89,15 @@ class Place:
         self,
         seen: Callable[[tuple[Event, ...]], bool],
         process: subprocess.Popen[bytes],
-        seconds: float = 120,
+        seconds: float = 240,
     ) -> None:
         """Wait for the events to say so; fails when the process ends before."""
         deadline = time.monotonic() + seconds
         while not seen(self.kit.events()):
-            assert process.poll() is None, "the step ended before it came to that point"
-            assert time.monotonic() < deadline, "that point was never reached"
+            ended, late = process.poll() is not None, time.monotonic() > deadline
+            if ended or late:
+                kill_tree(process)
+                pytest.fail("the step ended before that point" if ended else "never got there")
             time.sleep(0.05)
 
     def terraform_pid(self) -> int:

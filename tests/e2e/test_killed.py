@@ -66,6 +66,7 @@ def test_a_deploy_that_was_killed_ends_in_the_same_state(
     place.ok("deploy", name)
 
     assert place.kit.status().state == "deployed"
+    assert not any(e.action == "delete" for e in place.kit.events()), "something was made anew"
     found = place.in_account()
     assert {kind: found.get(kind) for kind in WHOLE} == WHOLE
     assert place.terraform_plan(terraform) == 0

@@ -39,6 +39,15 @@ resource "aws_eks_cluster" "this" {
 
   tags = { Name = var.name }
 
+  lifecycle {
+    # They say how a cluster is created, and the API does not return them: without this a cluster
+    # that is imported (after an interrupted creation) would be replaced.
+    ignore_changes = [
+      access_config[0].bootstrap_cluster_creator_admin_permissions,
+      bootstrap_self_managed_addons,
+    ]
+  }
+
   # The log group first, or EKS makes one without a retention. The role's policies as long as the
   # cluster lives, or EKS cannot remove what it made.
   depends_on = [aws_cloudwatch_log_group.cluster, aws_iam_role_policy_attachment.cluster]

@@ -50,7 +50,7 @@ class EksBackend(Addons, Access, Nodes):
         issuer = f"https://oidc.eks.{self.region_name}.amazonaws.com/id/{identity}"
         cluster.identity = {"oidc": {"issuer": issuer}}
         cluster.certificate_authority = {"data": base64.b64encode(identity.encode()).decode()}
-        cluster.platform_version = "eks.1"
+        cluster.platformVersion = "eks.1"
         cluster.kubernetes_network_config = {
             "serviceIpv4Cidr": "172.20.0.0/16",
             "ipFamily": "ipv4",
