@@ -68,6 +68,7 @@ class Daemon:
     _changed: threading.Event = field(default_factory=threading.Event)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _served: int = 0
+    _answered: dict[str, faults.Answer] = field(default_factory=dict)
     _calls: IO[str] = field(default_factory=io.StringIO)
 
     @property
@@ -188,6 +189,10 @@ class Daemon:
             calls.buffer_body(environ)
             call = calls.identify(environ)
             with self._lock:
+                again = environ.get("HTTP_AMZ_SDK_INVOCATION_ID", "") + call.operation
+                if answered := self._answered.get(again):
+                    start_response(answered[0], answered[1])
+                    return answered[2]
                 refused = next((f for f in self._faults if f.hits(call)), None)
                 status, headers, body = (
                     faults.answer(refused, call) if refused else _ask(account, environ, call)
@@ -195,12 +200,21 @@ class Daemon:
                 self._log(call, status)
                 if calls.changes_something(environ, call.operation):
                     self._changed.set()
+                    self._remember(environ, again, (status, headers, body))
             if refused and refused.kind.unreachable:
                 return _hang_up(environ)
             start_response(status, headers)
             return body
 
         return serve
+
+    def _remember(self, environ: dict[str, Any], key: str, answer: faults.Answer) -> None:
+        """An SDK whose answer got lost asks again with the same invocation id; AWS knows that by
+        its client tokens and does nothing twice."""
+        if "HTTP_AMZ_SDK_INVOCATION_ID" in environ and answer[0].startswith("2"):
+            self._answered[key] = answer
+            while len(self._answered) > 256:
+                del self._answered[next(iter(self._answered))]
 
     def _log(self, call: calls.Call, status: str) -> None:
         """One line per call, for those who want to know what was asked of the account."""
