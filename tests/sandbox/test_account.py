@@ -281,3 +281,16 @@ class TestTime:
             time.sleep(0.2)
         eks.create_addon(**addon)
         assert eks.describe_addon(**addon)["addon"]["status"] in ("CREATING", "ACTIVE")
+
+
+def test_a_call_that_an_sdk_repeats_is_done_once(client: Callable[..., Any]) -> None:
+    """Its answer got lost on the way, so the SDK sends it again with the same invocation id."""
+    efs = client("efs")
+    efs.meta.events.register(
+        "before-send.efs.CreateFileSystem",
+        lambda request, **_: request.headers.update({"amz-sdk-invocation-id": "one-and-the-same"}),
+    )
+    first, again = (efs.create_file_system(CreationToken="repeated") for _ in range(2))
+    assert again["FileSystemId"] == first["FileSystemId"]
+    efs = client("efs")
+    assert refused(efs.create_file_system, CreationToken="repeated") == "FileSystemAlreadyExists"
