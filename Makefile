@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TERRAFORM := $(shell command -v terraform || command -v tofu || echo terraform)
 
-.PHONY: demo test lab bench lint setup docs requirements clean help
+.PHONY: demo test lab bench lint setup programs docs requirements clean help
 
 help:  ## what each target does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ lint: setup  ## style, types, layers, Terraform, notebooks
 	$(TERRAFORM) -chdir=terraform fmt -check -recursive
 	$(BIN)/python -m pytest -q tests/e2e/test_terraform.py -k valid
 	$(BIN)/python -m nbstripout --verify notebooks/*.ipynb
+
+programs: setup  ## build Kubernetes, KWOK and Karpenter for the sandbox (once per machine)
+	$(BIN)/python -m jarkkit.sandbox.cluster
 
 docs: setup  ## write the generated pages of docs/
 	$(BIN)/python -m jarkkit.docs

@@ -64,6 +64,13 @@ CODES: dict[str, str] = {
     "JK-SANDBOX-STATE": "The sandbox's saved state cannot be loaded.",
     "JK-SANDBOX-FAULT": "There is no fault of that name.",
     "JK-SANDBOX-SPEED": "A sandbox is already running with other options.",
+    "JK-SANDBOX-CLUSTER": "A control plane of the sandbox cannot start or go on.",
+    # the programs that sandbox clusters are made of
+    "JK-TOOLCHAIN-GO": "Go is needed to build Kubernetes and could not be obtained.",
+    "JK-TOOLCHAIN-NETWORK": "The sources to build Kubernetes from could not be fetched.",
+    "JK-TOOLCHAIN-DISK": "There is not enough disk to build Kubernetes.",
+    "JK-TOOLCHAIN-BUILD": "Go could not build a program of the sandbox's clusters.",
+    "JK-TOOLCHAIN-BUSY": "Another process is building the sandbox's programs.",
 }
 
 
