@@ -1,0 +1,107 @@
+"""The API server's only way out: an HTTP CONNECT proxy on a unix socket of ours.
+
+Without it the API server dials the addresses of Services and pods through the machine's default
+route, so a rehearsal would send packets into the network. Here loopback, where KWOK plays the
+kubelets, is passed on; everything else is refused at once.
+
+EgressSelectorConfiguration: https://kubernetes.io/docs/tasks/extend-kubernetes/setup-konnectivity/
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import socketserver
+import threading
+from pathlib import Path
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_HEAD_BYTES = 4096
+_CONNECT_SECONDS = 5.0
+
+
+class Egress:
+    """The proxy, in threads of this process.
+
+    Args:
+        path: the socket; its folder belongs to the user alone.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.refused: list[str] = []
+        self._server: socketserver.BaseServer | None = None
+
+    def start(self) -> None:
+        """Listen. Raises OSError when the path cannot be bound (longer than 107 bytes, say)."""
+        self.path.unlink(missing_ok=True)
+        egress = self
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                egress._serve(self.request)
+
+        server = _Server(str(self.path), Handler)
+        self.path.chmod(0o600)
+        self._server = server
+        threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Listen no more."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+        self.path.unlink(missing_ok=True)
+
+    def _serve(self, client: socket.socket) -> None:
+        target = _asked(client)
+        if target is None:
+            return
+        host, port = target
+        if host not in _LOOPBACK:
+            self.refused = [*self.refused[-99:], f"{host}:{port}"]
+            client.sendall(b"HTTP/1.1 503 nothing answers there in a rehearsal\r\n\r\n")
+            return
+        try:
+            server = socket.create_connection((host, port), _CONNECT_SECONDS)
+        except OSError:
+            client.sendall(b"HTTP/1.1 502 connection refused\r\n\r\n")
+            return
+        with server:
+            server.settimeout(None)
+            client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            back = threading.Thread(target=_pump, args=(server, client), daemon=True)
+            back.start()
+            _pump(client, server)
+            back.join()
+
+
+class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+    request_queue_size = 256
+
+
+def _asked(client: socket.socket) -> tuple[str, int] | None:
+    """Host and port of the CONNECT request; None for anything else."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        # Byte by byte: what follows the head belongs to the tunnel.
+        byte = client.recv(1)
+        if not byte or len(head) > _HEAD_BYTES:
+            return None
+        head += byte
+    words = head.split(b"\r\n", 1)[0].decode("latin-1").split()
+    if len(words) != 3 or words[0] != "CONNECT":
+        return None
+    host, _, port = words[1].rpartition(":")
+    return (host.strip("[]"), int(port)) if port.isdigit() else None
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    """Everything from one to the other, until it ends."""
+    with contextlib.suppress(OSError):
+        while chunk := source.recv(65536):
+            sink.sendall(chunk)
+    with contextlib.suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)

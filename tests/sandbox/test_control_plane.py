@@ -1,0 +1,126 @@
+"""A real control plane: made, stopped, started again, killed; on loopback alone."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import ssl
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from kubernetes import client, config
+
+from jarkkit.errors import JarkkitError
+from jarkkit.sandbox.cluster.control_plane import COMPONENTS, ControlPlane
+from jarkkit.sandbox.cluster.toolchain import PROGRAMS, Toolchain, kubernetes_version, user_cache
+
+NEEDED = tuple(program for program in PROGRAMS if program.name != "karpenter")
+
+
+@pytest.fixture(scope="module")
+def programs() -> dict[str, Path]:
+    """The programs that this machine has; building them is not a test's business."""
+    tools = Toolchain(user_cache())
+    found = {program.name: tools.find(program) for program in NEEDED}
+    missing = [name for name, path in found.items() if path is None]
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}: python -m jarkkit.sandbox.cluster")
+    return {name: path for name, path in found.items() if path is not None}
+
+
+@pytest.fixture(scope="module")
+def plane(programs: dict[str, Path]) -> Iterator[ControlPlane]:
+    folder = Path(tempfile.mkdtemp(prefix="jk"))  # short: a socket's path is 107 bytes at most
+    plane = ControlPlane(folder, programs)
+    plane.start()
+    yield plane
+    plane.stop()
+    assert plane.components() == ()
+    shutil.rmtree(folder)
+
+
+def core(plane: ControlPlane) -> client.CoreV1Api:
+    return client.CoreV1Api(config.new_client_from_config(str(plane.kubeconfig)))
+
+
+def test_it_is_the_pinned_kubernetes(plane: ControlPlane) -> None:
+    version = client.VersionApi(core(plane).api_client).get_code()
+    assert version.git_version == f"v{kubernetes_version()}"
+
+
+def test_its_authority_is_the_one_it_gives_away(plane: ControlPlane) -> None:
+    authority = base64.b64decode(plane.certificate_authority).decode()
+    host, port = plane.endpoint.removeprefix("https://").split(":")
+    context = ssl.create_default_context(cadata=authority)
+    served = ssl.get_server_certificate((host, int(port)))
+    assert context.get_ca_certs()
+    assert served.startswith("-----BEGIN CERTIFICATE-----")
+
+
+def test_nothing_listens_or_talks_beyond_loopback(plane: ControlPlane) -> None:
+    assert {component.name for component in plane.components()} == set(COMPONENTS)
+    for component in plane.components():
+        for socket in psutil.Process(component.pid).net_connections("inet"):
+            assert socket.laddr.ip in ("127.0.0.1", "::1")
+            assert not socket.raddr or socket.raddr.ip in ("127.0.0.1", "::1")
+
+
+def test_secrets_are_the_users_alone(plane: ControlPlane) -> None:
+    for path in plane.folder.rglob("*"):
+        if path.suffix in (".key", ".yaml", ".sock"):
+            assert path.stat().st_mode & 0o077 == 0, path.name
+
+
+def test_what_was_made_survives_stop_and_start(plane: ControlPlane) -> None:
+    endpoint = plane.endpoint
+    core(plane).create_namespace({"metadata": {"name": "kept"}})
+    plane.stop()
+    assert plane.components() == ()
+    plane.start()
+    assert plane.endpoint == endpoint
+    assert core(plane).read_namespace("kept").metadata.name == "kept"
+
+
+def test_a_dead_component_is_noticed(plane: ControlPlane) -> None:
+    assert plane.dead() == ()
+    scheduler = next(c for c in plane.components() if c.name == "kube-scheduler")
+    victim = psutil.Process(scheduler.pid)
+    victim.kill()
+    psutil.wait_procs([victim], timeout=10)
+    assert plane.dead() == ("kube-scheduler",)
+    assert plane.log("kube-scheduler")
+    plane.stop()
+    plane.start()
+    assert plane.dead() == ()
+
+
+def test_it_starts_again_after_everything_was_killed(plane: ControlPlane) -> None:
+    victims = [psutil.Process(component.pid) for component in plane.components()]
+    for victim in victims:
+        victim.kill()
+    psutil.wait_procs(victims, timeout=10)
+    assert not plane.ready()
+    plane.start()
+    assert plane.dead() == ()
+
+
+def test_a_start_that_fails_says_why_and_leaves_nothing(
+    programs: dict[str, Path], tmp_path: Path
+) -> None:
+    broken = tmp_path / "etcd"
+    broken.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && echo etcd Version: 3.6.8 && exit\n'
+        "echo the disk is on fire >&2\nexit 1\n"
+    )
+    broken.chmod(0o755)
+    folder = Path(tempfile.mkdtemp(prefix="jk"))
+    plane = ControlPlane(folder, {**programs, "etcd": broken})
+    with pytest.raises(JarkkitError) as caught:
+        plane.start()
+    assert caught.value.code == "JK-SANDBOX-CLUSTER"
+    assert "the disk is on fire" in caught.value.evidence
+    assert plane.components() == ()
+    shutil.rmtree(folder)
