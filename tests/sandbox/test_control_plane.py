@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import shutil
 import ssl
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -124,3 +126,25 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(
     assert "the disk is on fire" in caught.value.evidence
     assert plane.components() == ()
     shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("scheduler", ["default-scheduler", "jupyterhub-user-scheduler"])
+def test_kwok_runs_pods_of_every_scheduler(plane: ControlPlane, scheduler: str) -> None:
+    api = core(plane)
+    capacity = {"cpu": "4", "memory": "16Gi", "pods": "20"}
+    status = {"capacity": capacity, "allocatable": capacity}
+    api.create_node({"metadata": {"name": scheduler}, "status": status})
+    wait_for(lambda: api.read_namespaced_service_account("default", "default"))
+    spec = {"schedulerName": scheduler, "containers": [{"name": "it", "image": "none"}]}
+    api.create_namespaced_pod("default", {"metadata": {"name": scheduler}, "spec": spec})
+    wait_for(lambda: api.read_namespaced_pod(scheduler, "default").status.phase == "Running")
+
+
+def wait_for(done: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        with contextlib.suppress(client.ApiException):
+            if done():
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -229,7 +229,6 @@ class ControlPlane:
                 "runtime": "binary",
                 "bindAddress": "127.0.0.1",
                 "disableQPSLimits": True,
-                "enableCRDs": ["Stage"],
                 "kubeSchedulerConfig": str(self.folder / "scheduler.yaml"),
                 "etcdBinary": programs["etcd"],
                 "kubeApiserverBinary": programs["kube-apiserver"],
