@@ -14,7 +14,7 @@ ENVIRONMENT_PREFIX = "JARKKIT_"
 # Names with the prefix that are not settings: they say where things are on this machine.
 MACHINE_VARIABLES = frozenset({
     "JARKKIT_HOME", "JARKKIT_TERRAFORM", "JARKKIT_TF_MIRROR", "JARKKIT_KUBE_BIN",
-    "JARKKIT_CHART_CACHE", "JARKKIT_TEST_KUBECONFIG", "JARKKIT_HEADLESS",
+    "JARKKIT_CACHE", "JARKKIT_CHART_CACHE", "JARKKIT_TEST_KUBECONFIG", "JARKKIT_HEADLESS",
 })  # fmt: skip
 
 

@@ -107,19 +107,9 @@ def changes_of(plan: Mapping[str, Any]) -> tuple[ResourceChange, ...]:
     for item in plan.get("resource_changes", ()):
         change = item["change"]
         action = _ACTIONS.get(tuple(change["actions"]), "update")
-        if "importing" in change and action != "replace":
-            action = "import"
-        if action == "no-op" or item.get("mode") == "data":
-            continue
-        changes.append(
-            ResourceChange(
-                address=item["address"],
-                type=item["type"],
-                area=area_of(item["type"]),
-                action=action,
-                name=key_of(item["type"], change.get("after") or change.get("before") or {}),
-            )
-        )
+        name = key_of(item["type"], change.get("after") or change.get("before") or {})
+        if item.get("mode") != "data":
+            changes += _changes(item["address"], item["type"], action, change, name)
     return tuple(changes)
 
 
@@ -129,24 +119,25 @@ def planned(messages: Iterable[Mapping[str, Any]]) -> tuple[ResourceChange, ...]
     """
     changes = []
     for message in messages:
-        if message.get("type") != "planned_change":
-            continue
-        change = message["change"]
-        resource = change["resource"]
-        action = _STREAMED.get(change["action"], "update")
-        if "importing" in change and action != "replace":
-            action = "import"
-        if action in ("no-op", "read"):
-            continue
-        changes.append(
-            ResourceChange(
-                address=resource["addr"],
-                type=resource["resource_type"],
-                area=area_of(resource["resource_type"]),
-                action=action,
-            )
-        )
+        if message.get("type") == "planned_change":
+            change = message["change"]
+            resource = change["resource"]
+            action = _STREAMED.get(change["action"], "update")
+            changes += _changes(resource["addr"], resource["resource_type"], action, change)
     return tuple(changes)
+
+
+def _changes(
+    address: str, kind: str, action: Action, change: Mapping[str, Any], name: str = ""
+) -> list[ResourceChange]:
+    """The change as ours; none for what changes nothing."""
+    if "importing" in change and action != "replace":
+        action = "import"
+    if action in ("no-op", "read"):
+        return []
+    return [
+        ResourceChange(address=address, type=kind, area=area_of(kind), action=action, name=name)
+    ]
 
 
 # (pattern in Terraform's or the provider's words, code, what to do)

@@ -12,8 +12,15 @@ import pytest
 
 from jarkkit.errors import JarkkitError
 from jarkkit.sandbox.account.eks.facts import versions
-from jarkkit.sandbox.cluster.toolchain import PROGRAMS, Program, Toolchain, kubernetes_version
+from jarkkit.sandbox.cluster.toolchain import (
+    PROGRAMS,
+    Program,
+    Toolchain,
+    kubernetes_version,
+    user_cache,
+)
 from jarkkit.settings import Settings
+from jarkkit.settings_sources import read_environment
 
 # `go build` of it makes a program that says its version; the words in capitals are filled in.
 GO = """#!/bin/sh
@@ -27,7 +34,6 @@ while [ $# -gt 1 ]; do
   [ "$1" = -o ] && out="$2"
   shift
 done
-sleep SECONDS
 printf '#!/bin/sh\\necho Kubernetes vVERSION %s\\n' "$1" > "$out"; chmod +x "$out"
 """
 
@@ -51,13 +57,10 @@ def modules(tmp_path: Path) -> Path:
     return tmp_path / "modules"
 
 
-def toolchain(
-    tmp_path: Path, modules: Path, *, mishap: str = "", seconds: float = 0, **environ: str
-) -> Toolchain:
+def toolchain(tmp_path: Path, modules: Path, *, mishap: str = "") -> Toolchain:
     words = {
         "MODULES": str(modules),
         "MISHAP": mishap,
-        "SECONDS": str(seconds),
         "VERSION": kubernetes_version(),
     }
     text = GO
@@ -65,7 +68,7 @@ def toolchain(
         text = text.replace(word, value)
     program_at(tmp_path / "bin" / "go", text)
     path = f"{tmp_path / 'bin'}:/usr/bin:/bin"
-    return Toolchain(tmp_path / "cache", {"PATH": path, **environ})
+    return Toolchain(tmp_path / "cache", {"PATH": path})
 
 
 def test_the_pin_is_the_clusters_default_version() -> None:
@@ -75,7 +78,7 @@ def test_the_pin_is_the_clusters_default_version() -> None:
 
 
 def test_everything_is_built_once_in_order(tmp_path: Path, modules: Path) -> None:
-    tools = toolchain(tmp_path, modules, seconds=0.01)
+    tools = toolchain(tmp_path, modules)
     assert tools.missing() == PROGRAMS
     seen = list(tools.set_up())
     assert list(dict.fromkeys(item.program for item in seen)) == [p.name for p in PROGRAMS]
@@ -177,3 +180,9 @@ def test_programs_of_the_machine_are_taken_when_they_fit(
     program_at(tmp_path / "own" / program.name, f"#!/bin/sh\necho Kubernetes v{version}\n")
     tools = Toolchain(tmp_path, {"JARKKIT_KUBE_BIN": str(tmp_path / "own"), "PATH": ""})
     assert tools.find(program) == (tmp_path / "own" / program.name if taken else None)
+
+
+def test_its_places_are_named_by_variables_that_are_no_settings(tmp_path: Path) -> None:
+    named = {"JARKKIT_CACHE": str(tmp_path), "JARKKIT_KUBE_BIN": str(tmp_path)}
+    assert read_environment(named) == {}
+    assert user_cache(named) == tmp_path

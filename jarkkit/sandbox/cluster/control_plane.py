@@ -108,12 +108,12 @@ class ControlPlane:
     def ready(self) -> bool:
         """True when the API server says so of itself and of all it needs."""
         pki = self._home / "pki"
-        context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
-        context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
-        direct = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
-        )
         try:
+            context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+            context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
+            direct = urllib.request.build_opener(
+                urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+            )
             with direct.open(f"{self.endpoint}/readyz", timeout=10) as answer:
                 return bool(answer.read() == b"ok")
         except OSError:
