@@ -1,12 +1,15 @@
 """Things that go wrong on purpose, by name, so that their remedies can be practised.
 
-A fault is `name` or `name:argument`; the argument names calls as `service.Operation`, and either
-part may be left out. Faults that refuse a call answer in the service's own error format.
+A fault is `name` or `name:argument,…`; an argument names calls as `service.Operation`, and either
+part may be left out. Faults that refuse a call answer in the service's own error format. A lack of
+capacity is for the account to find, which knows what a call would launch where; its arguments may
+also name instance types, families and zones: `insufficient-capacity:g5,us-west-2a`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
@@ -25,6 +28,8 @@ class Kind:
     Attributes:
         codes: the AWS error code by protocol family; `ec2` has names of its own.
         calls: what it matches without an argument; empty means everything.
+        placed: the account decides for each instance; only calls that are named are refused whole.
+        in_cluster: something in a cluster goes wrong and no call is refused; arguments name what.
     """
 
     title: str
@@ -34,6 +39,8 @@ class Kind:
     status: int = 400
     calls: tuple[str, ...] = ()
     unreachable: bool = False
+    placed: bool = False
+    in_cluster: bool = False
 
 
 KINDS: dict[str, Kind] = {
@@ -59,12 +66,13 @@ KINDS: dict[str, Kind] = {
         "Rate exceeded",
     ),
     "insufficient-capacity": Kind(
-        "AWS has no capacity for the instance type",
+        "AWS has no capacity for instances, or for those of a type, family or zone",
         "InsufficientInstanceCapacity",
         "InsufficientInstanceCapacity",
         "We currently do not have sufficient capacity in the Availability Zone you requested",
         status=500,
         calls=("ec2.RunInstances", "ec2.CreateFleet"),
+        placed=True,
     ),
     "apply-fails": Kind(
         "a call fails for a reason of its own",
@@ -73,16 +81,37 @@ KINDS: dict[str, Kind] = {
         "The request was refused by a rehearsed fault",
         calls=("ec2.CreateNatGateway",),
     ),
+    "node-not-joining": Kind("instances start and never become nodes", "", "", "", in_cluster=True),
+    "node-unhealthy": Kind("kubelets of nodes stop working", "", "", "", in_cluster=True),
+    "spot-interruption": Kind("AWS wants its Spot instances back", "", "", "", in_cluster=True),
+    # Arguments: what a pod's `namespace/name` begins with, or what its image contains.
+    "image-pull": Kind("images of new pods cannot be pulled", "", "", "", in_cluster=True),
+    "crash-loop": Kind("new pods start and end again and again", "", "", "", in_cluster=True),
+    "oom": Kind("new pods use more memory than they may", "", "", "", in_cluster=True),
+    "helm-timeout": Kind("new pods never become ready", "", "", "", in_cluster=True),
+    "leaked-load-balancer": Kind(
+        "the load balancer controller leaves behind what it made", "", "", "", in_cluster=True
+    ),
     "api-unreachable": Kind("the endpoint does not answer", "", "", "", calls=(), unreachable=True),
 }
 
 
+# An instance type, a family or a zone: small letters with a digit among them. `ec2` is a service.
+_PLACE = re.compile(r"(?!ec2$)[a-z][a-z0-9.-]*\d[a-z0-9.-]*")
+
+
 @dataclass(frozen=True)
 class Fault:
-    """A fault that is switched on."""
+    """A fault that is switched on.
+
+    Attributes:
+        calls: patterns of calls, as they were given.
+        places: instance types, families and zones, as they were given.
+    """
 
     name: str
     calls: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
 
     @property
     def kind(self) -> Kind:
@@ -90,28 +119,74 @@ class Fault:
         return KINDS[self.name]
 
     def __str__(self) -> str:
-        return ":".join([self.name, *self.calls])
+        arguments = ",".join((*self.calls, *self.places))
+        return f"{self.name}:{arguments}" if arguments else self.name
 
     def hits(self, call: Call) -> bool:
-        """True when the call is one that this fault refuses."""
+        """True when the call is one that this fault is about."""
         calls = self.calls or self.kind.calls
         return not calls or any(_matches(pattern, call) for pattern in calls)
 
+    def refuses(self, call: Call) -> bool:
+        """True when the whole call is refused before the account sees it."""
+        if self.kind.in_cluster:
+            return False
+        return self.hits(call) and (not self.kind.placed or bool(self.calls))
+
+    def is_short_of(self, instance_type: str, zone: str) -> bool:
+        """True when this fault is that instances of the type cannot be had in the zone."""
+        if not self.kind.placed or (self.calls and not self.places):
+            return False
+        family = instance_type.partition(".")[0]
+        return not self.places or bool({instance_type, family, zone} & set(self.places))
+
+
+@dataclass
+class Active:
+    """The faults that are switched on."""
+
+    faults: tuple[Fault, ...] = ()
+
+    def switch(self, words: Iterable[str]) -> None:
+        """Switch these on and all others off. Raises JK-SANDBOX-FAULT, and then changes nothing."""
+        self.faults = parse(words)
+
+    def refusing(self, call: Call) -> Fault | None:
+        """The fault that refuses the call, if any does."""
+        return next((fault for fault in self.faults if fault.refuses(call)), None)
+
+    def on(self, name: str, *words: str) -> bool:
+        """True when that fault of clusters is on, for all or for one of these words."""
+        return any(
+            f.name == name and (not f.places or set(f.places) & {*words}) for f in self.faults
+        )
+
+    def shortage(self, instance_type: str, zone: str) -> bool:
+        """True when AWS is to have no capacity for the type in the zone."""
+        return any(fault.is_short_of(instance_type, zone) for fault in self.faults)
+
+
+ACTIVE = Active()
+"""The daemon's faults. One per process: moto's backends, which ask it, are process-wide too."""
+
 
 def parse(words: Iterable[str]) -> tuple[Fault, ...]:
-    """Faults from `name[:service.Operation[,…]]`. Raises JK-SANDBOX-FAULT for an unknown name."""
+    """Faults from `name[:argument[,…]]`. Raises JK-SANDBOX-FAULT for an unknown name."""
     return tuple(_parse(word) for word in words if word)
 
 
 def _parse(word: str) -> Fault:
-    name, _, calls = word.partition(":")
+    name, _, rest = word.partition(":")
     if name not in KINDS:
         raise JarkkitError(
             "JK-SANDBOX-FAULT",
             f"There is no fault {name!r}.",
             f"The faults are: {', '.join(KINDS)}.",
         )
-    return Fault(name, tuple(call for call in calls.split(",") if call))
+    given = [argument for argument in rest.split(",") if argument]
+    kind = KINDS[name]
+    places = [a for a in given if kind.in_cluster or (kind.placed and _PLACE.fullmatch(a))]
+    return Fault(name, tuple(a for a in given if a not in places), tuple(places))
 
 
 def _matches(pattern: str, call: Call) -> bool:

@@ -8,16 +8,32 @@ def install() -> None:
     from moto.budgets.models import budgets_backends
     from moto.ec2.models import ec2_backends
     from moto.ec2.models.security_groups import SecurityGroupRule
+    from moto.efs.models import efs_backends
     from moto.eks.models import eks_backends
+    from moto.elb.models import elb_backends
+    from moto.elbv2.models import elbv2_backends
     from moto.servicequotas.models import servicequotas_backends
+    from moto.sqs.models import sqs_backends
+    from moto.ssm.models import ssm_backends
 
     from jarkkit.sandbox.account.budgets.models import BudgetsWithTags
-    from jarkkit.sandbox.account.ec2 import Ec2Backend, rule_description
+    from jarkkit.sandbox.account.ec2.models import Ec2Backend
+    from jarkkit.sandbox.account.ec2.network import rule_description
+    from jarkkit.sandbox.account.efs.models import EfsBackend
     from jarkkit.sandbox.account.eks.models import EksBackend
+    from jarkkit.sandbox.account.elb.models import ElbBackend
+    from jarkkit.sandbox.account.elbv2.models import Elbv2Backend
     from jarkkit.sandbox.account.servicequotas.models import QuotasBackend
+    from jarkkit.sandbox.account.sqs.models import SqsBackend
+    from jarkkit.sandbox.account.ssm.models import SsmBackend
 
     budgets_backends.backend = BudgetsWithTags
     ec2_backends.backend = Ec2Backend
+    efs_backends.backend = EfsBackend
     eks_backends.backend = EksBackend
+    elb_backends.backend = ElbBackend
+    elbv2_backends.backend = Elbv2Backend
     servicequotas_backends.backend = QuotasBackend
+    sqs_backends.backend = SqsBackend
+    ssm_backends.backend = SsmBackend
     SecurityGroupRule.description = property(rule_description)  # type: ignore[assignment]

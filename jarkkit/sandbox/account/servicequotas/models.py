@@ -29,10 +29,17 @@ class QuotasBackend(ServiceQuotasBackend):
 
     def get_service_quota(self, service_code: str, quota_code: str) -> dict[str, Any]:
         """One applied value. A fresh account has none: NoSuchResource, as on AWS."""
-        _, _, applied = _one(service_code, quota_code)
-        if self.profile == "fresh-account":
+        _one(service_code, quota_code)
+        value = facts.applied(self.profile, service_code, quota_code)
+        if value is None:
             raise NoSuchResource
-        return self._quota(service_code, quota_code, applied)
+        return self._quota(service_code, quota_code, value)
+
+    def in_force(self, service_code: str, quota_code: str) -> float:
+        """The value that holds: the applied one, else the default."""
+        _, default, _ = _one(service_code, quota_code)
+        value = facts.applied(self.profile, service_code, quota_code)
+        return default if value is None else value
 
     def default_quota(self, service_code: str, quota_code: str) -> dict[str, Any]:
         """One default."""

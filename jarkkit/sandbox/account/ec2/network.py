@@ -1,27 +1,21 @@
-"""Amazon EC2 beyond what moto has: NAT gateways that take their time, wildcards, descriptions."""
+"""NAT gateways that take their time, rules with descriptions, launch templates with tags."""
 
 from __future__ import annotations
 
-import fnmatch
 from typing import Any
 
-from moto.ec2 import urls
 from moto.ec2.models import EC2Backend
 from moto.ec2.utils import is_tag_filter, tag_filter_matches
 
 from jarkkit.sandbox.account.later import Later
 
 
-class Ec2Backend(EC2Backend):
-    """Amazon EC2 of one account and Region."""
+class Network(EC2Backend):
+    """moto's backend with a memory for what takes time."""
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
         self.later = Later()
-
-    @property
-    def _url_module(self) -> Any:  # the paths are moto's own
-        return urls
 
     def create_nat_gateway(self, *args: Any, **given: Any) -> Any:
         """CreateNatGateway: pending for a while."""
@@ -58,8 +52,7 @@ class Ec2Backend(EC2Backend):
                 self.disassociate_address(association_id=address.association_id)
 
     def describe_nat_gateways(self, filters: Any, nat_gateway_ids: list[str] | None) -> list[Any]:
-        """What is due happens before the answer. moto does not know filters by tag here."""
-        self.later.catch_up(self)
+        """moto does not know filters by tag here."""
         found = super().describe_nat_gateways(filters, nat_gateway_ids)
         wanted = {key: values for key, values in (filters or {}).items() if is_tag_filter(key)}
         return [
@@ -67,13 +60,6 @@ class Ec2Backend(EC2Backend):
             for gateway in found
             if all(tag_filter_matches(gateway, key, values) for key, values in wanted.items())
         ]
-
-    def matches_filters(self, offering: dict[str, Any], filters: Any, location_type: str) -> bool:
-        """DescribeInstanceTypeOfferings takes wildcards (`g6.*`); moto compares whole names."""
-        rest = {key: values for key, values in filters.items() if key != "instance-type"}
-        patterns = filters.get("instance-type", ["*"])
-        named = any(fnmatch.fnmatchcase(offering["InstanceType"], p) for p in patterns)
-        return named and super().matches_filters(offering, rest, location_type)
 
     def create_launch_template(
         self,

@@ -1,0 +1,1 @@
+"""Amazon EC2 beyond what moto has: fleets, quotas and capacity, images, prices, reservations."""

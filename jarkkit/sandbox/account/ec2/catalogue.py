@@ -1,0 +1,71 @@
+"""Instance types: which there are where, and what they cost as Spot."""
+
+from __future__ import annotations
+
+import fnmatch
+from functools import cache
+from typing import Any
+
+from moto.core.utils import utcnow
+from moto.ec2.exceptions import InvalidInstanceTypeError
+from moto.ec2.models import EC2Backend
+from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS, INSTANCE_TYPES
+
+from jarkkit.sandbox.account.ec2 import prices
+
+
+def facts_of(instance_type: str) -> dict[str, Any]:
+    """A type as DescribeInstanceTypes describes it; empty for one that is not known."""
+    return dict(INSTANCE_TYPES.get(instance_type, {}))
+
+
+def vcpus_of(instance_type: str) -> int:
+    """The vCPUs of one instance; 1 for a type that is not known."""
+    return int(facts_of(instance_type).get("VCpuInfo", {}).get("DefaultVCpus", 1))
+
+
+@cache
+def zones_of(region: str) -> dict[str, tuple[str, ...]]:
+    """The zones that offer a type, by type."""
+    found: dict[str, list[str]] = {}
+    for offer in INSTANCE_TYPE_OFFERINGS["availability-zone"].get(region, []):
+        found.setdefault(offer["InstanceType"], []).append(offer["Location"])
+    return {name: tuple(sorted(zones)) for name, zones in found.items()}
+
+
+class Catalogue(EC2Backend):
+    """DescribeInstanceTypes and its kin."""
+
+    def describe_instance_types(
+        self, instance_types: list[str] | None = None, filters: Any = None
+    ) -> list[Any]:
+        """What the Region offers; moto describes every type everywhere."""
+        offered = zones_of(self.region_name)
+        if unknown := {name for name in instance_types or () if offered and name not in offered}:
+            raise InvalidInstanceTypeError(unknown, error_type="InvalidInstanceType")
+        found: list[Any] = super().describe_instance_types(instance_types, filters)
+        return [item for item in found if not offered or item["InstanceType"] in offered]
+
+    def matches_filters(self, offering: dict[str, Any], filters: Any, location_type: str) -> bool:
+        """DescribeInstanceTypeOfferings takes wildcards (`g6.*`); moto compares whole names."""
+        rest = {key: values for key, values in filters.items() if key != "instance-type"}
+        patterns = filters.get("instance-type", ["*"])
+        named = any(fnmatch.fnmatchcase(offering["InstanceType"], p) for p in patterns)
+        return named and super().matches_filters(offering, rest, location_type)
+
+    def spot_prices(
+        self, instance_types: list[str] | None = None, filters: Any = None
+    ) -> list[dict[str, Any]]:
+        """DescribeSpotPriceHistory: today's price of each type in each zone."""
+        about = {k: v for k, v in (filters or {}).items() if k != "product-description"}
+        return [
+            {
+                "InstanceType": offer["InstanceType"],
+                "ProductDescription": "Linux/UNIX",
+                "SpotPrice": f"{prices.spot(offer['InstanceType'], offer['Location']):.6f}",
+                "AvailabilityZone": offer["Location"],
+                "Timestamp": utcnow(),
+            }
+            for offer in self.describe_spot_price_history(instance_types, about)
+            if "spot" in facts_of(offer["InstanceType"]).get("SupportedUsageClasses", ())
+        ]

@@ -1,0 +1,25 @@
+"""The SQS backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.sqs.models import SQSBackend
+
+
+class SqsBackend(SQSBackend):
+    """Amazon SQS of one account and Region."""
+
+    def receive_message(
+        self,
+        queue_name: str,
+        count: int,
+        wait_seconds_timeout: int,
+        visibility_timeout: int,
+        message_attribute_names: list[str] | None = None,
+    ) -> list[Any]:
+        """ReceiveMessage, at once: the account serves one call at a time, and moto would wait for
+        messages that nobody could send meanwhile. The server waits before (`waiting`)."""
+        return super().receive_message(
+            queue_name, count, 0, visibility_timeout, message_attribute_names
+        )
