@@ -10,16 +10,16 @@ TERRAFORM := $(shell command -v terraform || command -v tofu || echo terraform)
 help:  ## what each target does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: setup  ## rehearse the whole journey on this machine, without an AWS account
+demo: programs  ## rehearse the whole journey on this machine, without an AWS account
 	$(BIN)/jarkkit run demo --sandbox
 
-test: setup  ## run the tests
+test: programs  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
-lab: setup  ## open the notebooks in JupyterLab, as a rehearsal
+lab: programs  ## open the notebooks in JupyterLab, as a rehearsal
 	$(BIN)/jarkkit lab --sandbox
 
-bench: setup  ## measure speed and memory, side by side with the bare tools
+bench: programs  ## measure speed and memory, side by side with the bare tools
 	$(BIN)/python benchmarks/run.py
 
 lint: setup  ## style, types, layers, Terraform, notebooks
@@ -31,8 +31,8 @@ lint: setup  ## style, types, layers, Terraform, notebooks
 	$(BIN)/python -m pytest -q tests/e2e/test_terraform.py -k valid
 	$(BIN)/python -m nbstripout --verify notebooks/*.ipynb
 
-programs: setup  ## build Kubernetes, KWOK and Karpenter for the sandbox (once per machine)
-	$(BIN)/python -m jarkkit.sandbox.cluster
+programs: setup  ## find or build Kubernetes and the operators for the sandbox (once per machine)
+	@$(BIN)/jarkkit sandbox setup
 
 docs: setup  ## write the generated pages of docs/
 	$(BIN)/python -m jarkkit.docs

@@ -66,6 +66,7 @@ CODES: dict[str, str] = {
     "JK-SANDBOX-SPEED": "A sandbox is already running with other options.",
     "JK-SANDBOX-CLUSTER": "A control plane of the sandbox cannot start or go on.",
     # the programs that sandbox clusters are made of
+    "JK-TOOLCHAIN-MISSING": "The sandbox's programs are not built yet.",
     "JK-TOOLCHAIN-GO": "Go is needed to build Kubernetes and could not be obtained.",
     "JK-TOOLCHAIN-NETWORK": "The sources to build Kubernetes from could not be fetched.",
     "JK-TOOLCHAIN-DISK": "There is not enough disk to build Kubernetes.",
