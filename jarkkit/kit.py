@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Generator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -143,6 +144,13 @@ class Kit:
     def where_am_i(self) -> Caller:
         """Whose credentials are in use."""
         return self._reaching().account.caller()
+
+    def token(self) -> tuple[str, datetime]:
+        """A bearer token for the cluster's API, and until when it may be used.
+
+        Raises JK-TARGET-REHEARSAL, JK-AWS-NO-CREDENTIALS.
+        """
+        return self._reaching().account.cluster_token(self.settings.name)
 
     # -- steps ---------------------------------------------------------------------------------
 

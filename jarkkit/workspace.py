@@ -169,6 +169,15 @@ class Workspace:
         """What a generated NAME.tf.json says; empty when it is not there."""
         return self._json(f"{name}.tf.json")
 
+    @property
+    def kubeconfig(self) -> Path:
+        """The deployment's own kubeconfig."""
+        return self.folder / "kubeconfig"
+
+    def save_kubeconfig(self, content: Mapping[str, Any]) -> None:
+        """Write it. JSON is YAML too."""
+        self._write("kubeconfig", json.dumps(content, indent=2) + "\n")
+
     def configuration_digest(self, *, modules_only: bool = False) -> str:
         """A fingerprint of the configuration and its variables as they lie in the folder, or,
         without the variables, of what decides whether `terraform init` must run again."""

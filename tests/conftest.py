@@ -1,4 +1,7 @@
-"""What all tests share: an environment without the user's AWS, and sandboxes that end with us."""
+"""What all tests share: an environment without the user's AWS, and sandboxes that end with us.
+
+These have nothing behind their clusters; tests/clusters/ is about real ones.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ def pointed_at(running: control.Running) -> dict[str, str]:
 
 
 def _sandbox(home: Path, speed: float) -> Iterator[control.Running]:
-    running = control.start(home, speed=speed)
+    running = control.start(home, speed=speed, account_only=True)
     yield running
     control.stop(home)
 

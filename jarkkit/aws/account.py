@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from jarkkit.aws import inventory
 from jarkkit.aws.session import Session, client_error_code, translated
+from jarkkit.aws.token import cluster_token
 from jarkkit.errors import JarkkitError
 from jarkkit.records import Caller, Cluster, ClusterVersion, Owned, Part, Zone
 
@@ -86,8 +88,13 @@ class Account:
             status=found["status"],
             version=found["version"],
             endpoint=found.get("endpoint", ""),
+            certificate_authority=found.get("certificateAuthority", {}).get("data", ""),
             platform_version=found.get("platformVersion", ""),
         )
+
+    def cluster_token(self, name: str) -> tuple[str, datetime]:
+        """A bearer token for that cluster's API, and until when it may be used. Calls nobody."""
+        return cluster_token(self._session, name, datetime.now(UTC))
 
     def cluster_tags(self, name: str) -> dict[str, str]:
         """The tags of the cluster of that name; empty when there is none."""

@@ -241,6 +241,19 @@ def addons(as_json: Json = False) -> None:
     show.addons(as_json=as_json)
 
 
+@app.command(hidden=True)
+def token(
+    name: Name = "",
+    home: Annotated[Path | None, typer.Option(help="The kit's home.")] = None,
+) -> None:
+    """A token for the cluster's API: what the deployment's kubeconfig runs."""
+    from jarkkit.cli import show
+    from jarkkit.kit import Kit
+    from jarkkit.kubeconfig import exec_credential
+
+    show.out(exec_credential(*Kit.open(name, home=home).token()))
+
+
 @app.command()
 def errors(
     code: Annotated[str, typer.Argument(help="One code; all when left out.")] = "",

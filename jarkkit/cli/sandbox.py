@@ -5,28 +5,82 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from typing import Annotated
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from jarkkit.sandbox.cluster.toolchain import Progress
 
 app = typer.Typer(help="The pretend AWS account.", no_args_is_help=True, rich_markup_mode=None)
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON on stdout.")]
 Faults = Annotated[
     list[str] | None,
-    typer.Option("--fault", metavar="NAME[:CALL]", help="A fault to begin with; may be repeated."),
+    typer.Option("--fault", metavar="NAME[:WHAT]", help="A fault to begin with; may be repeated."),
 ]
+
+
+@app.command()
+def setup(
+    operators: Annotated[
+        bool, typer.Option("--operators/--no-operators", help="Also those of Argo and Ray.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Find the programs of its clusters, or build them: about 11 minutes, once per machine."""
+    from jarkkit.cli import show
+    from jarkkit.errors import JarkkitError
+    from jarkkit.sandbox.cluster.toolchain import CLUSTER, Toolchain, user_cache
+
+    tools, only = Toolchain(user_cache()), None if operators else CLUSTER
+    try:
+        with closing(tools.set_up(only)) as progress:  # it ends Go, whatever happens here
+            for line in _new_lines(progress):
+                show.say(line)
+    except KeyboardInterrupt:
+        fix = "What is built is kept; this goes on from there: jarkkit sandbox setup"
+        raise JarkkitError("JK-INTERRUPTED", "Interrupted.", fix) from None
+    found = tools.describe(only)
+    if as_json:
+        programs = [{**asdict(program), "path": str(program.path)} for program in found]
+        show.out(json.dumps({"programs": programs}, indent=1))
+        return
+    for program in found:
+        show.out(f"{program.name:24} {program.version:9} {program.source:6} {program.path}")
+
+
+def _new_lines(progress: Iterable[Progress]) -> Iterator[str]:
+    """A line per program, and then every quarter of a minute."""
+    shown = ("", 0.0)
+    for at in progress:
+        now = time.monotonic()
+        if at.program == shown[0] and now - shown[1] < 15:
+            continue
+        shown = (at.program, now)
+        who = "another process builds " if at.elsewhere else ""
+        yield (
+            f"[{at.done + 1}/{at.of}] {who}{at.program}: {at.packages} packages, about "
+            f"{at.seconds_left / 60:.1f} min left in all"
+        )
 
 
 @app.command()
 def up(
     speed: Annotated[float, typer.Option(help="1 is AWS' own time, 60 faster, 0 at once.")] = 0.0,
     profile: Annotated[
-        str, typer.Option(help="workshop (GPU quotas granted) or fresh-account.")
+        str,
+        typer.Option(help="workshop (GPU quotas granted), no-gpu-quota or fresh-account."),
     ] = "workshop",
     faults: Faults = None,
     port: Annotated[int, typer.Option(help="Port on loopback; 0 takes a free one.")] = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget the saved account.")] = False,
+    account_only: Annotated[
+        bool, typer.Option("--account-only", help="Nothing behind its clusters: no set-up needed.")
+    ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Go on in the background.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -43,6 +97,7 @@ def up(
         port=port,
         profile=profile,
         faults=faults or (),
+        account_only=account_only,
     )
     if as_json:
         show.out(json.dumps(control.status(running.home), indent=1))
@@ -95,7 +150,7 @@ def status(as_json: Json = False) -> None:
 
 @app.command()
 def fault(
-    names: Annotated[list[str] | None, typer.Argument(help="NAME[:service.Operation] …")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="NAME[:WHAT,…] …")] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Switch all off.")] = False,
     as_json: Json = False,
 ) -> None:

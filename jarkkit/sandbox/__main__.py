@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
@@ -22,6 +23,7 @@ def main() -> int:
     parser.add_argument("--profile", default="workshop")
     parser.add_argument("--fault", action="append", default=[])
     parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--account-only", action="store_true")
     parser.add_argument("--with-parent", action="store_true", help="end when stdin ends")
     asked = parser.parse_args()
     options = Options(
@@ -30,6 +32,7 @@ def main() -> int:
         profile=asked.profile,
         faults=tuple(asked.fault),
         fresh=asked.fresh,
+        account_only=asked.account_only,
     )
     daemon = Daemon(asked.home, options)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -46,7 +49,7 @@ def main() -> int:
 
 def _end_with_parent(daemon: Daemon) -> None:
     """The parent holds the other end of stdin; however it ends, the pipe ends with it."""
-    while sys.stdin.buffer.read(4096):
+    while os.read(0, 4096):  # not by sys.stdin, whose lock would be held when Python ends
         pass
     daemon.stop()
 

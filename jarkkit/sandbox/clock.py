@@ -12,6 +12,8 @@ DURATIONS: dict[str, float] = {
     "cluster update": 600.0,
     "cluster delete": 150.0,
     "node group create": 160.0,
+    "node group launch": 40.0,
+    "node group wait": 1200.0,
     "node group update": 300.0,
     "node group delete": 190.0,
     "add-on create": 15.0,
@@ -19,6 +21,8 @@ DURATIONS: dict[str, float] = {
     "add-on delete": 10.0,
     "NAT gateway create": 106.0,
     "NAT gateway delete": 50.0,
+    "Spot interruption": 120.0,
+    "node join": 40.0,
 }
 
 
@@ -36,10 +40,18 @@ class Clock:
         """Seconds since the epoch: saved with the account, so it must survive a restart."""
         return time.time()
 
+    @property
+    def pace(self) -> float:
+        """What a second of AWS is here, in seconds."""
+        return 1.0 / self.speed if self.speed else 0.0
+
     def ready_at(self, what: str) -> float:
         """When something that begins now will be done. Raises KeyError for an unknown duration."""
-        seconds = DURATIONS[what]
-        return self.now() + (seconds / self.speed if self.speed else 0.0)
+        return self.now() + self.seconds(what)
+
+    def seconds(self, what: str) -> float:
+        """How long it takes here. Raises KeyError for an unknown duration."""
+        return DURATIONS[what] * self.pace
 
     def reached(self, when: float) -> bool:
         """True when that moment has come."""

@@ -21,7 +21,7 @@ from jarkkit.errors import JarkkitError
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
-PROFILES = ("workshop", "fresh-account")
+PROFILES = ("workshop", "no-gpu-quota", "fresh-account")
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Running:
     account_id: str
     speed: float
     profile: str
+    account_only: bool
     started: str
     token: str
     env: dict[str, str]
@@ -53,22 +54,27 @@ def start(
     port: int = 0,
     profile: str = "workshop",
     faults: Iterable[str] = (),
+    account_only: bool = False,
 ) -> Running:
     """Start a sandbox in that folder, with the account that was saved there, and wait until it
     answers. One that runs with the same options is taken as it is.
 
-    Raises JK-SANDBOX-SPEED, JK-SANDBOX-STATE, JK-SANDBOX-FAULT, JK-SANDBOX-START.
+    With `account_only` nothing stands behind its clusters, and no programs are needed.
+
+    Raises JK-SANDBOX-SPEED, JK-SANDBOX-STATE, JK-SANDBOX-FAULT, JK-SANDBOX-START,
+    JK-TOOLCHAIN-MISSING.
     """
     if profile not in PROFILES:
         raise JarkkitError(
             "JK-USAGE", f"There is no profile {profile!r}.", f"Choose from: {', '.join(PROFILES)}."
         )
     if running := find(home):
-        return _same(running, speed=speed, fresh=fresh, profile=profile)
+        return _same(running, speed, fresh, profile, account_only)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     words = ["--speed", str(speed), "--port", str(port), "--profile", profile]
     words += [word for fault in faults for word in ("--fault", fault)]
     words += ["--fresh"] if fresh else []
+    words += ["--account-only"] if account_only else []
     words += [] if detach else ["--with-parent"]
     with (home / "sandbox.log").open("wb") as log:
         process = subprocess.Popen(
@@ -79,6 +85,7 @@ def start(
             stderr=log,
             start_new_session=True,  # Ctrl-C is for the one who asked, not for the account
         )
+    _let_go_of(0)  # those that were killed
     _KEPT.append(process)  # the pipe to it must live as long as this process
     return _wait_for(home, process)
 
@@ -132,19 +139,29 @@ def stop(home: Path) -> bool:
         return False
     process = psutil.Process(running.pid)
     _ask(running, "stop")
-    with contextlib.suppress(psutil.TimeoutExpired):
+    try:
         process.wait(_STOP_SECONDS)
-        return True
-    process.kill()
+    except psutil.TimeoutExpired:
+        process.kill()
+    _let_go_of(running.pid)
     return True
 
 
-def _same(running: Running, *, speed: float, fresh: bool, profile: str) -> Running:
-    if running.speed == speed and running.profile == profile and not fresh:
+def _let_go_of(pid: int) -> None:
+    """Reap it and close the pipe to it, where this process started it."""
+    for process in [kept for kept in _KEPT if kept.pid == pid or kept.poll() is not None]:
+        _KEPT.remove(process)
+        process.communicate()
+
+
+def _same(running: Running, speed: float, fresh: bool, profile: str, account_only: bool) -> Running:
+    asked = (speed, profile, account_only)
+    if not fresh and asked == (running.speed, running.profile, running.account_only):
         return running
     raise JarkkitError(
         "JK-SANDBOX-SPEED",
-        f"A sandbox is running already (speed {running.speed:g}, profile {running.profile}).",
+        f"A sandbox is running already (speed {running.speed:g}, profile {running.profile}"
+        f"{', account only' if running.account_only else ''}).",
         "End it first: jarkkit sandbox down",
     )
 

@@ -7,11 +7,14 @@ half a change, and no call takes longer than milliseconds.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import json
 import os
 import secrets
 import socket
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -20,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from moto.backends import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.iam.models import iam_backends
 from moto.moto_server.werkzeug_app import (
@@ -30,9 +34,12 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from jarkkit.errors import JarkkitError
-from jarkkit.sandbox import calls, faults, state
+from jarkkit.sandbox import calls, faults, guard, state
 from jarkkit.sandbox.account import install
+from jarkkit.sandbox.account.sqs import waiting
+from jarkkit.sandbox.backends import Account
 from jarkkit.sandbox.clock import CLOCK
+from jarkkit.sandbox.clusters import HOST, POD_IDENTITY
 from jarkkit.sandbox.files import write_private
 
 ADMIN = "/jarkkit/"
@@ -43,13 +50,18 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 @dataclass
 class Options:
-    """How a sandbox is to run."""
+    """How a sandbox is to run.
+
+    Attributes:
+        account_only: its clusters are entries in the account, with nothing behind them.
+    """
 
     speed: float = 0.0
     port: int = 0
     profile: str = "workshop"
     faults: tuple[str, ...] = ()
     fresh: bool = False
+    account_only: bool = False
 
 
 @dataclass
@@ -63,13 +75,13 @@ class Daemon:
     home: Path
     options: Options
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
-    _faults: tuple[faults.Fault, ...] = ()
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _changed: threading.Event = field(default_factory=threading.Event)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _served: int = 0
     _answered: dict[str, faults.Answer] = field(default_factory=dict)
     _calls: IO[str] = field(default_factory=io.StringIO)
+    _guard: subprocess.Popen[bytes] | None = None
 
     @property
     def memory(self) -> Path:
@@ -78,6 +90,11 @@ class Daemon:
 
     def run(self) -> None:
         """Serve until told to stop, then save. Raises JK-SANDBOX-STATE, JK-SANDBOX-START."""
+        with (self.home / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # one before us may still be saving
+            self._run()
+
+    def _run(self) -> None:
         before = self._open_account()
         key_id, secret = before.get("key") or _new_user()
         self._key = (key_id, secret)
@@ -85,6 +102,7 @@ class Daemon:
         self._port = server.server_port
         mode = "w" if self.options.fresh else "a"
         self._calls = (self.home / "calls.log").open(mode, buffering=1)
+        self._host_clusters()
         self._announce(key_id, secret)
         threading.Thread(target=self._save_when_changed, daemon=True).start()
         threading.Thread(target=self._end_server, args=(server,), daemon=True).start()
@@ -94,12 +112,14 @@ class Daemon:
             self._stopping.set()
             with contextlib.suppress(OSError):
                 (self.home / "sandbox.json").unlink()
+            HOST.clusters.stop()
             self._save()
+            self._dismiss_guard()
 
     def _open_account(self) -> dict[str, Any]:
         """Make the account as asked for; returns what was saved beside an earlier one."""
         CLOCK.speed = self.options.speed
-        self._faults = faults.parse(self.options.faults)
+        faults.ACTIVE.switch(self.options.faults)
         install()
         from jarkkit.sandbox.account.servicequotas.models import QuotasBackend
 
@@ -130,13 +150,14 @@ class Daemon:
         )
 
     def _announce(self, key_id: str, secret: str) -> None:
-        endpoint = f"http://127.0.0.1:{self._port}"
+        endpoint = self.endpoint
         self._identity = {
             "endpoint": endpoint,
             "pid": os.getpid(),
             "account_id": DEFAULT_ACCOUNT_ID,
             "speed": self.options.speed,
             "profile": self.options.profile,
+            "account_only": self.options.account_only,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         known = {
@@ -155,6 +176,49 @@ class Daemon:
         }
         write_private(self.home / "sandbox.json", json.dumps(known, indent=1).encode())
 
+    # -- clusters ------------------------------------------------------------------------------
+
+    @property
+    def endpoint(self) -> str:
+        """Where the account answers."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def _host_clusters(self) -> None:
+        """Start what stands behind the clusters of the account, and what ends it after us."""
+        guard.end_all(str(self.home))  # what a sandbox left that was killed together with its guard
+        if self.options.account_only:
+            return
+        from jarkkit.sandbox.cluster.toolchain import Toolchain, user_cache
+        from jarkkit.sandbox.eks.cluster import NEEDED, Surroundings
+        from jarkkit.sandbox.eks.control_planes import ControlPlanes
+
+        tools = Toolchain(user_cache())
+        tools.require(NEEDED)
+        account = Account(self._lock, self._note_change)
+        planes = ControlPlanes(Surroundings(account, self.endpoint, self.home, tools))
+        threading.Thread(target=self._keep_guard, daemon=True).start()
+        HOST.clusters = planes
+        planes.resume()
+
+    def _keep_guard(self) -> None:
+        """There is always one; it has the other end of a pipe to us."""
+        while not self._stopping.is_set():
+            self._guard = subprocess.Popen(
+                [sys.executable, "-m", "jarkkit.sandbox.guard", str(self.home)],
+                stdin=subprocess.PIPE,
+                start_new_session=True,
+            )
+            self._guard.wait()
+
+    def _dismiss_guard(self) -> None:
+        if self._guard is not None and self._guard.stdin is not None:
+            self._guard.stdin.close()
+            self._guard.wait(10)
+
+    def _note_change(self) -> None:
+        self._changed.set()
+        HOST.clusters.account_changed()
+
     # -- memory --------------------------------------------------------------------------------
 
     def _save(self) -> float:
@@ -168,6 +232,7 @@ class Daemon:
     def _save_when_changed(self) -> None:
         """Soon after a change, and never more than a tenth of the time."""
         while not self._stopping.is_set():
+            self._catch_up()
             if self._changed.wait(timeout=1.0):
                 took = 0.0
                 try:
@@ -175,6 +240,15 @@ class Daemon:
                 except Exception:  # said in sandbox.log; the next change tries again
                     traceback.print_exc()
                 self._stopping.wait(max(0.5, 10 * took))
+
+    def _catch_up(self) -> None:
+        """What is due happens also when nobody asks: controllers are waiting for it."""
+        with self._lock:
+            services: list[Any] = [get_backend("ec2"), get_backend("eks")]
+            backends = [b for known in services for b in known[DEFAULT_ACCOUNT_ID].values()]
+            happened = [backend.later.catch_up(backend) for backend in backends]
+        if any(happened):
+            self._note_change()
 
     # -- requests ------------------------------------------------------------------------------
 
@@ -186,20 +260,23 @@ class Daemon:
         def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
             if environ.get("PATH_INFO", "").startswith(ADMIN):
                 return self._admin(environ, start_response)
+            if environ["PATH_INFO"].startswith(POD_IDENTITY):
+                return self._pod_identity(environ, start_response)
             calls.buffer_body(environ)
             call = calls.identify(environ)
+            waiting.for_message(call, environ, self._lock, self._stopping)
             with self._lock:
                 again = environ.get("HTTP_AMZ_SDK_INVOCATION_ID", "") + call.operation
                 if answered := self._answered.get(again):
                     start_response(answered[0], answered[1])
                     return answered[2]
-                refused = next((f for f in self._faults if f.hits(call)), None)
+                refused = faults.ACTIVE.refusing(call)
                 status, headers, body = (
                     faults.answer(refused, call) if refused else _ask(account, environ, call)
                 )
                 self._log(call, status)
                 if calls.changes_something(environ, call.operation):
-                    self._changed.set()
+                    self._note_change()
                     self._remember(environ, again, (status, headers, body))
             if refused and refused.kind.unreachable:
                 return _hang_up(environ)
@@ -223,6 +300,16 @@ class Daemon:
         line = json.dumps([moment, call.service, call.operation, int(status.split()[0])])
         self._calls.write(line + "\n")
 
+    def _pod_identity(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        """The Pod Identity agent of every node, for processes that play pods."""
+        identity = environ["PATH_INFO"].removeprefix(POD_IDENTITY).partition("/")[0]
+        token = environ.get("HTTP_AUTHORIZATION", "")
+        status, answer = HOST.clusters.pod_credentials(identity, token)
+        start_response(status, [("Content-Type", "application/json")])
+        return [json.dumps(answer).encode()]
+
     # -- administration ------------------------------------------------------------------------
 
     def _admin(
@@ -241,17 +328,19 @@ class Daemon:
     def _do(self, word: str, asked: dict[str, Any]) -> dict[str, Any]:
         if word == "faults":
             try:
-                self._faults = faults.parse(asked["faults"])
+                faults.ACTIVE.switch(asked["faults"])
             except JarkkitError as error:
                 return {"error": error.as_dict()}
+            HOST.clusters.account_changed()
         elif word == "save":
             self._save()
         elif word == "stop":
             self.stop()
         return {
             **self._identity,
-            "faults": [str(fault) for fault in self._faults],
+            "faults": [str(fault) for fault in faults.ACTIVE.faults],
             "calls": self._served,
+            "clusters": HOST.clusters.status(),
         }
 
 

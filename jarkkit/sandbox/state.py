@@ -24,7 +24,7 @@ from moto.iam.models import AWSManagedPolicy, iam_backends
 from jarkkit.errors import JarkkitError
 from jarkkit.sandbox.files import write_private
 
-FORMAT = 1
+FORMAT = 2
 
 
 class _Pickler(pickle.Pickler):

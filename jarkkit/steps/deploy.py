@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator
 
 from jarkkit.aws_layer import AwsLayer
 from jarkkit.clock import monotonic, now
 from jarkkit.errors import JarkkitError
+from jarkkit.kubeconfig import kubeconfig
 from jarkkit.records import Deployed, Event, Plan, Target
 
 # A phase does its part of a deployment. The AWS layer comes first; a cluster layer is one more
@@ -85,7 +87,30 @@ def _again(layer: AwsLayer, target: Target, saved: Plan) -> Generator[Event, Non
     return rest.model_copy(update={"digest": saved.digest})
 
 
-PHASES: tuple[Phase, ...] = (aws_layer,)
+def access(layer: AwsLayer, target: Target) -> Generator[Event, None, Plan]:
+    """Write the kubeconfig, so that kubectl works from here on."""
+    saved = layer.workspace.load("plan", Plan)
+    cluster = layer.account.cluster(layer.settings.name)
+    if saved is None or cluster is None:
+        raise JarkkitError(
+            "JK-TF-OUTPUT",
+            f"There is no cluster {layer.settings.name!r} after all.",
+            "Run the step again. If it stays so, make the plan again: jarkkit plan",
+        )
+    command = (sys.executable, "-m", "jarkkit", "token", layer.workspace.name)
+    content = kubeconfig(cluster, (*command, "--home", str(layer.workspace.folder.parent.parent)))
+    layer.workspace.save_kubeconfig(content)
+    yield Event(
+        time=now(),
+        step="deploy",
+        kind="message",
+        message=f"kubectl --kubeconfig {layer.workspace.kubeconfig.name} works in the "
+        "deployment's folder",
+    )
+    return saved
+
+
+PHASES: tuple[Phase, ...] = (aws_layer, access)
 
 
 def _outputs(layer: AwsLayer) -> dict[str, object]:

@@ -21,7 +21,7 @@ from tests.sandbox.test_account import cluster, make_client
 
 
 def test_state_survives_down_and_up_on_the_same_port(tmp_path: Path) -> None:
-    first = control.start(tmp_path, speed=50)
+    first = control.start(tmp_path, account_only=True, speed=50)
     try:
         eks = cluster(lambda service: make_client(first, service), "kept")
         kms = make_client(first, "kms")
@@ -30,7 +30,7 @@ def test_state_survives_down_and_up_on_the_same_port(tmp_path: Path) -> None:
         assert not psutil.pid_exists(first.pid) or (
             psutil.Process(first.pid).status() == psutil.STATUS_ZOMBIE
         )
-        again = control.start(tmp_path)
+        again = control.start(tmp_path, account_only=True)
         assert again.endpoint == first.endpoint
         assert again.env["AWS_ACCESS_KEY_ID"] == first.env["AWS_ACCESS_KEY_ID"]
         eks = make_client(again, "eks")
@@ -41,7 +41,7 @@ def test_state_survives_down_and_up_on_the_same_port(tmp_path: Path) -> None:
 
 
 def test_sigkill_loses_next_to_nothing(tmp_path: Path) -> None:
-    running = control.start(tmp_path)
+    running = control.start(tmp_path, account_only=True)
     try:
         make_client(running, "s3", "us-east-1").create_bucket(Bucket="kept-bucket")
         deadline = time.monotonic() + 20
@@ -51,11 +51,11 @@ def test_sigkill_loses_next_to_nothing(tmp_path: Path) -> None:
         os.kill(running.pid, signal.SIGKILL)
         psutil.Process(running.pid).wait(10)
         assert control.find(tmp_path) is None
-        again = control.start(tmp_path)
+        again = control.start(tmp_path, account_only=True)
         buckets = make_client(again, "s3", "us-east-1").list_buckets()["Buckets"]
         assert [bucket["Name"] for bucket in buckets] == ["kept-bucket"]
         control.stop(tmp_path)
-        fresh = control.start(tmp_path, fresh=True)
+        fresh = control.start(tmp_path, account_only=True, fresh=True)
         assert make_client(fresh, "s3", "us-east-1").list_buckets()["Buckets"] == []
     finally:
         control.stop(tmp_path)
@@ -64,16 +64,16 @@ def test_sigkill_loses_next_to_nothing(tmp_path: Path) -> None:
 def test_a_damaged_memory_is_told_and_kept(tmp_path: Path) -> None:
     (tmp_path / "account.pickle").write_bytes(b"not a pickle")
     with pytest.raises(JarkkitError) as caught:
-        control.start(tmp_path)
+        control.start(tmp_path, account_only=True)
     assert caught.value.code == "JK-SANDBOX-STATE"
     assert "--fresh" in caught.value.fix
     assert (tmp_path / "account.pickle").read_bytes() == b"not a pickle"
 
 
 def test_one_that_runs_is_taken_as_it_is_or_refused(sandbox: control.Running) -> None:
-    assert control.start(sandbox.home).pid == sandbox.pid
+    assert control.start(sandbox.home, account_only=True).pid == sandbox.pid
     with pytest.raises(JarkkitError) as caught:
-        control.start(sandbox.home, speed=7)
+        control.start(sandbox.home, speed=7, account_only=True)
     assert caught.value.code == "JK-SANDBOX-SPEED"
 
 
@@ -88,7 +88,7 @@ def test_none_is_running(tmp_path: Path) -> None:
 def test_a_port_in_use_is_told(tmp_path: Path, sandbox: control.Running) -> None:
     port = int(sandbox.endpoint.rsplit(":", 1)[1])
     with pytest.raises(JarkkitError) as caught:
-        control.start(tmp_path, port=port)
+        control.start(tmp_path, account_only=True, port=port)
     assert caught.value.code == "JK-SANDBOX-START"
 
 
@@ -147,7 +147,9 @@ class TestFaults:
         assert caught.value.code == "JK-SANDBOX-FAULT"
 
     def test_refusals_come_in_the_services_own_words(self, tmp_path: Path) -> None:
-        running = control.start(tmp_path, faults=["access-denied:sqs,eks.ListClusters"])
+        running = control.start(
+            tmp_path, account_only=True, faults=["access-denied:sqs,eks.ListClusters"]
+        )
         try:
             codes = []
             for call in (

@@ -23,9 +23,14 @@ class Later:
         else:
             self.due.append((when, method, arguments))
 
-    def catch_up(self, backend: Any) -> None:
-        """Do what has become due, oldest first."""
+    def soon(self, method: str, *arguments: Any) -> None:
+        """Call the method at the next catching up: what it waits for is not there yet."""
+        self.due.append((CLOCK.now(), method, arguments))
+
+    def catch_up(self, backend: Any) -> bool:
+        """Do what has become due, oldest first; True when there was something."""
         ready = sorted((d for d in self.due if CLOCK.reached(d[0])), key=lambda d: d[0])
         for item in ready:
             self.due.remove(item)
             getattr(backend, item[1])(*item[2])
+        return bool(ready)

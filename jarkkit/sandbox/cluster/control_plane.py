@@ -9,10 +9,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
-import ssl
+import shutil
+import socket
 import subprocess
+import tempfile
 import time
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ import psutil
 import yaml
 
 from jarkkit.errors import JarkkitError
+from jarkkit.sandbox.cluster.api import Api, ApiError, Credentials
 from jarkkit.sandbox.cluster.egress import Egress
 from jarkkit.sandbox.files import write_private
 
@@ -30,6 +32,14 @@ _DEAD_SECONDS = 3.0
 # Go's soft limit. With the CRDs of the whole stack the API server takes 2.8 GB without one, and
 # 1.9 GB with it at no cost in time.
 _MEMORY_LIMIT = "1800MiB"
+_PORTS = (
+    "etcdPort",
+    "etcdPeerPort",
+    "kubeApiserverPort",
+    "kubeControllerManagerPort",
+    "kubeSchedulerPort",
+    "kwokControllerPort",
+)
 COMPONENTS = (
     "etcd",
     "kube-apiserver",
@@ -39,6 +49,15 @@ COMPONENTS = (
 )
 # Pods of Neuron's scheduler extension and of JupyterHub ask for these by name.
 _SCHEDULERS = ("default-scheduler", "my-scheduler", "jupyterhub-user-scheduler")
+# The API server asks there who a bearer token is; it gets there by the egress socket only.
+AUTHENTICATOR = "authenticator.sandbox"
+# An access entry that was taken away is to be felt soon.
+_AUTHENTICATED_SECONDS = 2
+# Every process of a sandbox carries its home in the environment, so that none is left behind.
+MARK = "JARKKIT_SANDBOX_HOME"
+# Resources of KWOK that we set while it runs. Exec and Attach are not among them: KWOK would run
+# what they say on this machine, as its user.
+_KWOK_RESOURCES = ("Stage", "Logs", "ClusterLogs", "PortForward", "ClusterPortForward")
 
 
 @dataclass(frozen=True)
@@ -60,18 +79,29 @@ class ControlPlane:
     """The control plane in one folder: made by the first `start`, found again by later ones.
 
     Args:
-        folder: belongs to it alone, mode 0700. Paths in it must stay short enough for a socket.
+        folder: belongs to it alone, mode 0700.
         programs: kwokctl, kwok, etcd and the three of Kubernetes, by name.
         service_cidr: addresses of Services, as CreateCluster was asked.
+        pod_cidr: addresses of pods.
+        mark: the sandbox's home, written into the environment of every process.
     """
 
     def __init__(
-        self, folder: Path, programs: Mapping[str, Path], service_cidr: str = "172.20.0.0/16"
+        self,
+        folder: Path,
+        programs: Mapping[str, Path],
+        *,
+        service_cidr: str = "172.20.0.0/16",
+        pod_cidr: str = "100.64.0.0/16",
+        mark: str = "",
     ) -> None:
         self.folder = folder
-        self.egress = Egress(folder / "egress.sock")
+        # A socket's path is 107 bytes at most, and a home may be anywhere.
+        self.egress = Egress(Path(tempfile.gettempdir()) / f"jk-{os.urandom(6).hex()}" / "egress")
         self._programs = programs
         self._service_cidr = service_cidr
+        self._pod_cidr = pod_cidr
+        self._mark = mark
         self._home = folder / "clusters" / _NAME
 
     # -- life ----------------------------------------------------------------------------------
@@ -82,13 +112,16 @@ class ControlPlane:
         Raises JK-SANDBOX-CLUSTER with the last lines of the component that ended.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.egress.path.parent.mkdir(mode=0o700)
+        (self.egress.path.parent / "home").write_text(self._mark)  # whose it is, after a SIGKILL
         self.egress.start()
         try:
+            self._write_configuration()
             if (self._home / "kwok.yaml").is_file():
                 self._forget_the_dead()
                 self._kwokctl("start", "cluster")
             else:
-                self._write_configuration()
+                shutil.rmtree(self._home, ignore_errors=True)  # a creation that was cut short
                 self._kwokctl("create", "cluster", "--kubeconfig", os.devnull)
             self._protect()
             self._wait_until_ready()
@@ -104,20 +137,27 @@ class ControlPlane:
             with contextlib.suppress(psutil.Error):
                 psutil.Process(component.pid).kill()
         self.egress.stop()
+        shutil.rmtree(self.egress.path.parent, ignore_errors=True)
+
+    def revive(self) -> None:
+        """Start the components that have died; the others go on. Raises JK-SANDBOX-CLUSTER."""
+        self._forget_the_dead()
+        self._kwokctl("start", "cluster")
+        self._wait_until_ready()
 
     def ready(self) -> bool:
         """True when the API server says so of itself and of all it needs."""
-        pki = self._home / "pki"
         try:
-            context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
-            context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
-            direct = urllib.request.build_opener(
-                urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
-            )
-            with direct.open(f"{self.endpoint}/readyz", timeout=10) as answer:
-                return bool(answer.read() == b"ok")
-        except OSError:
+            return self.api().healthy()
+        except (OSError, ApiError):
             return False
+
+    def api(self) -> Api:
+        """The API server, as an administrator. Raises OSError before there is one."""
+        return Api(
+            self.endpoint,
+            Credentials(self._pki / "ca.crt", self._pki / "admin.crt", self._pki / "admin.key"),
+        )
 
     def components(self) -> tuple[Component, ...]:
         """The processes that run."""
@@ -148,12 +188,23 @@ class ControlPlane:
     @property
     def certificate_authority(self) -> str:
         """The CA's certificate, PEM in base64, as DescribeCluster gives it."""
-        return base64.b64encode((self._home / "pki" / "ca.crt").read_bytes()).decode()
+        return base64.b64encode((self._pki / "ca.crt").read_bytes()).decode()
 
     @property
     def kubeconfig(self) -> Path:
         """The administrator's: for the sandbox's own controllers, never for a user."""
         return self._home / "kubeconfig.yaml"
+
+    @property
+    def kubelet_port(self) -> int:
+        """Where KWOK answers as every kubelet, on loopback."""
+        known = list(yaml.safe_load_all((self._home / "kwok.yaml").read_text()))
+        (options,) = (part["options"] for part in known if part["kind"] == "KwokctlConfiguration")
+        return int(options["kwokControllerPort"])
+
+    @property
+    def _pki(self) -> Path:
+        return self._home / "pki"
 
     # -- kwokctl -------------------------------------------------------------------------------
 
@@ -163,7 +214,7 @@ class ControlPlane:
         with log.open("wb") as said:
             process = subprocess.Popen(
                 [str(self._programs["kwokctl"]), *words, "--name", _NAME, *self._config()],
-                env={**os.environ, "KWOK_WORKDIR": str(self.folder), "HOME": str(self.folder)},
+                env=self._environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
@@ -178,6 +229,13 @@ class ControlPlane:
                 process.wait()
         if process.returncode != 0:
             raise self._failed(log.read_text(errors="replace"))
+
+    def _environment(self) -> dict[str, str]:
+        """What the processes inherit: nothing of AWS, no proxy, and whose they are."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+        kept = {k: v for k, v in kept.items() if not k.lower().endswith("_proxy")}
+        folder = str(self.folder)
+        return {**kept, "KWOK_WORKDIR": folder, "HOME": folder, MARK: self._mark}
 
     def _watch(self, process: subprocess.Popen[bytes]) -> None:
         """Until kwokctl has ended, or a component has for a while, or time is up."""
@@ -205,6 +263,7 @@ class ControlPlane:
     def _write_configuration(self) -> None:
         files = {
             "egress.yaml": _egress_configuration(self.egress.path),
+            "authenticator.yaml": _authenticator_configuration(),
             "scheduler.yaml": _scheduler_configuration(),
             "kwokctl.yaml": self._configuration(),
         }
@@ -219,8 +278,14 @@ class ControlPlane:
                 "egress-selector-config-file": str(self.folder / "egress.yaml"),
                 "service-cluster-ip-range": self._service_cidr,
                 "endpoint-reconciler-type": "none",
+                # As on EKS: a webhook without a Ready pod is "no endpoints available for service".
+                "enable-aggregator-routing": "true",
+                "authentication-token-webhook-config-file": str(self.folder / "authenticator.yaml"),
+                "authentication-token-webhook-version": "v1",
+                "authentication-token-webhook-cache-ttl": f"{_AUTHENTICATED_SECONDS}s",
             },
             "etcd": {"unsafe-no-fsync": "true"},
+            "kwok-controller": {"cidr": self._pod_cidr},
         }
         return {
             "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
@@ -229,6 +294,8 @@ class ControlPlane:
                 "runtime": "binary",
                 "bindAddress": "127.0.0.1",
                 "disableQPSLimits": True,
+                "enableCRDs": list(_KWOK_RESOURCES),
+                **_free_ports(),
                 "kubeSchedulerConfig": str(self.folder / "scheduler.yaml"),
                 "etcdBinary": programs["etcd"],
                 "kubeApiserverBinary": programs["kube-apiserver"],
@@ -251,7 +318,7 @@ class ControlPlane:
 
     def _protect(self) -> None:
         """Keys are the user's alone, whatever kwokctl thinks of it."""
-        for path in (self.kubeconfig, *self._home.glob("pki/*.key")):
+        for path in (self.kubeconfig, *self._pki.glob("*.key")):
             path.chmod(0o600)
 
     def _wait_until_ready(self) -> None:
@@ -290,13 +357,38 @@ class ControlPlane:
         return Component(name, pid, memory, uptime)
 
 
+def _free_ports() -> dict[str, int]:
+    """A port for each listener. kwokctl counts down from one number, so that two clusters that are
+    made at a time would take the same."""
+    with contextlib.ExitStack() as held:
+        probes = {name: held.enter_context(socket.socket()) for name in _PORTS}
+        for probe in probes.values():
+            probe.bind(("127.0.0.1", 0))
+        return {name: probe.getsockname()[1] for name, probe in probes.items()}
+
+
 def _egress_configuration(path: Path) -> dict[str, object]:
     transport = {"uds": {"udsName": str(path)}}
     connection = {"proxyProtocol": "HTTPConnect", "transport": transport}
     return {
         "apiVersion": "apiserver.k8s.io/v1beta1",
         "kind": "EgressSelectorConfiguration",
-        "egressSelections": [{"name": "cluster", "connection": connection}],
+        "egressSelections": [
+            {"name": name, "connection": connection} for name in ("cluster", "controlplane")
+        ],
+    }
+
+
+def _authenticator_configuration() -> dict[str, object]:
+    """A kubeconfig, as the API server wants it for its token webhook."""
+    server = {"server": f"http://{AUTHENTICATOR}/authenticate"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "authenticator", "cluster": server}],
+        "users": [{"name": "apiserver", "user": {}}],
+        "contexts": [{"name": "it", "context": {"cluster": "authenticator", "user": "apiserver"}}],
+        "current-context": "it",
     }
 
 

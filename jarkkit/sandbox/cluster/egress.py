@@ -1,8 +1,8 @@
 """The API server's only way out: an HTTP CONNECT proxy on a unix socket of ours.
 
-Without it the API server dials the addresses of Services and pods through the machine's default
-route, so a rehearsal would send packets into the network. Here loopback, where KWOK plays the
-kubelets, is passed on; everything else is refused at once.
+Without it the API server dials the addresses of Services, pods and nodes through the machine's
+default route, so a rehearsal would send packets into the network. Here loopback is passed on, what
+the sandbox plays itself is answered, and everything else is refused at once.
 
 EgressSelectorConfiguration: https://kubernetes.io/docs/tasks/extend-kubernetes/setup-konnectivity/
 """
@@ -13,11 +13,17 @@ import contextlib
 import socket
 import socketserver
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _HEAD_BYTES = 4096
 _CONNECT_SECONDS = 5.0
+
+# What answers at a host and port: a port on loopback, or something that serves the connection
+# itself; None where nothing does.
+Answering = Callable[[socket.socket], None] | int | None
+Route = Callable[[str, int], Answering]
 
 
 class Egress:
@@ -25,10 +31,15 @@ class Egress:
 
     Args:
         path: the socket; its folder belongs to the user alone.
+
+    Attributes:
+        route: who answers beyond loopback; nobody at first.
+        refused: the last hundred that nobody answered.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.route: Route = lambda host, port: None
         self.refused: list[str] = []
         self._server: socketserver.BaseServer | None = None
 
@@ -59,22 +70,32 @@ class Egress:
         if target is None:
             return
         host, port = target
-        if host not in _LOOPBACK:
+        answering = port if host in _LOOPBACK else self.route(host, port)
+        if answering is None:
             self.refused = [*self.refused[-99:], f"{host}:{port}"]
             client.sendall(b"HTTP/1.1 503 nothing answers there in a rehearsal\r\n\r\n")
-            return
-        try:
-            server = socket.create_connection((host, port), _CONNECT_SECONDS)
-        except OSError:
-            client.sendall(b"HTTP/1.1 502 connection refused\r\n\r\n")
-            return
-        with server:
-            server.settimeout(None)
+        elif callable(answering):
             client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-            back = threading.Thread(target=_pump, args=(server, client), daemon=True)
-            back.start()
-            _pump(client, server)
-            back.join()
+            with contextlib.suppress(OSError):
+                answering(client)
+        else:
+            _tunnel(client, answering)
+
+
+def _tunnel(client: socket.socket, port: int) -> None:
+    """Pass everything on to a port on loopback and back."""
+    try:
+        server = socket.create_connection(("127.0.0.1", port), _CONNECT_SECONDS)
+    except OSError:
+        client.sendall(b"HTTP/1.1 502 connection refused\r\n\r\n")
+        return
+    with server:
+        server.settimeout(None)
+        client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        back = threading.Thread(target=_pump, args=(server, client), daemon=True)
+        back.start()
+        _pump(client, server)
+        back.join()
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import base64
+import contextlib
 import secrets
 from typing import Any
 
 from moto.core.utils import utcnow
+from moto.ec2.exceptions import DependencyViolationError
 from moto.eks.exceptions import EKSError
 
 from jarkkit.sandbox.account.eks import facts
-from jarkkit.sandbox.account.eks.access import Access
 from jarkkit.sandbox.account.eks.addons import Addons
 from jarkkit.sandbox.account.eks.core import in_use, invalid
 from jarkkit.sandbox.account.eks.nodes import Nodes
 from jarkkit.sandbox.account.eks.parts import Extras, Update
+from jarkkit.sandbox.clusters import HOST, Key, Spec
 
 
 class UnsupportedAvailabilityZoneException(EKSError):  # noqa: N818 - AWS' own name
@@ -24,7 +25,7 @@ class UnsupportedAvailabilityZoneException(EKSError):  # noqa: N818 - AWS' own n
     STATUS = 400
 
 
-class EksBackend(Addons, Access, Nodes):
+class EksBackend(Addons, Nodes):
     """Amazon EKS of one account and Region."""
 
     def open_cluster(self, creator: str, name: str, **given: Any) -> Any:
@@ -46,10 +47,11 @@ class EksBackend(Addons, Access, Nodes):
         )
         identity = secrets.token_hex(16).upper()
         cluster.id = None
-        cluster.endpoint = f"https://{identity}.gr7.{self.region_name}.eks.amazonaws.com"
+        cluster.identifier = identity
+        cluster.endpoint = None
         issuer = f"https://oidc.eks.{self.region_name}.amazonaws.com/id/{identity}"
         cluster.identity = {"oidc": {"issuer": issuer}}
-        cluster.certificate_authority = {"data": base64.b64encode(identity.encode()).decode()}
+        cluster.certificate_authority = None
         cluster.platformVersion = "eks.1"
         cluster.kubernetes_network_config = {
             "serviceIpv4Cidr": "172.20.0.0/16",
@@ -67,8 +69,22 @@ class EksBackend(Addons, Access, Nodes):
             self.associate_access_policy(
                 name, creator, self._policy(facts.ACCESS_POLICIES[0]), scope
             )
+        self.begin_control_plane(name)
         self.later.add(self, "cluster create", "cluster_ready", name)
         return cluster
+
+    def begin_control_plane(self, name: str) -> None:
+        """What really runs behind the cluster: started now, or again after a restart."""
+        cluster: Any = self.clusters[name]
+        vpc = self.ec2.get_vpc(cluster.resources_vpc_config["vpcId"])
+        ranges = [item["cidr_block"] for item in vpc.cidr_block_association_set]
+        spec = Spec(
+            identity=cluster.identifier,
+            version=cluster.version,
+            service_cidr=cluster.kubernetes_network_config["serviceIpv4Cidr"],
+            pod_cidr=ranges[-1],  # the range for nodes and pods, where the VPC has one of its own
+        )
+        HOST.clusters.create(Key(self.region_name, name), spec)
 
     def _network(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
         """Check the subnets and make the cluster's own security group."""
@@ -107,7 +123,18 @@ class EksBackend(Addons, Access, Nodes):
     def cluster_ready(self, name: str) -> None:
         """The control plane answers."""
         cluster: Any = self.clusters.get(name)
-        if cluster and cluster.status == "CREATING":
+        if not cluster or cluster.status != "CREATING":
+            return
+        standing = HOST.clusters.standing(Key(self.region_name, name))
+        if standing.state == "starting":
+            self.later.soon("cluster_ready", name)
+        elif standing.state == "failed":
+            cluster.status = "FAILED"
+            issue = {"code": "InternalFailure", "message": standing.message, "resourceIds": [name]}
+            cluster.health = {"issues": [issue]}
+        else:
+            cluster.endpoint = standing.endpoint
+            cluster.certificate_authority = {"data": standing.authority}
             cluster.status = "ACTIVE"
 
     def change_cluster(self, name: str, **given: Any) -> Update:
@@ -153,17 +180,19 @@ class EksBackend(Addons, Access, Nodes):
         if cluster.status in ("CREATING", "UPDATING"):
             in_use(f"Cluster has status {cluster.status}", name)
         cluster.status = "DELETING"
+        HOST.clusters.remove(Key(self.region_name, name))
         self.later.add(self, "cluster delete", "cluster_gone", name)
         return cluster
 
     def cluster_gone(self, name: str) -> None:
-        """The cluster, its add-ons and its security group are removed."""
+        """The cluster, its add-ons and its security group are removed; what it made stays."""
         cluster: Any = self.cluster_named(name)
         super().delete_cluster(name)
         self.extras.pop(name)
         group_id = cluster.resources_vpc_config["clusterSecurityGroupId"]
         if self.ec2.get_security_group_from_id(group_id):
-            self.ec2.delete_security_group(group_id=group_id)
+            with contextlib.suppress(DependencyViolationError):  # in use: EKS leaves it behind
+                self.ec2.delete_security_group(group_id=group_id)
 
     def describe_cluster_versions(
         self,

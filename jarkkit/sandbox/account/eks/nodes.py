@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from moto.core.types import Base64EncodedString
 from moto.core.utils import utcnow
+from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.eks.exceptions import ResourceInUseException
+from moto.iam.models import iam_backends
+from moto.moto_api._internal import mock_random as random
 
-from jarkkit.sandbox.account.eks.core import EksCore
+from jarkkit.sandbox import user_data
+from jarkkit.sandbox.account import images
+from jarkkit.sandbox.account.eks.access import Access
 from jarkkit.sandbox.account.eks.parts import Update
+from jarkkit.sandbox.clock import CLOCK
+from jarkkit.sandbox.clusters import HOST, Key
+
+# At the sandbox's speed 0 there is no time to divide, and still a kubelet needs a moment.
+_PATIENCE_SECONDS = 30.0
 
 
-class Nodes(EksCore):
+class Nodes(Access):
     """CreateNodegroup and its kin."""
 
     @property
@@ -36,30 +47,70 @@ class Nodes(EksCore):
         group.node_repair_config = repair or {"enabled": False}
         group.remote_access = given.get("remote_access")
         group.disk_size = given.get("disk_size") or (None if given.get("launch_template") else 20)
-        group.release_version = given.get("release_version") or f"{group.version}.0-20261101"
+        group.release_version = (
+            given.get("release_version") or f"{group.version}.0-{images.AL2023_BUILDS[0]}"
+        )
         group.health = {"issues": []}
         group.resources = {"autoScalingGroups": group.resources["autoScalingGroups"]}
         group.instance_ids = []
         group.status = "CREATING"
+        group.given_up_at = CLOCK.now() + max(_PATIENCE_SECONDS, CLOCK.seconds("node group wait"))
+        self._let_in(group)
+        self.later.add(
+            self, "node group launch", "nodegroup_launched", cluster_name, nodegroup_name
+        )
         self.later.add(self, "node group create", "nodegroup_ready", cluster_name, nodegroup_name)
         return group
 
-    def nodegroup_ready(self, cluster_name: str, nodegroup_name: str) -> None:
-        """All nodes have joined."""
+    def _let_in(self, group: Any) -> None:
+        """The group's role gets an instance profile, and may join: EKS sees to both."""
+        profile = f"eks-{random.uuid4()}"
+        iam: Any = iam_backends[self.account_id][self.partition]
+        iam.create_instance_profile(profile, "/", [])
+        iam.add_role_to_instance_profile(profile, group.node_role.rsplit("/", 1)[-1])
+        group.instance_profile = profile
+        if group.node_role not in self.extras_of(group.cluster_name).access_entries:
+            self.add_access_entry(group.cluster_name, group.node_role, type="EC2_LINUX")
+
+    def _group(self, cluster_name: str, nodegroup_name: str) -> Any:
+        """A group that is still being created; None when it is not."""
         cluster: Any = self.clusters.get(cluster_name)
         group: Any = cluster and cluster.nodegroups.get(nodegroup_name)
-        if group and group.status == "CREATING":
-            self.scale(group)
-            group.status = "ACTIVE"
+        return group if group and group.status == "CREATING" else None
 
-    def scale(self, group: Any) -> None:
-        """Launch or end instances until there are as many as desired."""
+    def nodegroup_launched(self, cluster_name: str, nodegroup_name: str) -> None:
+        """Its instances run, or could not be launched."""
+        group = self._group(cluster_name, nodegroup_name)
+        if group and not self.scale(group):
+            group.status = "CREATE_FAILED"
+
+    def nodegroup_ready(self, cluster_name: str, nodegroup_name: str) -> None:
+        """All nodes have joined, or it was waited for them long enough."""
+        group = self._group(cluster_name, nodegroup_name)
+        if group is None:
+            return
+        if HOST.clusters.joined(Key(self.region_name, cluster_name), group.instance_ids):
+            group.status = "ACTIVE"
+        elif CLOCK.reached(group.given_up_at):
+            group.health = {"issues": [_not_joined(group)]}
+            group.status = "CREATE_FAILED"
+        else:
+            self.later.soon("nodegroup_ready", cluster_name, nodegroup_name)
+
+    def scale(self, group: Any) -> bool:
+        """Launch or end instances until there are as many as desired; False when EC2 refuses, and
+        then the group's health says why."""
+        group.health = {"issues": []}
         wanted = int(group.scaling_config["desiredSize"])
-        while len(group.instance_ids) < wanted:
-            group.instance_ids.append(self._launch(group, len(group.instance_ids)))
+        try:
+            while len(group.instance_ids) < wanted:
+                group.instance_ids.append(self._launch(group, len(group.instance_ids)))
+        except EC2ClientError as error:
+            group.health = {"issues": [_not_launched(group, error)]}
         surplus, group.instance_ids = group.instance_ids[wanted:], group.instance_ids[:wanted]
         if surplus:
             self.ec2.terminate_instances(surplus)
+        return not group.health["issues"]
 
     def _launch(self, group: Any, index: int) -> str:
         tags = {
@@ -75,19 +126,37 @@ class Nodes(EksCore):
             }
         cluster: Any = self.clusters[group.cluster_name]
         reservation = self.ec2.run_instances(
-            image_id=next(iter(self.ec2.amis)),
+            image_id=self._image(group),
             count=1,
-            user_data=None,
+            user_data=Base64EncodedString.from_raw_string(self._user_data(group)),
+            iam_instance_profile_name=group.instance_profile,
             security_group_names=[],
             security_group_ids=[cluster.resources_vpc_config["clusterSecurityGroupId"]],
             instance_type=group.instance_types[0],
             is_instance_type_default=False,
             subnet_id=group.subnets[index % len(group.subnets)],
-            region_name=self.region_name,
+            instance_market_options="spot" if group.capacity_type == "SPOT" else None,
             tags={"instance": tags, "volume": tags},
             **template,
         )
         return str(reservation.instances[0].id)
+
+    def _user_data(self, group: Any) -> str:
+        labels = {
+            **(group.labels or {}),
+            "eks.amazonaws.com/nodegroup": group.nodegroup_name,
+            "eks.amazonaws.com/capacityType": group.capacity_type or "ON_DEMAND",
+            "eks.amazonaws.com/nodegroup-image": self._image(group),
+        }
+        taints = user_data.group_taints(group.taints or [])
+        return user_data.write(user_data.NodeConfig(group.cluster_name, labels, taints))
+
+    def _image(self, group: Any) -> str:
+        """The image that EKS takes for the group's type; a custom one is in the template."""
+        if group.ami_type == "CUSTOM":
+            return ""
+        image = images.for_node_group(group.ami_type or "", group.version)
+        return image.id_in(self.region_name)
 
     def change_nodegroup(self, cluster_name: str, nodegroup_name: str, **given: Any) -> Update:
         """UpdateNodegroupConfig."""
@@ -101,12 +170,17 @@ class Nodes(EksCore):
     ) -> Update:
         """New nodes of another version or launch template replace the old ones."""
         group: Any = self.describe_nodegroup(cluster_name, nodegroup_name)
+        before = group.version, group.release_version
         group.version = given.get("version") or self.cluster_named(cluster_name).version
-        group.release_version = given.get("release_version") or f"{group.version}.0-20261101"
+        group.release_version = (
+            given.get("release_version") or f"{group.version}.0-{images.AL2023_BUILDS[0]}"
+        )
         if given.get("launch_template"):
             group.launch_template.update(given["launch_template"])
         old, group.instance_ids = group.instance_ids, []
-        self.scale(group)
+        if not self.scale(group):  # the new ones go, and the old ones stay
+            old, group.instance_ids = group.instance_ids, old
+            group.version, group.release_version = before
         if old:
             self.ec2.terminate_instances(old)
         return self._updating(group, "VersionUpdate", given)
@@ -115,9 +189,29 @@ class Nodes(EksCore):
         group.status, group.modified_at = "UPDATING", utcnow()
         update = self.begin_update(group.cluster_name, kind, given)
         self.later.add(
-            self, "node group update", "end_update", group.cluster_name, update.id, group
+            self, "node group update", "nodegroup_updated", group.cluster_name, update.id, group
         )
         return update
+
+    def nodegroup_updated(self, cluster_name: str, update_id: str, group: Any) -> None:
+        """The update is done. A group that did not get its instances is DEGRADED; new nodes that
+        were to replace old ones make the update itself fail."""
+        self.end_update(cluster_name, update_id, group)
+        issues = group.health["issues"]
+        if not issues or cluster_name not in self.extras:
+            return
+        group.status = "DEGRADED"
+        update = self.extras_of(cluster_name).updates[update_id]
+        if update.type == "VersionUpdate":
+            update.status = "Failed"
+            update.errors = [
+                {
+                    "errorCode": issue["code"],
+                    "errorMessage": issue["message"],
+                    "resourceIds": issue["resourceIds"],
+                }
+                for issue in issues
+            ]
 
     def delete_nodegroup(self, cluster_name: str, nodegroup_name: str) -> Any:
         """DeleteNodegroup: gone when its instances are."""
@@ -137,4 +231,28 @@ class Nodes(EksCore):
         group: Any = self.describe_nodegroup(cluster_name, nodegroup_name)
         if group.instance_ids:
             self.ec2.terminate_instances(group.instance_ids)
+        iam: Any = iam_backends[self.account_id][self.partition]
+        role = group.node_role.rsplit("/", 1)[-1]
+        iam.remove_role_from_instance_profile(group.instance_profile, role)
+        iam.delete_instance_profile(group.instance_profile)
         super().delete_nodegroup(cluster_name, nodegroup_name)
+
+
+def _not_joined(group: Any) -> dict[str, Any]:
+    """A health issue as EKS words it for instances whose kubelets never came."""
+    return {
+        "code": "NodeCreationFailure",
+        "message": "Instances failed to join the kubernetes cluster",
+        "resourceIds": group.instance_ids,
+    }
+
+
+def _not_launched(group: Any, error: EC2ClientError) -> dict[str, Any]:
+    """A health issue as EKS words it for what its Auto Scaling group was told by EC2."""
+    kind = "Spot" if group.capacity_type == "SPOT" else "On-Demand"
+    return {
+        "code": "AsgInstanceLaunchFailures",
+        "message": f"Could not launch {kind} Instances. {error.code} - {error.message} Launching "
+        "EC2 instance failed.",
+        "resourceIds": [item["name"] for item in group.resources["autoScalingGroups"]],
+    }

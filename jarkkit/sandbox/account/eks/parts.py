@@ -8,11 +8,17 @@ from datetime import datetime
 from typing import Any
 
 from moto.core.utils import utcnow
+from moto.moto_api._internal import mock_random as random
 
 
 @dataclass
 class Addon:
-    """An EKS managed add-on on a cluster."""
+    """An EKS managed add-on on a cluster.
+
+    Attributes:
+        revision: another one after each change.
+        unhealthy_since: when its workloads were first seen not to do well; 0 while they do.
+    """
 
     cluster_name: str
     addon_name: str
@@ -21,6 +27,9 @@ class Addon:
     status: str = "CREATING"
     configuration_values: str | None = None
     service_account_role_arn: str | None = None
+    resolve_conflicts: str = "NONE"
+    revision: str = field(default_factory=lambda: str(random.uuid4()))
+    unhealthy_since: float = 0.0
     tags: dict[str, str] = field(default_factory=dict)
     health: dict[str, Any] = field(default_factory=lambda: {"issues": []})
     publisher: str = "eks"
@@ -93,9 +102,14 @@ class Update:
 
 @dataclass
 class Extras:
-    """All of that for one cluster."""
+    """All of that for one cluster.
+
+    Attributes:
+        preserved: add-ons that were deleted while their workloads were to stay.
+    """
 
     addons: dict[str, Addon] = field(default_factory=dict)
+    preserved: set[str] = field(default_factory=set)
     access_entries: dict[str, AccessEntry] = field(default_factory=dict)
     associations: dict[str, PodIdentityAssociation] = field(default_factory=dict)
     updates: dict[str, Update] = field(default_factory=dict)

@@ -1,0 +1,4 @@
+"""Where moto's server finds the handlers: they are moto's own."""
+
+from moto.efs.urls import url_bases as url_bases
+from moto.efs.urls import url_paths as url_paths

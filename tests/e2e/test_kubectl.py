@@ -1,0 +1,207 @@
+"""A deployment's own kubeconfig: a user's kubectl and Helm's engine work with it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import helm_python
+import pytest
+import yaml
+
+from jarkkit.aws.session import Session
+from jarkkit.sandbox import control
+from jarkkit.settings import Settings
+from tests.conftest import CLEAN
+from tests.e2e.conftest import SMALL, Place
+
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers: [{name: web, image: nginx, resources: {requests: {cpu: 100m}}}]
+"""
+
+
+@pytest.fixture(scope="module")
+def deployed(terraform: str) -> Iterator[Place]:
+    """A detached sandbox and a deployment in it, by the README's commands."""
+    with tempfile.TemporaryDirectory(prefix="jarkkit-test-") as folder:
+        place = Place(Path(folder), "kube", CLEAN)
+        place.ok("sandbox", "up", "--detach")
+        try:
+            words = [w for k, v in SMALL.items() for w in ("-p", f"{k}={str(v).lower()}")]
+            place.ok("init", "kube", "--sandbox", *words)
+            for step in ("preflight", "plan", "deploy"):
+                place.ok(step, "kube")
+            yield place
+        finally:
+            place.ok("sandbox", "down")
+            assert control.find(place.home / ".sandbox") is None
+
+
+def kubectl(place: Place, *words: str, given: str = "") -> str:
+    """What a user's kubectl says, with nothing but the deployment's kubeconfig."""
+    done = subprocess.run(
+        ["kubectl", "--kubeconfig", place.folder / "kubeconfig", *words],
+        env={"PATH": os.environ["PATH"], "HOME": str(place.home)},
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_nodes_are_there_and_the_add_ons_run(deployed: Place) -> None:
+    nodes = kubectl(deployed, "get", "nodes", "--no-headers").splitlines()
+    assert len(nodes) == 2
+    assert all(" Ready " in node for node in nodes)
+    listed = kubectl(deployed, "get", "deployments", "-A", "--no-headers")
+    ready = {line.split()[1]: line.split()[2] for line in listed.splitlines()}
+    assert ready["coredns"] == "2/2"
+    assert ready["ebs-csi-controller"] == "2/2"
+
+
+def test_what_users_do_works(deployed: Place) -> None:
+    kubectl(deployed, "create", "namespace", "mine")
+    kubectl(deployed, "apply", "-n", "mine", "-f", "-", given=DEPLOYMENT)
+    kubectl(deployed, "rollout", "status", "-n", "mine", "deploy/web", "--timeout=60s")
+    pods = ("pod", "-n", "mine", "-l", "app=web", "--for=condition=Ready", "--timeout=60s")
+    kubectl(deployed, "wait", *pods)
+    assert "simulated" in kubectl(deployed, "logs", "-n", "mine", "deploy/web")
+    assert kubectl(deployed, "top", "nodes", "--no-headers").count("%") == 4
+    kubectl(deployed, "delete", "-n", "mine", "deploy/web")
+    kubectl(deployed, "delete", "namespace", "mine", "--timeout=60s")
+
+
+def test_the_file_holds_no_secret(deployed: Place) -> None:
+    text = (deployed.folder / "kubeconfig").read_text()
+    assert (deployed.folder / "kubeconfig").stat().st_mode & 0o077 == 0
+    user = yaml.safe_load(text)["users"][0]["user"]
+    assert list(user) == ["exec"]
+
+
+CHART = {
+    "Chart.yaml": "apiVersion: v2\nname: sample\nversion: 1.0.0\n",
+    "values.yaml": "replicas: 1\n",
+    "crds/gadgets.yaml": """
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: gadgets.example.org}
+spec:
+  group: example.org
+  names: {kind: Gadget, plural: gadgets, singular: gadget}
+  scope: Namespaced
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object}}}}
+""",
+    "templates/hook.yaml": """
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: before
+  annotations:
+    helm.sh/hook: pre-install,pre-upgrade
+    helm.sh/hook-delete-policy: before-hook-creation
+spec:
+  template:
+    spec: {restartPolicy: Never, containers: [{name: job, image: busybox}]}
+""",
+    "templates/set.yaml": """
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: store}
+spec:
+  replicas: {{ .Values.replicas }}
+  serviceName: store
+  selector: {matchLabels: {app: store}}
+  template:
+    metadata: {labels: {app: store}}
+    spec: {containers: [{name: store, image: redis, resources: {requests: {cpu: 50m}}}]}
+""",
+    "templates/gadget.yaml": "apiVersion: example.org/v1\nkind: Gadget\nmetadata: {name: one}\n",
+    "templates/service.yaml": """
+apiVersion: v1
+kind: Service
+metadata: {name: front}
+spec:
+  type: LoadBalancer
+  loadBalancerClass: service.k8s.aws/nlb
+  selector: {app: store}
+  ports: [{port: 80, targetPort: 8080}]
+""",
+}
+
+
+CONTROLLER = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: aws-load-balancer-controller, namespace: kube-system}
+spec:
+  selector: {matchLabels: {app.kubernetes.io/name: aws-load-balancer-controller}}
+  template:
+    metadata: {labels: {app.kubernetes.io/name: aws-load-balancer-controller}}
+    spec:
+      containers:
+      - name: controller
+        image: public.ecr.aws/eks/aws-load-balancer-controller:v3.5.0
+        resources: {requests: {cpu: 50m}}
+"""
+
+
+def in_account(deployed: Place) -> tuple[list[str], list[str]]:
+    """Names of load balancers, and of security groups that one of them brought."""
+    session = Session(Settings().region, deployed.kit._environ)
+    balancers = session.client("elbv2").describe_load_balancers()["LoadBalancers"]
+    groups = session.client("ec2").describe_security_groups()["SecurityGroups"]
+    names = [group["GroupName"] for group in groups if group["GroupName"].startswith("k8s-")]
+    return [balancer["LoadBalancerName"] for balancer in balancers], names
+
+
+@pytest.fixture
+def chart(tmp_path: Path) -> str:
+    """A chart with hooks, a custom resource definition, a StatefulSet and a load balancer."""
+    for name, text in CHART.items():
+        (tmp_path / "sample" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "sample" / name).write_text(text)
+    return str(tmp_path / "sample")
+
+
+def test_helm_installs_upgrades_rolls_back_and_removes(deployed: Place, chart: str) -> None:
+    kubectl(deployed, "apply", "-f", "-", given=CONTROLLER)
+    controller = ("deploy/aws-load-balancer-controller", "-n", "kube-system")
+    kubectl(deployed, "rollout", "status", *controller, "--timeout=60s")
+    kubeconfig = str(deployed.folder / "kubeconfig")
+    helm = helm_python.Config(kubeconfig_path=kubeconfig, namespace="helmed")
+    helm.install(chart, "it", {}, create_namespace=True, timeout=120)
+    rollout = ("rollout", "status", "-n", "helmed", "sts/store", "--timeout=60s")
+    kubectl(deployed, *rollout)
+    address = "jsonpath={.status.loadBalancer.ingress[0].hostname}"
+    service = ("svc/front", "-n", "helmed")
+    kubectl(deployed, "wait", *service, f"--for={address}", "--timeout=60s")
+    assert in_account(deployed) != ([], [])
+    helm.upgrade(chart, "it", {"replicas": 2}, timeout=120)
+    kubectl(deployed, *rollout)
+    replicas = ("get", "sts", "store", "-n", "helmed", "-o", "jsonpath={.status.readyReplicas}")
+    assert kubectl(deployed, *replicas) == "2"
+    helm.rollback("it", version=1, timeout=120)
+    kubectl(deployed, *rollout)
+    assert kubectl(deployed, *replicas) == "1"
+    helm.uninstall("it", timeout=120)
+    kubectl(deployed, "wait", "--for=delete", *service, "--timeout=60s")
+    assert in_account(deployed) == ([], [])
