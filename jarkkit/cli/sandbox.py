@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -142,10 +142,27 @@ def status(as_json: Json = False) -> None:
     if as_json:
         show.out(json.dumps(known, indent=1))
         return
+    clusters = known.pop("clusters")
     for name, value in known.items():
         show.out(f"{name:12} {value if value != [] else 'none'}")
     show.out("real         Terraform, the AWS provider, boto3, every call and its order")
     show.out("pretended    the account behind the API: resources, quotas, capacity, time")
+    for cluster in clusters:
+        show.out("\n".join(_cluster_lines(cluster)))
+
+
+def _cluster_lines(cluster: dict[str, Any]) -> Iterator[str]:
+    """A cluster's components, one a line."""
+    yield f"\ncluster {cluster['name']} in {cluster['region']}: {cluster['state']}"
+    if cluster["message"]:
+        yield f"  {cluster['message']}"
+    for part in cluster["components"]:
+        memory = f"{part['memory_mib']} MiB" if part["memory_mib"] is not None else ""
+        seconds = part["uptime_seconds"]
+        uptime = f"{seconds // 60} min" if seconds is not None else ""
+        title = f"{part['name']} {part['version']}".strip()
+        line = f"  {part['kind']:9} {title:38} {memory:>9} {uptime:>8}  {part['what']}"
+        yield line.rstrip()
 
 
 @app.command()

@@ -211,6 +211,22 @@ def test_a_conflict_fails_a_creation(world: World, install: Install) -> None:
     world.api.delete(f"{path}/coredns")
 
 
+def test_an_addon_that_is_refused_does_not_hold_up_the_others(
+    world: World, install: Install
+) -> None:
+    values = '{"tolerations": [{"operator": "Perhaps"}]}'
+    install("coredns", configurationValues=values, resolveConflicts="OVERWRITE")
+    install("eks-node-monitoring-agent")
+    wait_for(lambda: status(world, "eks-node-monitoring-agent") == "ACTIVE")
+    wait_for(lambda: "add-on coredns: 422 Invalid" in world.log())
+    assert status(world, "coredns") == "CREATING"
+    service = "/api/v1/namespaces/kube-system/services/kube-dns"
+    assert world.api.find(service)
+    world.client("eks").delete_addon(clusterName=NAME, addonName="coredns")
+    wait_for(lambda: not world.api.find(service))
+    install("coredns")
+
+
 def test_preserved_workloads_outlive_their_addon(world: World, install: Install) -> None:
     at = {"clusterName": NAME, "addonName": "snapshot-controller"}
     install("snapshot-controller")

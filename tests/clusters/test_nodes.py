@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from jarkkit.sandbox import control, user_data
 from tests.clusters.conftest import NAME, World, wait_for
 
 NODES = "/api/v1/nodes"
@@ -58,3 +59,78 @@ def test_a_managed_group_brings_nodes_that_are_its_instances(world: World) -> No
         assert node["status"]["capacity"]["pods"] == "58"
     ec2.terminate_instances(InstanceIds=[instance_id])
     wait_for(lambda: len(nodes_of(world, "core")) == 1)
+
+
+def test_an_instance_whose_role_has_no_entry_stays_outside(world: World) -> None:
+    ec2, iam = world.client("ec2"), world.client("iam")
+    name = "stranger"
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+    iam.create_instance_profile(InstanceProfileName=name)
+    iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
+    (instance,) = ec2.run_instances(
+        ImageId=ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"],
+        InstanceType="m5.large",
+        MinCount=1,
+        MaxCount=1,
+        IamInstanceProfile={"Name": name},
+        UserData=user_data.write(user_data.NodeConfig(NAME)),
+    )["Instances"]
+    wait_for(lambda: f"{instance['InstanceId']} does not join: Unauthorized" in world.log())
+    arn = iam.get_role(RoleName=name)["Role"]["Arn"]
+    world.client("eks").create_access_entry(clusterName=NAME, principalArn=arn, type="EC2_LINUX")
+    wait_for(lambda: world.api.find(f"{NODES}/{instance['PrivateDnsName']}"))
+    ec2.terminate_instances(InstanceIds=[instance["InstanceId"]])
+
+
+def test_a_group_whose_nodes_do_not_join_fails(world: World) -> None:
+    control.set_faults(world.running.home, ["node-not-joining"])
+    try:
+        node_group(world, "lost")
+        wait_for(lambda: status(world, "lost") == "CREATE_FAILED", 60)
+    finally:
+        control.set_faults(world.running.home, [])
+    group = world.client("eks").describe_nodegroup(clusterName=NAME, nodegroupName="lost")
+    (issue,) = group["nodegroup"]["health"]["issues"]
+    assert issue["code"] == "NodeCreationFailure"
+    wait_for(lambda: nodes_of(world, "lost"))
+
+
+def ready(world: World, name: str) -> str:
+    """The Node's Ready condition."""
+    conditions = world.api.get(f"{NODES}/{name}")["status"]["conditions"]
+    return str(next(c["status"] for c in conditions if c["type"] == "Ready"))
+
+
+def test_an_unhealthy_node_is_not_ready_until_the_fault_ends(world: World) -> None:
+    node_group(world, "sick")
+    wait_for(lambda: status(world, "sick") == "ACTIVE")
+    (node,) = nodes_of(world, "sick")
+    name = node["metadata"]["name"]
+    control.set_faults(world.running.home, [f"node-unhealthy:{name}"])
+    try:
+        wait_for(lambda: ready(world, name) == "False")
+    finally:
+        control.set_faults(world.running.home, [])
+    wait_for(lambda: ready(world, name) == "True")
+
+
+def test_a_spot_node_is_warned_through_the_queue_and_goes(world: World) -> None:
+    events, sqs = world.client("events"), world.client("sqs")
+    queue = sqs.create_queue(QueueName="interruptions")["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    pattern = {"detail-type": ["EC2 Spot Instance Interruption Warning"]}
+    events.put_rule(Name="spot", EventPattern=json.dumps(pattern))
+    target = {"Id": "queue", "Arn": attributes["Attributes"]["QueueArn"]}
+    events.put_targets(Rule="spot", Targets=[target])
+    node_group(world, "spot", capacityType="SPOT")
+    wait_for(lambda: status(world, "spot") == "ACTIVE")
+    (node,) = nodes_of(world, "spot")
+    assert node["metadata"]["labels"]["eks.amazonaws.com/capacityType"] == "SPOT"
+    instance_id = node["spec"]["providerID"].rsplit("/", 1)[-1]
+    control.set_faults(world.running.home, [f"spot-interruption:{instance_id}"])
+    try:
+        wait_for(lambda: not nodes_of(world, "spot"))
+    finally:
+        control.set_faults(world.running.home, [])
+    (message,) = sqs.receive_message(QueueUrl=queue)["Messages"]
+    assert json.loads(message["Body"])["detail"]["instance-id"] == instance_id

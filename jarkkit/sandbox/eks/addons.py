@@ -32,6 +32,7 @@ _CONFIGURED_BY = "sandbox.jarkkit.io/configured-by"
 _REVISION = "sandbox.jarkkit.io/revision"
 _FOLDER = Path(__file__).parent / "addon_manifests"
 _WORKLOADS = ("/apis/apps/v1/deployments", "/apis/apps/v1/daemonsets")
+_AGAIN_SECONDS = 5.0
 # What may hold things of others stays when its add-on goes.
 _STAYS = ("Namespace", "CustomResourceDefinition")
 # Codes and texts are those of AddonIssue:
@@ -75,23 +76,26 @@ class Addons(Controller):
         super().__init__(cluster)
         self._rendered: dict[Order, tuple[Object, ...]] = {}
         self._conflicts: dict[Order, str] = {}
+        self._trouble: dict[Order, str] = {}
         self._kept: set[Order] = set()
 
     def watched(self) -> tuple[Informer, ...]:
         """Workloads: how they do, and that they are there."""
         return tuple(self.cluster.informer(path) for path in _WORKLOADS)
 
-    def reconcile(self) -> None:
+    def reconcile(self) -> float | None:
         """Apply what is ordered, delete what is not, tell how all of it does."""
         with self.cluster.read() as aws:
             orders, preserved = _ordered(aws, self.cluster.name)
         there = self._there()
         for order in orders:
-            self._install(order, there.get(order.name, []))
-        for name in there.keys() - {order.name for order in orders} - preserved:
+            self._try(order, there.get(order.name, []))
+        begun = there.keys() | {order.name for order in self._trouble}
+        for name in begun - {order.name for order in orders} - preserved:
             self._remove(name)
         there = self._there()
         self.cluster.addons = {o.name: self._health(o, there.get(o.name, [])) for o in orders}
+        return _AGAIN_SECONDS if self._trouble else None
 
     def _there(self) -> dict[str, list[Object]]:
         """The workloads in the cluster by add-on."""
@@ -113,6 +117,7 @@ class Addons(Controller):
         """What is known of earlier orders."""
         self._rendered = {o: things for o, things in self._rendered.items() if o.name != name}
         self._conflicts = {o: text for o, text in self._conflicts.items() if o.name != name}
+        self._trouble = {o: text for o, text in self._trouble.items() if o.name != name}
         self._kept = {o for o in self._kept if o.name != name}
 
     def _surroundings(self) -> dict[str, str]:
@@ -122,6 +127,19 @@ class Addons(Controller):
             "dns": str(services[10]),
             "registry": f"602401143452.dkr.ecr.{self.cluster.region}.amazonaws.com",
         }
+
+    def _try(self, order: Order, there: list[Object]) -> None:
+        """Install it; what the API server refuses, by a webhook say, is tried again later."""
+        try:
+            self._install(order, there)
+        except ApiError as error:
+            if error.status == 0:
+                raise
+            if self._trouble.get(order) != str(error):
+                self.cluster.log(f"add-on {order.name}: {error}")
+            self._trouble[order] = str(error)
+        else:
+            self._trouble.pop(order, None)
 
     def _install(self, order: Order, there: list[Object]) -> None:
         things = self._things(order)
@@ -176,6 +194,9 @@ class Addons(Controller):
     def _health(self, order: Order, there: list[Object]) -> Health:
         if order in self._conflicts:
             return Health(ready=False, message=self._conflicts[order], revision=order.revision)
+        if order in self._trouble:
+            text = f"AdmissionRequestDenied: {self._trouble[order]}"
+            return Health(ready=False, message=text, revision=order.revision)
         ready = self._is_applied(order, there) and all(map(is_ready, there))
         return Health(ready, "" if ready else UNHEALTHY, order.revision)
 

@@ -20,7 +20,7 @@ from jarkkit.sandbox.cluster.control_plane import ControlPlane
 from jarkkit.sandbox.cluster.informer import Informer
 from jarkkit.sandbox.cluster.toolchain import CLUSTER, PROGRAMS, Toolchain
 from jarkkit.sandbox.clusters import Health, Key, Spec, Standing
-from jarkkit.sandbox.eks import controllers, images, node_leases, pod_faults
+from jarkkit.sandbox.eks import components, controllers, images, node_leases, pod_faults
 from jarkkit.sandbox.eks.controller import Controller
 from jarkkit.sandbox.eks.objects import PODS, is_ready, slim_pod, without_managers
 
@@ -73,6 +73,7 @@ class Cluster:
         self.standing = Standing("starting")
         self.ready_instances: frozenset[str] = frozenset()
         self.addons: dict[str, Health] = {}
+        self.versions: dict[str, str] = {}
         self._informers: dict[str, Informer] = {}
         self._controllers: tuple[Controller, ...] = ()
         self._revived: dict[str, float] = {}
@@ -202,9 +203,9 @@ class Cluster:
             for pod in self.pods()
         )
 
-    def part(self, kind: type[C]) -> C:
-        """The controller of that kind."""
-        return next(part for part in self._controllers if isinstance(part, kind))
+    def find_part(self, kind: type[C]) -> C | None:
+        """The controller of that kind; None before the cluster has begun."""
+        return next((part for part in self._controllers if isinstance(part, kind)), None)
 
     def log(self, line: str) -> None:
         """A line in the cluster's own log."""
@@ -222,5 +223,5 @@ class Cluster:
             "region": self.region,
             "state": self.standing.state,
             "message": self.standing.message,
-            "components": controllers.parts(self),
+            "components": components.components(self),
         }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jarkkit.sandbox.cluster import answering
 from jarkkit.sandbox.cluster.control_plane import AUTHENTICATOR
@@ -42,14 +41,9 @@ CONTROLLERS: tuple[type[Controller], ...] = (
 
 
 def route(cluster: Cluster, host: str, port: int) -> Answering:
-    """Who answers the API server beyond loopback."""
-    if host == AUTHENTICATOR:
-        return lambda asking: answering.serve(asking, cluster.part(AccessEntries).answer)
-    with contextlib.suppress(StopIteration):  # the API server asks before the controllers are made
-        return cluster.part(SimulatedServices).answering(host, port)
-    return None
-
-
-def parts(cluster: Cluster) -> list[dict[str, Any]]:
-    """The cluster's components, each with how real it is."""
-    return []
+    """Who answers the API server beyond loopback. It may ask before the controllers are there."""
+    entries = cluster.find_part(AccessEntries)
+    if host == AUTHENTICATOR and entries:
+        return lambda asking: answering.serve(asking, entries.answer)
+    services = cluster.find_part(SimulatedServices)
+    return services.answering(host, port) if services else None

@@ -1,4 +1,4 @@
-"""Accelerators on Nodes: there when the pod of their device plugin runs on the node, as for real."""
+"""Accelerators on Nodes: there while the pod of their device plugin is Ready on the node."""
 
 from __future__ import annotations
 

@@ -3,87 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
-import ipaddress
-import json
-import os
 import shutil
-import socket
 import time
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from jarkkit.sandbox.clock import CLOCK
 from jarkkit.sandbox.cluster.api import ApiError, Object, key_of
-from jarkkit.sandbox.cluster.control_plane import MARK
 from jarkkit.sandbox.cluster.informer import Informer
 from jarkkit.sandbox.cluster.toolchain import PROGRAMS as BUILDS
-from jarkkit.sandbox.clusters import POD_IDENTITY
-from jarkkit.sandbox.eks import container_spec, events, pod_identity, programs
+from jarkkit.sandbox.eks import container_spec, events, programs
 from jarkkit.sandbox.eks.container_spec import ConfigError
 from jarkkit.sandbox.eks.controller import Controller
 from jarkkit.sandbox.eks.events import Said
 from jarkkit.sandbox.eks.objects import PODS
+from jarkkit.sandbox.eks.played_pod import Pod, address_of, answers, moment, since, status_of
+from jarkkit.sandbox.eks.pod_environment import NOWHERE, PodEnvironment
 from jarkkit.sandbox.eks.process import Process
 from jarkkit.sandbox.eks.ray import RayDashboards
-from jarkkit.sandbox.files import write_private
 
 ANNOTATION = "sandbox.jarkkit.io/process"
-_KWOK = "/apis/kwok.x-k8s.io/v1alpha1"
-_NOWHERE = "http://127.0.0.1:9"  # what is not on this machine is not to be reached
 _LOOK_SECONDS = 0.5
 _BACKOFF_SECONDS = (10.0, 20.0, 40.0, 80.0, 160.0, 300.0)  # kubelet's, at speed 1
 _QUICKEST_SECONDS = 1.0
 _RAY_JOB_SECONDS = 60.0
-_RENEW_SECONDS = 6 * 3600.0
-_TOKEN_SECONDS = 24 * 3600
-
-
-@dataclass
-class Pod:
-    """A pod that a process plays, and how it does.
-
-    Attributes:
-        ports: ports of this machine by the pod's.
-        waiting: reason and message while nothing runs.
-        again: when to start it (again), in seconds since the epoch.
-    """
-
-    key: str
-    uid: str
-    program: str
-    folder: Path
-    whole: Object
-    address: str
-    ports: dict[int, int] = field(default_factory=dict)
-    process: Process | None = None
-    restarts: int = 0
-    waiting: tuple[str, str] = ("ContainerCreating", "")
-    last: Object | None = None
-    ready: bool = False
-    again: float = 0.0
-    renewed: float = 0.0
-    shown: Object = field(default_factory=dict)
-
-    @property
-    def container(self) -> Object:
-        """The one that the process plays; there is one in all of these pods."""
-        return dict(self.whole["spec"]["containers"][0])
-
-    @property
-    def log(self) -> Path:
-        """What it says, in CRI's format."""
-        return self.folder / "container.log"
-
-    def port(self, port: int) -> int:
-        """The port of this machine for one of the pod's; a free one at first."""
-        if port not in self.ports:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self.ports[port] = probe.getsockname()[1]
-        return self.ports[port]
 
 
 class Processes(Controller):
@@ -94,6 +36,7 @@ class Processes(Controller):
     def start(self) -> None:
         """Begin with none: those of an earlier life ended with it."""
         self._pods: dict[str, Pod] = {}
+        self._environment = PodEnvironment(self.cluster)
         self._ray: RayDashboards | None = None
         self._ray_port = 0
         self._folder = self.cluster.folder / "pods"
@@ -140,8 +83,8 @@ class Processes(Controller):
             if pod.process.exit_code is not None:
                 self._ended(pod, pod.process)
             else:
-                pod.ready = pod.ready or _answers(pod)
-                self._renew(pod)
+                pod.ready = pod.ready or answers(pod)
+                self._environment.renew(pod)
         self._show(pod)
 
     def _admit(self, uid: str, slim: Object) -> Pod:
@@ -149,7 +92,7 @@ class Processes(Controller):
         folder = self._folder / uid
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         whole = self.cluster.api.get(_path(key))
-        address = _address(self.cluster.spec.pod_cidr, uid)
+        address = address_of(self.cluster.spec.pod_cidr, uid)
         program = slim["metadata"]["annotations"][ANNOTATION]
         pod = Pod(key, uid, program, folder, whole, address)
         self._pods[uid] = pod
@@ -167,9 +110,9 @@ class Processes(Controller):
         how = programs.PROGRAMS[pod.program]
         given = container_spec.environment(pod.whole, pod.container, self._lookup(pod))
         arguments = container_spec.arguments(pod.container, given)
-        namespace = pod.whole["metadata"]["namespace"]
-        arguments, given = programs.on_loopback(how, arguments, given, namespace, pod.port)
-        environ = {**self._surroundings(pod, how), **given}
+        arguments, given = programs.on_loopback(how, arguments, given, pod.namespace, pod.port)
+        proxy = self._ray_dashboards() if how.talks_to_ray else NOWHERE
+        environ = {**self._environment.of(pod, proxy), **given}
         self._route(pod)
         pod.process = Process([str(program), *arguments], environ, pod.folder, pod.log, self.wake)
         self._say(pod, "Normal", "Started", f"Started container {pod.container['name']}")
@@ -184,8 +127,8 @@ class Processes(Controller):
         pod.last = {
             "exitCode": code,
             "reason": "Completed" if code == 0 else "OOMKilled" if code == 137 else "Error",
-            "startedAt": _moment(process.started),
-            "finishedAt": _moment(time.time()),
+            "startedAt": moment(process.started),
+            "finishedAt": moment(time.time()),
         }
         name = pod.container["name"]
         wait = _BACKOFF_SECONDS[min(pod.restarts, len(_BACKOFF_SECONDS) - 1)]
@@ -212,27 +155,6 @@ class Processes(Controller):
         with contextlib.suppress(ApiError):
             self.cluster.api.delete(_path(key_of(slim)), **options)
 
-    # -- what it is started with ---------------------------------------------------------------
-
-    def _surroundings(self, pod: Pod, how: programs.Program) -> dict[str, str]:
-        """What kubelet and EKS put into the environment, and what keeps it on this machine."""
-        host, port = self.cluster.api.endpoint.removeprefix("https://").split(":")
-        ray = self._ray_dashboards() if how.talks_to_ray else _NOWHERE
-        return {
-            "PATH": os.defpath,
-            "HOME": str(pod.folder),
-            "TMPDIR": str(pod.folder),
-            "HOSTNAME": pod.whole["metadata"]["name"],
-            MARK: str(self.cluster.around.home),
-            "KUBECONFIG": str(self._kubeconfig(pod)),
-            "KUBERNETES_SERVICE_HOST": host,
-            "KUBERNETES_SERVICE_PORT": port,
-            "HTTP_PROXY": ray,
-            "HTTPS_PROXY": _NOWHERE,
-            "NO_PROXY": "127.0.0.1,localhost",
-            **self._aws(pod),
-        }
-
     def _ray_dashboards(self) -> str:
         """The proxy behind which every Ray head's dashboard is answered."""
         if self._ray is None:
@@ -240,92 +162,9 @@ class Processes(Controller):
             self._ray_port = self._ray.start()
         return f"http://127.0.0.1:{self._ray_port}"
 
-    def _aws(self, pod: Pod) -> dict[str, str]:
-        """The account's endpoint; credentials only by an association, as its webhook adds them."""
-        endpoint = self.cluster.around.endpoint
-        found = {"AWS_ENDPOINT_URL": endpoint, "AWS_EC2_METADATA_DISABLED": "true"}
-        account = pod.whole["spec"].get("serviceAccountName", "default")
-        with self.cluster.read() as aws:
-            namespace = pod.whole["metadata"]["namespace"]
-            role = pod_identity.role_of(aws, self.cluster.name, namespace, account)
-        if role is None:
-            return found
-        token = self._token(pod, pod_identity.AUDIENCE)
-        path = f"{POD_IDENTITY}{self.cluster.spec.identity}/v1/credentials"
-        return {
-            **found,
-            "AWS_REGION": self.cluster.region,
-            "AWS_DEFAULT_REGION": self.cluster.region,
-            "AWS_STS_REGIONAL_ENDPOINTS": "regional",
-            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{endpoint}{path}",
-            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(token),
-        }
-
-    def _kubeconfig(self, pod: Pod) -> Path:
-        """In a pod that is in-cluster configuration: the service account's token, a file."""
-        authority = self.cluster.plane.certificate_authority
-        known = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [
-                {
-                    "name": "it",
-                    "cluster": {
-                        "server": self.cluster.api.endpoint,
-                        "certificate-authority-data": authority,
-                    },
-                }
-            ],
-            "users": [{"name": "it", "user": {"tokenFile": str(self._token(pod, ""))}}],
-            "contexts": [
-                {
-                    "name": "it",
-                    "context": {
-                        "cluster": "it",
-                        "user": "it",
-                        "namespace": pod.whole["metadata"]["namespace"],
-                    },
-                }
-            ],
-            "current-context": "it",
-        }
-        path = pod.folder / "kubeconfig"
-        write_private(path, json.dumps(known).encode())
-        return path
-
-    def _token(self, pod: Pod, audience: str) -> Path:
-        """A file with a token of the pod's service account; an empty audience is the API server."""
-        meta, account = pod.whole["metadata"], pod.whole["spec"].get("serviceAccountName")
-        spec: Object = {
-            "expirationSeconds": _TOKEN_SECONDS,
-            "boundObjectRef": {
-                "kind": "Pod",
-                "apiVersion": "v1",
-                "name": meta["name"],
-                "uid": meta["uid"],
-            },
-        }
-        if audience:
-            spec["audiences"] = [audience]
-        where = f"/api/v1/namespaces/{meta['namespace']}/serviceaccounts/{account}/token"
-        asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
-        token = self.cluster.api.create(where, asked)["status"]["token"]
-        path = pod.folder / f"token-{audience or 'api'}"
-        write_private(path, token.encode())
-        pod.renewed = time.time()
-        return path
-
-    def _renew(self, pod: Pod) -> None:
-        """New tokens in the same files, long before the old ones expire."""
-        if time.time() - pod.renewed > _RENEW_SECONDS:
-            for file in list(pod.folder.glob("token-*")):
-                audience = file.name.removeprefix("token-")
-                self._token(pod, "" if audience == "api" else audience)
-
     def _lookup(self, pod: Pod) -> container_spec.Lookup:
-        namespace = pod.whole["metadata"]["namespace"]
         return lambda kind, name: self.cluster.api.find(
-            f"/api/v1/namespaces/{namespace}/{kind}/{name}"
+            f"/api/v1/namespaces/{pod.namespace}/{kind}/{name}"
         )
 
     # -- what others see -----------------------------------------------------------------------
@@ -353,12 +192,12 @@ class Processes(Controller):
 
     def _show(self, pod: Pod) -> None:
         """The pod's status, if it is other than what was shown last."""
-        status = _status(pod)
+        status = status_of(pod)
         if status == pod.shown:
             return
-        changed = {"status": _since(status, time.time())}
+        changed = {"status": since(status, time.time())}
         with contextlib.suppress(ApiError):  # it is being deleted
-            self.cluster.api.patch(f"{_path(pod.key)}/status", changed, kind="strategic")
+            self.cluster.api.patch(f"{pod.path}/status", changed, kind="strategic")
             pod.shown = status
 
     def _say(self, pod: Pod, kind: str, reason: str, message: str) -> None:
@@ -374,73 +213,3 @@ def _is_ours(slim: Object) -> bool:
 def _path(key: str) -> str:
     namespace, name = key.split("/")
     return f"/api/v1/namespaces/{namespace}/pods/{name}"
-
-
-def _address(cidr: str, uid: str) -> str:
-    """An address for the pod, from the end of the range, where KWOK does not give any."""
-    network = ipaddress.ip_network(cidr)
-    return str(network[network.num_addresses - 2 - int(uid[:8], 16) % 4096])
-
-
-def _answers(pod: Pod) -> bool:
-    """True when the readiness probe is content; without an HTTP probe at once, as kubelet is."""
-    probe = pod.container.get("readinessProbe", {}).get("httpGet")
-    if probe is None:
-        return True
-    port = _port_number(pod.container, probe["port"])
-    if port not in pod.ports:
-        return True  # a listener that the program does not open here
-    connection = http.client.HTTPConnection("127.0.0.1", pod.ports[port], timeout=2.0)
-    try:
-        connection.request("GET", probe.get("path", "/"))
-        return connection.getresponse().status < 400
-    except OSError:
-        return False
-    finally:
-        connection.close()
-
-
-def _port_number(container: Object, port: Any) -> int:
-    if isinstance(port, int):
-        return port
-    return next((p["containerPort"] for p in container.get("ports", []) if p["name"] == port), 0)
-
-
-def _status(pod: Pod) -> Object:
-    """What kubelet would write, but for the moments of the conditions."""
-    running = pod.process is not None
-    state: Object = {"waiting": {"reason": pod.waiting[0], "message": pod.waiting[1]}}
-    if pod.process is not None:
-        state = {"running": {"startedAt": _moment(pod.process.started)}}
-    container = {
-        "name": pod.container["name"],
-        "image": pod.container["image"],
-        "imageID": "",
-        "ready": pod.ready,
-        "started": running,
-        "restartCount": pod.restarts,
-        # A strategic patch merges: what does not hold must be said.
-        "state": {"running": None, "waiting": None, "terminated": None, **state},
-        "lastState": {"terminated": pod.last},
-    }
-    ready = "True" if pod.ready else "False"
-    return {
-        "phase": "Running" if running or pod.restarts else "Pending",
-        "podIP": pod.address,
-        "podIPs": [{"ip": pod.address}],
-        "conditions": [
-            {"type": "Initialized", "status": "True"},
-            {"type": "ContainersReady", "status": ready},
-            {"type": "Ready", "status": ready},
-        ],
-        "containerStatuses": [container],
-    }
-
-
-def _since(status: Object, now: float) -> Object:
-    conditions = [{**c, "lastTransitionTime": _moment(now)} for c in status["conditions"]]
-    return {**status, "conditions": conditions}
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
