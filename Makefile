@@ -5,18 +5,18 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TERRAFORM := $(shell command -v terraform || command -v tofu || echo terraform)
 
-.PHONY: demo test lab bench lint setup programs docs requirements clean help
+.PHONY: demo test lab bench lint setup programs control-plane docs requirements clean help
 
 help:  ## what each target does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: programs  ## rehearse the whole journey on this machine, without an AWS account
+demo: control-plane  ## rehearse the whole journey on this machine, without an AWS account
 	$(BIN)/jarkkit run demo --sandbox
 
 test: programs  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
-lab: programs  ## open the notebooks in JupyterLab, as a rehearsal
+lab: control-plane  ## open the notebooks in JupyterLab, as a rehearsal
 	$(BIN)/jarkkit lab --sandbox
 
 bench: programs  ## measure speed and memory, side by side with the bare tools
@@ -33,6 +33,10 @@ lint: setup  ## style, types, layers, Terraform, notebooks
 
 programs: setup  ## find or build Kubernetes and the operators for the sandbox (once per machine)
 	@$(BIN)/jarkkit sandbox setup
+
+# Operators are built when a pod wants one.
+control-plane: setup
+	@$(BIN)/jarkkit sandbox setup --no-operators
 
 docs: setup  ## write the generated pages of docs/
 	$(BIN)/python -m jarkkit.docs

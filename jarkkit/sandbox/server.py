@@ -189,13 +189,15 @@ class Daemon:
         if self.options.account_only:
             return
         from jarkkit.sandbox.cluster.toolchain import Toolchain, user_cache
+        from jarkkit.sandbox.eks.builder import Builder
         from jarkkit.sandbox.eks.cluster import NEEDED, Surroundings
         from jarkkit.sandbox.eks.control_planes import ControlPlanes
 
         tools = Toolchain(user_cache())
         tools.require(NEEDED)
         account = Account(self._lock, self._note_change)
-        planes = ControlPlanes(Surroundings(account, self.endpoint, self.home, tools))
+        builder = Builder(tools, self.home)
+        planes = ControlPlanes(Surroundings(account, self.endpoint, self.home, tools, builder))
         threading.Thread(target=self._keep_guard, daemon=True).start()
         HOST.clusters = planes
         planes.resume()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import yaml
 from jarkkit.aws.session import Session
 from jarkkit.sandbox import control
 from jarkkit.settings import Settings
+from tests.clusters.conftest import needs_programs
 from tests.conftest import CLEAN
 from tests.e2e.conftest import SMALL, Place
 
@@ -35,6 +37,9 @@ spec:
 @pytest.fixture(scope="module")
 def deployed(terraform: str) -> Iterator[Place]:
     """A detached sandbox and a deployment in it, by the README's commands."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("needs kubectl on PATH")
+    needs_programs()
     with tempfile.TemporaryDirectory(prefix="jarkkit-test-") as folder:
         place = Place(Path(folder), "kube", CLEAN)
         place.ok("sandbox", "up", "--detach")

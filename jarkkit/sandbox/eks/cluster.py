@@ -21,6 +21,7 @@ from jarkkit.sandbox.cluster.informer import Informer
 from jarkkit.sandbox.cluster.toolchain import CLUSTER, PROGRAMS, Toolchain
 from jarkkit.sandbox.clusters import Health, Key, Spec, Standing
 from jarkkit.sandbox.eks import components, controllers, images, node_leases, pod_faults
+from jarkkit.sandbox.eks.builder import Builder
 from jarkkit.sandbox.eks.controller import Controller
 from jarkkit.sandbox.eks.objects import PODS, is_ready, slim_pod, without_managers
 
@@ -45,6 +46,7 @@ class Surroundings:
     endpoint: str
     home: Path
     tools: Toolchain
+    builder: Builder
 
 
 class Cluster:

@@ -96,6 +96,7 @@ class ControlPlanes(Clusters):
 
     def stop(self) -> None:
         """End all processes, all clusters at a time."""
+        self._around.builder.stop()
         threads = [threading.Thread(target=c.stop) for c in self._clusters.values()]
         for thread in threads:
             thread.start()

@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from pathlib import Path
 
 from jarkkit.sandbox.clock import CLOCK
 from jarkkit.sandbox.cluster.api import ApiError, Object, key_of
 from jarkkit.sandbox.cluster.informer import Informer
-from jarkkit.sandbox.cluster.toolchain import PROGRAMS as BUILDS
 from jarkkit.sandbox.eks import container_spec, events, programs
 from jarkkit.sandbox.eks.container_spec import ConfigError
 from jarkkit.sandbox.eks.controller import Controller
@@ -103,9 +101,10 @@ class Processes(Controller):
         """Start it, if it is to be started now."""
         if pod.process is not None or time.time() < pod.again:
             return
-        program = self._program(pod.program)
-        if program is None:  # still being built: as if its image were still on the way
-            pod.waiting = ("ContainerCreating", "Pulling image: its program is still being built")
+        builder = self.cluster.around.builder
+        program = builder.find(pod.program)
+        if program is None:  # as if its image were still on the way
+            pod.waiting = ("ContainerCreating", f"Pulling image: {builder.saying}")
             return
         how = programs.PROGRAMS[pod.program]
         given = container_spec.environment(pod.whole, pod.container, self._lookup(pod))
@@ -116,10 +115,6 @@ class Processes(Controller):
         self._route(pod)
         pod.process = Process([str(program), *arguments], environ, pod.folder, pod.log, self.wake)
         self._say(pod, "Normal", "Started", f"Started container {pod.container['name']}")
-
-    def _program(self, name: str) -> Path | None:
-        build = next(build for build in BUILDS if build.name == name)
-        return self.cluster.around.tools.find(build)
 
     def _ended(self, pod: Pod, process: Process) -> None:
         """It goes on as kubelet would have it: after a while that grows."""
