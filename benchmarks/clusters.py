@@ -1,4 +1,4 @@
-"""What the sandbox's clusters cost: time, memory, idle CPU; alone, with add-ons, and with 1,000 nodes.
+"""What the sandbox's clusters cost in time, memory and idle CPU, small and large.
 
     python -m benchmarks.clusters [PART ...]
 
@@ -10,7 +10,6 @@ with a cluster of a few nodes.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import statistics
@@ -30,7 +29,7 @@ import yaml
 from benchmarks.run import CLEAN, timed
 from jarkkit.addons import eks_addons
 from jarkkit.sandbox import control
-from jarkkit.sandbox.cluster.api import Api, ApiError, Credentials, Object
+from jarkkit.sandbox.cluster.api import Api, Credentials, Object
 from jarkkit.sandbox.cluster.toolchain import Toolchain, user_cache
 from jarkkit.sandbox.eks.cluster import NEEDED
 from jarkkit.sandbox.eks.objects import is_ready_node
@@ -39,7 +38,6 @@ from jarkkit.settings import Settings
 from tests.clusters import karpenter
 from tests.clusters.conftest import (
     NAME,
-    REGION,
     World,
     create_cluster,
     identity_of,
@@ -47,8 +45,7 @@ from tests.clusters.conftest import (
     world_of,
 )
 from tests.clusters.test_karpenter import device_plugin, gpu_pod
-from tests.clusters.test_nodes import NODES, node_group, status
-from tests.sandbox.test_account import make_client
+from tests.clusters.test_nodes import NODES
 
 ROUNDS = 3
 REST_SECONDS, IDLE_SECONDS = 30.0, 30.0
@@ -321,10 +318,25 @@ def at_rest(running: control.Running, rest: float = REST_SECONDS) -> Figures:
 # -- work ----------------------------------------------------------------------------------------
 
 
-def managed(made: World, name: str, size: int) -> None:
+def managed(made: World, name: str, size: int, instance_type: str = "m5.xlarge") -> None:
     """A managed node group whose nodes have joined."""
-    node_group(made, name, size)
-    wait_for(lambda: status(made, name) == "ACTIVE", 60)
+    iam, ec2, eks = (made.client(service) for service in ("iam", "ec2", "eks"))
+    role = iam.create_role(RoleName=f"{name}-node", AssumeRolePolicyDocument="{}")
+    eks.create_nodegroup(
+        clusterName=NAME,
+        nodegroupName=name,
+        nodeRole=role["Role"]["Arn"],
+        subnets=[subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]],
+        instanceTypes=[instance_type],
+        scalingConfig={"minSize": 0, "maxSize": INSTANCES, "desiredSize": size},
+    )
+
+    def settled() -> dict[str, Any]:
+        found = eks.describe_nodegroup(clusterName=NAME, nodegroupName=name)["nodegroup"]
+        return found if found["status"] != "CREATING" else {}
+
+    group = wait_for(settled, 300)
+    assert group["status"] == "ACTIVE", group["health"]
 
 
 def a_node(name: str) -> Object:
@@ -399,8 +411,7 @@ def join_seconds(made: World) -> float:
 def fill(made: World) -> float:
     """1,000 nodes: instances of a managed group, and Node objects; the seconds it took."""
     began = time.perf_counter()
-    more = {"instanceTypes": ["t3.medium"]}
-    many_instances(made, "many", INSTANCES, **more)
+    managed(made, "many", INSTANCES, "t3.medium")
     names = [f"large-{index}" for index in range(NODES_IN_ALL - len(made.api.list(NODES)))]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda name: made.api.create(NODES, a_node(name)), names))

@@ -103,18 +103,13 @@ class ClusterVersion(Record):
 
 
 class Cluster(Record):
-    """An EKS cluster as the API describes it.
-
-    Attributes:
-        certificate_authority: the CA's certificate, PEM in base64.
-    """
+    """An EKS cluster as the API describes it."""
 
     name: str
     arn: str
     status: str
     version: str
     endpoint: str = ""
-    certificate_authority: str = ""
     platform_version: str = ""
 
 

@@ -100,6 +100,11 @@ def _oidc_is_complete(s: Settings) -> Iterable[str]:
             yield f"jupyterhub_auth {s.jupyterhub_auth!r} needs {name}"
 
 
+def _allowed(text: str) -> bool:
+    """https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html"""
+    return all(c.isalnum() or c in " _.:/=+-@" for c in text)
+
+
 def _tags_are_allowed(s: Settings) -> Iterable[str]:
     # https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
     if len(s.tags) > 40:
@@ -109,6 +114,11 @@ def _tags_are_allowed(s: Settings) -> Iterable[str]:
             yield f"tags: {key!r} begins with a reserved prefix"
         if not 1 <= len(key) <= 128 or len(value) > 256:
             yield f"tags: {key!r} is longer than AWS allows (key 128, value 256 characters)"
+        if not (_allowed(key) and _allowed(value)):
+            yield (
+                f"tags: {key!r} has a character that AWS does not allow (use letters, numbers, "
+                "spaces and _ . : / = + - @)"
+            )
 
 
 def _budget_has_readers(s: Settings) -> Iterable[str]:

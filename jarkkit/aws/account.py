@@ -88,7 +88,6 @@ class Account:
             status=found["status"],
             version=found["version"],
             endpoint=found.get("endpoint", ""),
-            certificate_authority=found.get("certificateAuthority", {}).get("data", ""),
             platform_version=found.get("platformVersion", ""),
         )
 

@@ -249,7 +249,7 @@ def token(
     """A token for the cluster's API: what the deployment's kubeconfig runs."""
     from jarkkit.cli import show
     from jarkkit.kit import Kit
-    from jarkkit.kubeconfig import exec_credential
+    from jarkkit.cluster_access import exec_credential
 
     show.out(exec_credential(*Kit.open(name, home=home).token()))
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Generator
 
 from jarkkit.aws_layer import AwsLayer
 from jarkkit.clock import monotonic, now
+from jarkkit.cluster_access import kubeconfig
 from jarkkit.errors import JarkkitError
-from jarkkit.kubeconfig import kubeconfig
 from jarkkit.records import Deployed, Event, Plan, Target
 
 # A phase does its part of a deployment. The AWS layer comes first; a cluster layer is one more
@@ -16,7 +16,14 @@ from jarkkit.records import Deployed, Event, Plan, Target
 Phase = Callable[[AwsLayer, Target], Generator[Event, None, Plan]]
 
 # Outputs of terraform/outputs.tf without which the journey cannot go on.
-NEEDED_OUTPUTS = ("account_id", "cluster_name", "cluster_arn", "cluster_endpoint", "vpc_id")
+NEEDED_OUTPUTS = (
+    "account_id",
+    "cluster_name",
+    "cluster_arn",
+    "cluster_endpoint",
+    "cluster_certificate_authority",
+    "vpc_id",
+)
 
 
 def deploy(layer: AwsLayer) -> Generator[Event, None, Deployed]:
@@ -38,6 +45,7 @@ def deploy(layer: AwsLayer) -> Generator[Event, None, Deployed]:
         seconds=round(monotonic() - began, 1),
         outputs=_outputs(layer),
     )
+    layer.workspace.save_kubeconfig(kubeconfig(deployed.outputs, _token_command(layer)))
     layer.workspace.save("deployed", deployed)
     return deployed
 
@@ -87,30 +95,14 @@ def _again(layer: AwsLayer, target: Target, saved: Plan) -> Generator[Event, Non
     return rest.model_copy(update={"digest": saved.digest})
 
 
-def access(layer: AwsLayer, target: Target) -> Generator[Event, None, Plan]:
-    """Write the kubeconfig, so that kubectl works from here on."""
-    saved = layer.workspace.load("plan", Plan)
-    cluster = layer.account.cluster(layer.settings.name)
-    if saved is None or cluster is None:
-        raise JarkkitError(
-            "JK-TF-OUTPUT",
-            f"There is no cluster {layer.settings.name!r} after all.",
-            "Run the step again. If it stays so, make the plan again: jarkkit plan",
-        )
+PHASES: tuple[Phase, ...] = (aws_layer,)
+
+
+def _token_command(layer: AwsLayer) -> tuple[str, ...]:
+    """What kubectl runs for a token, wherever it is called from."""
+    home = layer.workspace.folder.parent.parent
     command = (sys.executable, "-m", "jarkkit", "token", layer.workspace.name)
-    content = kubeconfig(cluster, (*command, "--home", str(layer.workspace.folder.parent.parent)))
-    layer.workspace.save_kubeconfig(content)
-    yield Event(
-        time=now(),
-        step="deploy",
-        kind="message",
-        message=f"kubectl --kubeconfig {layer.workspace.kubeconfig.name} works in the "
-        "deployment's folder",
-    )
-    return saved
-
-
-PHASES: tuple[Phase, ...] = (aws_layer, access)
+    return (*command, "--home", str(home))
 
 
 def _outputs(layer: AwsLayer) -> dict[str, object]:

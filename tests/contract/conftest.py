@@ -6,6 +6,7 @@ looked for, and the test skipped where it is missing.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,17 +65,20 @@ def spaces(cluster: Cluster) -> Iterator[Spaces]:
         return Space(cluster, made[-1])
 
     yield make
-    until(lambda: not left_behind(cluster, made))
+    with contextlib.suppress(AssertionError):
+        until(lambda: not left_behind(cluster, made))
+    assert left_behind(cluster, made) == []
 
 
-def left_behind(cluster: Cluster, namespaces: list[str]) -> set[str]:
-    """Of these namespaces and of volumes for them."""
-    there = {thing["metadata"]["name"] for thing in cluster.all("Namespace")}
-    for volume in cluster.all("PersistentVolume"):
-        if volume["spec"].get("claimRef", {}).get("namespace") in namespaces:
-            there.add(volume["metadata"]["name"])
-            namespaces = [*namespaces, volume["metadata"]["name"]]
-    return there & set(namespaces)
+def left_behind(cluster: Cluster, namespaces: list[str]) -> list[str]:
+    """What there still is of these namespaces and of volumes for them, and why."""
+    there = [n for n in cluster.all("Namespace") if n["metadata"]["name"] in namespaces]
+    volumes = [
+        volume
+        for volume in cluster.all("PersistentVolume")
+        if volume["spec"].get("claimRef", {}).get("namespace") in namespaces
+    ]
+    return [f"{thing['metadata']['name']}: {thing['status']}" for thing in (*there, *volumes)]
 
 
 @pytest.fixture

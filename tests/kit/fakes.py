@@ -162,6 +162,7 @@ class FakeTerraform:
             "cluster_name": "demo",
             "cluster_arn": "arn",
             "cluster_endpoint": "https://x",
+            "cluster_certificate_authority": "Q0E=",
             "vpc_id": "vpc-1",
             "availability_zones": ["us-west-2a", "us-west-2b"],
             "karpenter": {"queue_name": "q"},

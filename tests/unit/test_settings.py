@@ -17,6 +17,10 @@ from jarkkit.settings_sources import read_environment, read_pairs, read_yaml
 ROOT = Path(__file__).parents[2]
 
 names = st.from_regex(r"[a-z][a-z0-9-]{1,22}[a-z0-9]", fullmatch=True)
+# Letters and numbers of all scripts, and what else AWS allows.
+tag_values = st.text(
+    st.characters(categories=["Lu", "Ll", "Lo", "Nd"], include_characters=" _.:/=+-@"), max_size=20
+)
 some_settings = st.fixed_dictionaries(
     {},
     optional={
@@ -25,7 +29,7 @@ some_settings = st.fixed_dictionaries(
         "az_count": st.integers(2, 4),
         "nat": st.sampled_from(["single", "per-az"]),
         "tags": st.dictionaries(
-            st.text("abcXYZ-_.", min_size=1, max_size=8), st.text(max_size=20), max_size=4
+            st.text("abcXYZ-_.", min_size=1, max_size=8), tag_values, max_size=4
         ),
         "core_nodes": st.integers(2, 4),
         "accelerators": st.lists(st.sampled_from(["g6", "g5", "inf2"]), unique=True, max_size=3),

@@ -1,7 +1,7 @@
 """Access entries: who may in, and what their access policies become in the cluster's RBAC.
 
 On EKS an authorizer of its own judges access policies. Here a policy puts a principal into a group
-of ours, and bindings give that group the role which Kubernetes ships for the purpose.
+of ours, and bindings give that group a role with the rules which Kubernetes ships for the purpose.
 """
 
 from __future__ import annotations
@@ -26,10 +26,17 @@ _VIEW_ALL = "sandbox:admin-view"
 # https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
 _ROLES = {
     "AmazonEKSClusterAdminPolicy": "cluster-admin",
-    "AmazonEKSAdminPolicy": "admin",
+    "AmazonEKSAdminPolicy": "sandbox:admin",
     "AmazonEKSAdminViewPolicy": _VIEW_ALL,
-    "AmazonEKSEditPolicy": "edit",
-    "AmazonEKSViewPolicy": "view",
+    "AmazonEKSEditPolicy": "sandbox:edit",
+    "AmazonEKSViewPolicy": "sandbox:view",
+}
+# A policy's rules are fixed: what charts add to Kubernetes' own roles is not in it. These roles have
+# the rules with which Kubernetes itself fills its own.
+_FIXED = {
+    "AmazonEKSAdminPolicy": ("view", "edit", "admin"),
+    "AmazonEKSEditPolicy": ("view", "edit"),
+    "AmazonEKSViewPolicy": ("view",),
 }
 _EVERYWHERE = "cluster"
 
@@ -99,14 +106,17 @@ class AccessEntries(Controller):
         if wanted.keys() == self._made:
             return
         api = self.cluster.api
-        api.apply(_view_all())
-        for thing in wanted.values():
+        for thing in (_view_all(), *map(self._fixed, _FIXED), *wanted.values()):
             api.apply(thing)
         for key in self._there() - wanted.keys():
             api.delete(key)
         self._made = set(wanted)
 
     _made: set[str] | None = None
+
+    def _fixed(self, policy: str) -> Object:
+        parts = [f"{_RBAC}/clusterroles/system:aggregate-to-{part}" for part in _FIXED[policy]]
+        return _role(policy, [rule for p in parts for rule in self.cluster.api.get(p)["rules"]])
 
     def _there(self) -> set[str]:
         query = {"labelSelector": _LABEL}
@@ -165,9 +175,13 @@ def _key(thing: Object) -> str:
 def _view_all() -> Object:
     """AmazonEKSAdminViewPolicy sees everything, secrets included."""
     everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}
+    return _role("AmazonEKSAdminViewPolicy", [everything])
+
+
+def _role(policy: str, rules: list[Object]) -> Object:
     return {
         "apiVersion": f"{_API}/v1",
         "kind": "ClusterRole",
-        "metadata": {"name": _VIEW_ALL, "labels": {_LABEL: "AmazonEKSAdminViewPolicy"}},
-        "rules": [everything],
+        "metadata": {"name": _ROLES[policy], "labels": {_LABEL: policy}},
+        "rules": rules,
     }

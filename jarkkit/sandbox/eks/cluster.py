@@ -160,7 +160,8 @@ class Cluster:
             )
         self._revived.update(dict.fromkeys(dead, now))
         self.plane.revive()
-        node_leases.take_over(self.plane, self.api)
+        if node_leases.KWOK in dead:
+            node_leases.take_over(self.plane, self.api)
 
     def _fail(self, message: str) -> None:
         self.log(f"failed: {message}")

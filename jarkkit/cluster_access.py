@@ -7,22 +7,21 @@ https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-g
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
-
-from jarkkit.records import Cluster
 
 _API = "client.authentication.k8s.io/v1"
 
 
-def kubeconfig(cluster: Cluster, command: Sequence[str]) -> dict[str, Any]:
+def kubeconfig(outputs: Mapping[str, Any], command: Sequence[str]) -> dict[str, Any]:
     """The file's content.
 
     Args:
+        outputs: Terraform's, of a deployment.
         command: prints the ExecCredential.
     """
-    name = cluster.name
+    name = outputs["cluster_name"]
     execute = {
         "apiVersion": _API,
         "command": command[0],
@@ -36,8 +35,8 @@ def kubeconfig(cluster: Cluster, command: Sequence[str]) -> dict[str, Any]:
             {
                 "name": name,
                 "cluster": {
-                    "server": cluster.endpoint,
-                    "certificate-authority-data": cluster.certificate_authority,
+                    "server": outputs["cluster_endpoint"],
+                    "certificate-authority-data": outputs["cluster_certificate_authority"],
                 },
             }
         ],
