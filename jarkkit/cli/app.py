@@ -248,8 +248,8 @@ def token(
 ) -> None:
     """A token for the cluster's API: what the deployment's kubeconfig runs."""
     from jarkkit.cli import show
-    from jarkkit.kit import Kit
     from jarkkit.cluster_access import exec_credential
+    from jarkkit.kit import Kit
 
     show.out(exec_credential(*Kit.open(name, home=home).token()))
 

@@ -295,6 +295,25 @@ def test_a_finalizer_keeps_a_deleted_pod(pods: Pods) -> None:
     wait_for(lambda: pods.world.api.find(f"{pods.path}/it") is None)
 
 
+def test_pods_go_with_their_namespace(world: World) -> None:
+    path = "/api/v1/namespaces/goes"
+    world.api.create("/api/v1/namespaces", {"metadata": {"name": "goes"}})
+    wait_for(lambda: world.api.find(f"{path}/serviceaccounts/default"))
+    pods = Pods(world, "goes")
+    pods.create()
+    wait_for(pods.ready)
+    world.api.delete(path)
+    wait_for(lambda: world.api.find(path) is None)
+
+
+def test_a_pod_that_is_deleted_is_told_so(pods: Pods) -> None:
+    pods.create()
+    wait_for(pods.ready)
+    pods.world.api.delete(f"{pods.path}/it")
+    wait_for(lambda: pods.said("Killing"))
+    wait_for(lambda: pods.world.api.find(f"{pods.path}/it") is None)
+
+
 # -- faults of pods ----------------------------------------------------------------------------
 
 

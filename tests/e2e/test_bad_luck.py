@@ -25,7 +25,7 @@ from tests.e2e.test_killed import is_
 def troubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
     """A sandbox of our own: faults are for all who use one."""
     home = tmp_path_factory.mktemp("troubled")
-    yield control.start(home, speed=80.0)
+    yield control.start(home, speed=80.0, account_only=True)
     control.stop(home)
 
 
@@ -280,7 +280,7 @@ class TestTheSandbox:
     def test_ends_with_the_process_that_started_it(self, tmp_path: Path) -> None:
         script = (
             "import sys, time; from pathlib import Path; from jarkkit.sandbox import control\n"
-            "print(control.start(Path(sys.argv[1])).pid, flush=True); time.sleep(600)"
+            "print(control.start(Path(sys.argv[1]), account_only=True).pid, flush=True); time.sleep(600)"
         )
         parent = subprocess.Popen(
             [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True

@@ -198,12 +198,13 @@ class TestPartsOfACluster:
         self, client: Callable[..., Any]
     ) -> None:
         eks, ec2 = cluster(client, "grouped"), client("ec2")
+        role = client("iam").create_role(RoleName="grouped", AssumeRolePolicyDocument="{}")
         subnets = eks.describe_cluster(name="grouped")["cluster"]["resourcesVpcConfig"]["subnetIds"]
         at = {"clusterName": "grouped", "nodegroupName": "core"}
         eks.create_nodegroup(
             **at,
             subnets=subnets,
-            nodeRole=ROLE,
+            nodeRole=role["Role"]["Arn"],
             instanceTypes=["m5.xlarge"],
             scalingConfig={"minSize": 2, "maxSize": 4, "desiredSize": 2},
         )

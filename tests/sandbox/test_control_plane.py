@@ -17,10 +17,17 @@ import pytest
 from kubernetes import client, config
 
 from jarkkit.errors import JarkkitError
+from jarkkit.sandbox import stages
 from jarkkit.sandbox.cluster.control_plane import COMPONENTS, ControlPlane
-from jarkkit.sandbox.cluster.toolchain import PROGRAMS, Toolchain, kubernetes_version, user_cache
+from jarkkit.sandbox.cluster.toolchain import (
+    CLUSTER,
+    PROGRAMS,
+    Toolchain,
+    kubernetes_version,
+    user_cache,
+)
 
-NEEDED = tuple(program for program in PROGRAMS if program.name != "karpenter")
+NEEDED = tuple(p for p in PROGRAMS if p.group == CLUSTER and p.name != "karpenter")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +37,7 @@ def programs() -> dict[str, Path]:
     found = {program.name: tools.find(program) for program in NEEDED}
     missing = [name for name, path in found.items() if path is None]
     if missing:
-        pytest.skip(f"needs {', '.join(missing)}: make programs")
+        pytest.skip(f"needs {', '.join(missing)}: jarkkit sandbox setup")
     return {name: path for name, path in found.items() if path is not None}
 
 
@@ -135,6 +142,8 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(
 
 @pytest.mark.parametrize("scheduler", ["default-scheduler", "jupyterhub-user-scheduler"])
 def test_kwok_runs_pods_of_every_scheduler(plane: ControlPlane, scheduler: str) -> None:
+    for stage in stages.objects(0.0):
+        plane.api().apply(stage)
     api = core(plane)
     capacity = {"cpu": "4", "memory": "16Gi", "pods": "20"}
     status = {"capacity": capacity, "allocatable": capacity}

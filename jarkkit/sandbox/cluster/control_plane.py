@@ -47,6 +47,8 @@ COMPONENTS = (
     "kube-scheduler",
     "kwok-controller",
 )
+_UNLIMITED = 5000  # calls a second, as kwokctl says it to the other components
+_AT_A_TIME = 16
 # Pods of Neuron's scheduler extension and of JupyterHub ask for these by name.
 _SCHEDULERS = ("default-scheduler", "my-scheduler", "jupyterhub-user-scheduler")
 # The API server asks there who a bearer token is; it gets there by the egress socket only.
@@ -112,7 +114,7 @@ class ControlPlane:
         Raises JK-SANDBOX-CLUSTER with the last lines of the component that ended.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.egress.path.parent.mkdir(mode=0o700)
+        self.egress.path.parent.mkdir(mode=0o700, exist_ok=True)
         (self.egress.path.parent / "home").write_text(self._mark)  # whose it is, after a SIGKILL
         self.egress.start()
         try:
@@ -262,13 +264,13 @@ class ControlPlane:
 
     def _write_configuration(self) -> None:
         files = {
-            "egress.yaml": _egress_configuration(self.egress.path),
-            "authenticator.yaml": _authenticator_configuration(),
-            "scheduler.yaml": _scheduler_configuration(),
-            "kwokctl.yaml": self._configuration(),
+            "egress.yaml": [_egress_configuration(self.egress.path)],
+            "authenticator.yaml": [_authenticator_configuration()],
+            "scheduler.yaml": [_scheduler_configuration()],
+            "kwokctl.yaml": [self._configuration(), _kwok_configuration()],
         }
         for name, content in files.items():
-            write_private(self.folder / name, yaml.safe_dump(content).encode())
+            write_private(self.folder / name, yaml.safe_dump_all(content).encode())
 
     def _configuration(self) -> dict[str, object]:
         # https://kwok.sigs.k8s.io/docs/generated/apis/#config.kwok.x-k8s.io/v1alpha1
@@ -367,6 +369,16 @@ def _free_ports() -> dict[str, int]:
         return {name: probe.getsockname()[1] for name, probe in probes.items()}
 
 
+def _kwok_configuration() -> dict[str, object]:
+    """Each pod and node takes several calls, one after the other; KWOK makes four at a time."""
+    at_a_time = ("podPlayStageParallelism", "nodePlayStageParallelism", "nodeLeaseParallelism")
+    return {
+        "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
+        "kind": "KwokConfiguration",
+        "options": dict.fromkeys(at_a_time, _AT_A_TIME),
+    }
+
+
 def _egress_configuration(path: Path) -> dict[str, object]:
     transport = {"uds": {"udsName": str(path)}}
     connection = {"proxyProtocol": "HTTPConnect", "transport": transport}
@@ -397,5 +409,7 @@ def _scheduler_configuration() -> dict[str, object]:
         "apiVersion": "kubescheduler.config.k8s.io/v1",
         "kind": "KubeSchedulerConfiguration",
         "leaderElection": {"leaderElect": False},
+        # kwokctl says it as flags, which do not count beside a file; the default is 50 a second.
+        "clientConnection": {"qps": _UNLIMITED, "burst": 2 * _UNLIMITED},
         "profiles": [{"schedulerName": name} for name in _SCHEDULERS],
     }

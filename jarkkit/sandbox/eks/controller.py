@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from jarkkit.sandbox.eks.cluster import Cluster
 
 _PAUSE_SECONDS = 1.0
+# A controller rests this many times as long as it has computed, within reason: with ten thousand
+# pods a look takes long, and something changes all the time.
+_RESTS = 9.0
+_LONGEST_SECONDS = 0.5
 
 
 class Controller:
@@ -70,8 +74,10 @@ class Controller:
             if self._stopping.is_set():
                 return
             self._dirty.clear()
+            worked = time.thread_time()
             again = self._once()
-            time.sleep(self.rest)
+            worked = time.thread_time() - worked
+            self._stopping.wait(max(self.rest, min(_RESTS * worked, _LONGEST_SECONDS)))
 
     def _once(self) -> float | None:
         try:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import UTC
+from functools import lru_cache
 from typing import Any
 
 from jarkkit.sandbox import faults, user_data
@@ -65,7 +66,7 @@ class Nodes(Controller):
             return self._refused(
                 machine, f"Unauthorized: role {machine.role or 'none'} has no EC2 access entry"
             )
-        config = user_data.read(machine.user_data)
+        config = _config(machine.user_data)
         if config is None:
             return None
         node = node_facts.node(machine, config, kubernetes_version())
@@ -125,16 +126,21 @@ def _instance_of(node: Object) -> str:
 
 def _machines(aws: Backends, cluster: str) -> Iterator[Machine]:
     """The running instances whose user data names the cluster."""
+    roles = _roles(aws)
     for instance in aws.ec2.all_instances():
         if instance.state != "running":
             continue
-        machine = _machine(aws, instance)
-        config = user_data.read(machine.user_data)
+        machine = _machine(aws, instance, roles.get(instance.id, ""))
+        config = _config(machine.user_data)
         if config is not None and config.cluster == cluster:
             yield machine
 
 
-def _machine(aws: Backends, instance: Any) -> Machine:
+# A thousand instances of a group are told the same, and it is YAML.
+_config = lru_cache(maxsize=256)(user_data.read)
+
+
+def _machine(aws: Backends, instance: Any, role: str) -> Machine:
     disks = [b.size or 0 for b in instance.block_device_mapping.values()]
     image = aws.ec2.amis.get(instance.image_id)
     return Machine(
@@ -148,19 +154,20 @@ def _machine(aws: Backends, instance: Any) -> Machine:
         architecture=instance.architecture or "x86_64",
         disk_gib=max([20, *disks]),
         spot=instance.lifecycle == "spot",
-        role=_role(aws, instance.id),
+        role=role,
         image=getattr(image, "name", None) or "Amazon Linux 2023",
         user_data=instance.user_data.decode() if instance.user_data else "",
         launched=instance.launch_time.replace(tzinfo=UTC).timestamp(),
     )
 
 
-def _role(aws: Backends, instance_id: str) -> str:
-    """The ARN of the role in the instance's profile; empty without one."""
-    for association in aws.ec2.iam_instance_profile_associations.values():
-        if association.instance.id == instance_id and association.iam_instance_profile.roles:
-            return str(association.iam_instance_profile.roles[0].arn)
-    return ""
+def _roles(aws: Backends) -> dict[str, str]:
+    """By instance the ARN of the role in its profile."""
+    return {
+        association.instance.id: str(association.iam_instance_profile.roles[0].arn)
+        for association in aws.ec2.iam_instance_profile_associations.values()
+        if association.iam_instance_profile.roles
+    }
 
 
 def _node_roles(aws: Backends, cluster: str) -> set[str]:

@@ -15,6 +15,7 @@ from moto.moto_api._internal import mock_random as random
 from jarkkit.sandbox import user_data
 from jarkkit.sandbox.account import images
 from jarkkit.sandbox.account.eks.access import Access
+from jarkkit.sandbox.account.eks.core import invalid
 from jarkkit.sandbox.account.eks.parts import Update
 from jarkkit.sandbox.clock import CLOCK
 from jarkkit.sandbox.clusters import HOST, Key
@@ -31,11 +32,19 @@ class Nodes(Access):
         """The same account's and Region's EC2."""
         return ec2_backends[self.account_id][self.region_name]
 
+    @property
+    def iam(self) -> Any:
+        """The same account's IAM."""
+        return iam_backends[self.account_id][self.partition]
+
     def open_nodegroup(self, cluster_name: str, nodegroup_name: str, **given: Any) -> Any:
         """CreateNodegroup: the instances run when the group is active."""
         cluster = self.active_cluster(cluster_name)
         for subnet in given["subnets"]:
             self.ec2.get_subnet(subnet)
+        role = given["node_role"].rsplit("/", 1)[-1]
+        if not any(known.name == role for known in self.iam.roles.values()):
+            invalid(f"The role with name {role} cannot be found.", cluster_name)
         update_config = given.pop("update_config", None)
         repair = given.pop("node_repair_config", None)
         group: Any = self.create_nodegroup(
@@ -65,9 +74,8 @@ class Nodes(Access):
     def _let_in(self, group: Any) -> None:
         """The group's role gets an instance profile, and may join: EKS sees to both."""
         profile = f"eks-{random.uuid4()}"
-        iam: Any = iam_backends[self.account_id][self.partition]
-        iam.create_instance_profile(profile, "/", [])
-        iam.add_role_to_instance_profile(profile, group.node_role.rsplit("/", 1)[-1])
+        self.iam.create_instance_profile(profile, "/", [])
+        self.iam.add_role_to_instance_profile(profile, group.node_role.rsplit("/", 1)[-1])
         group.instance_profile = profile
         if group.node_role not in self.extras_of(group.cluster_name).access_entries:
             self.add_access_entry(group.cluster_name, group.node_role, type="EC2_LINUX")
@@ -231,10 +239,9 @@ class Nodes(Access):
         group: Any = self.describe_nodegroup(cluster_name, nodegroup_name)
         if group.instance_ids:
             self.ec2.terminate_instances(group.instance_ids)
-        iam: Any = iam_backends[self.account_id][self.partition]
         role = group.node_role.rsplit("/", 1)[-1]
-        iam.remove_role_from_instance_profile(group.instance_profile, role)
-        iam.delete_instance_profile(group.instance_profile)
+        self.iam.remove_role_from_instance_profile(group.instance_profile, role)
+        self.iam.delete_instance_profile(group.instance_profile)
         super().delete_nodegroup(cluster_name, nodegroup_name)
 
 
