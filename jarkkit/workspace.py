@@ -174,8 +174,12 @@ class Workspace:
         """The deployment's own kubeconfig."""
         return self.folder / "kubeconfig"
 
-    def save_kubeconfig(self, content: Mapping[str, Any]) -> None:
-        """Write it. JSON is YAML too."""
+    def save_kubeconfig(self, content: Mapping[str, Any] | None) -> None:
+        """Write it, or remove it when there is no cluster any more. JSON is YAML too."""
+        if content is None:
+            with _writing(self.folder):
+                self.kubeconfig.unlink(missing_ok=True)
+            return
         self._write("kubeconfig", json.dumps(content, indent=2) + "\n")
 
     def configuration_digest(self, *, modules_only: bool = False) -> str:

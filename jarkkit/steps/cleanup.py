@@ -50,6 +50,7 @@ def cleanup(layer: AwsLayer) -> Generator[Event, None, Receipt]:
         raise _left_over(receipt)
     for name in ("plan", "deployed", "target"):
         layer.workspace.forget(name)
+    layer.workspace.save_kubeconfig(None)
     yield Event(time=now(), step="cleanup", kind="phase", subject="receipt", status="done")
     return receipt
 

@@ -25,7 +25,9 @@ def test_from_settings_to_receipt(world: World) -> None:
     events = list(kit.deploy())
     assert [e.done for e in events if e.kind == "resource"] == [1, 2]
     assert kit.status().state == "deployed"
+    assert kit.workspace.kubeconfig.stat().st_mode & 0o077 == 0
     list(kit.cleanup(confirm="demo"))
+    assert not kit.workspace.kubeconfig.exists()
     assert kit.status().state == "removed"
     assert world.terraform.state == []
     receipt = kit.last_receipt()
