@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# Every process of a sandbox carries its home in the environment, so that none is left behind.
+MARK = "JARKKIT_SANDBOX_HOME"
+
 
 def write_private(path: Path, data: bytes) -> None:
     """Write a file whole or not at all, readable by its owner only."""

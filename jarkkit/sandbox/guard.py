@@ -1,7 +1,8 @@
 """Ends what a sandbox started when the sandbox is no more: `python -m jarkkit.sandbox.guard HOME`.
 
 The daemon holds the other end of stdin. However the daemon ends, SIGKILL included, the pipe ends
-with it, and every process that carries the sandbox's mark in its environment is ended too.
+with it, and every process that carries the sandbox's mark in its environment is ended too. It is
+a process for as long as the sandbox is, so it imports little.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from jarkkit.sandbox.cluster.control_plane import MARK
+from jarkkit.sandbox.files import MARK
 
 _GRACE_SECONDS = 3.0
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kubernetes import client, config
+from kubernetes import config
 from kubernetes.dynamic import DynamicClient
 
 from tests.clusters import karpenter

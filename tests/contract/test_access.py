@@ -10,7 +10,7 @@ from kubernetes import client
 
 from tests.clusters.conftest import World
 from tests.clusters.test_access import let_in, token
-from tests.contract.cluster import Object, Space, until
+from tests.contract.cluster import Object, Space, refused, until
 from tests.contract.conftest import Spaces
 from tests.contract.manifests import thing
 
@@ -75,6 +75,15 @@ def other(spaces: Spaces) -> Iterator[Space]:
         made.tidy()
 
 
+def bearing(space: Space, bearer: str) -> client.ApiClient:
+    """A client with nothing but a token."""
+    known = space.cluster.api.configuration
+    made = client.Configuration()
+    made.host, made.ssl_ca_cert = known.host, known.ssl_ca_cert
+    made.api_key = {"BearerToken": f"Bearer {bearer}"}
+    return client.ApiClient(made)
+
+
 # -- access policies, with tokens --------------------------------------------------------------
 
 
@@ -95,11 +104,7 @@ def let_a_role_in(world: World, space: Space) -> Iterator[Callable[..., client.A
             "AWS_SECRET_ACCESS_KEY": taken["SecretAccessKey"],
             "AWS_SESSION_TOKEN": taken["SessionToken"],
         }
-        theirs = space.cluster.api.configuration
-        ours = client.Configuration()
-        ours.host, ours.ssl_ca_cert = theirs.host, theirs.ssl_ca_cert
-        ours.api_key = {"BearerToken": f"Bearer {token(environ)}"}
-        clients.append(client.ApiClient(ours))
+        clients.append(bearing(space, token(environ)))
         return clients[-1]
 
     yield enter
@@ -193,10 +198,11 @@ def test_kubectl_can_do_as_somebody_else_no_more_than_they_may(space: Space) -> 
 
 
 def test_a_token_of_a_service_account_is_the_service_account(space: Space) -> None:
-    token = space.kubectl("create", "token", "default").strip()
-    anonymous = ("--server", space.cluster.api.configuration.host, "--token", token)
-    said = space.kubectl("get", "pods", *anonymous, check=False)
-    assert f'User "system:serviceaccount:{space.name}:default" cannot list resource "pods"' in said
+    with bearing(space, space.kubectl("create", "token", "default").strip()) as api:
+        who = client.AuthenticationV1Api(api).create_self_subject_review({}).status.user_info
+        assert who.username == f"system:serviceaccount:{space.name}:default"
+        with refused(403, 'cannot list resource "pods"'):
+            client.CoreV1Api(api).list_namespaced_pod(space.name)
 
 
 def test_charts_do_not_widen_a_policy(

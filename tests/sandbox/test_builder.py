@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jarkkit.errors import JarkkitError
-from jarkkit.sandbox.cluster.control_plane import MARK
 from jarkkit.sandbox.cluster.toolchain import OPERATORS, Program, Progress, Toolchain
 from jarkkit.sandbox.eks.builder import Builder
+from jarkkit.sandbox.files import MARK
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ import yaml
 from jarkkit.errors import JarkkitError
 from jarkkit.sandbox.cluster.api import Api, ApiError, Credentials
 from jarkkit.sandbox.cluster.egress import Egress
-from jarkkit.sandbox.files import write_private
+from jarkkit.sandbox.files import MARK, write_private
 
 _NAME = "cluster"  # kwokctl's name of it; there is one per folder
 _START_SECONDS = 120.0
@@ -55,8 +55,6 @@ _SCHEDULERS = ("default-scheduler", "my-scheduler", "jupyterhub-user-scheduler")
 AUTHENTICATOR = "authenticator.sandbox"
 # An access entry that was taken away is to be felt soon.
 _AUTHENTICATED_SECONDS = 2
-# Every process of a sandbox carries its home in the environment, so that none is left behind.
-MARK = "JARKKIT_SANDBOX_HOME"
 # Resources of KWOK that we set while it runs. Exec and Attach are not among them: KWOK would run
 # what they say on this machine, as its user.
 _KWOK_RESOURCES = ("Stage", "Logs", "ClusterLogs", "PortForward", "ClusterPortForward")

@@ -10,6 +10,8 @@ from jarkkit.sandbox.cluster.api import Api, ApiError, Object, key_of
 
 _WATCH_SECONDS = 120.0
 _PAUSE_SECONDS = 0.3
+# Objects that are read at a time: ten thousand whole pods at once take hundreds of megabytes.
+_PART = "500"
 
 Listener = Callable[[str, Object | None], None]
 
@@ -74,14 +76,19 @@ class Informer:
             self._stopping.wait(_PAUSE_SECONDS)
 
     def _list(self) -> str:
-        answer = self._api.get(self._path, **self._query)
-        kept = ((key_of(thing), self._keep(thing)) for thing in answer["items"] or ())
-        now = {key: thing for key, thing in kept if thing is not None}
+        now: dict[str, Object] = {}
+        part: Object = {}
+        while part.get("continue") != "":
+            query = {**self._query, "limit": _PART, "continue": part.get("continue", "")}
+            answer = self._api.get(self._path, **query)
+            kept = ((key_of(thing), self._keep(thing)) for thing in answer["items"] or ())
+            now |= {key: thing for key, thing in kept if thing is not None}
+            part = {"continue": "", **answer["metadata"]}
         gone = self._objects.keys() - now.keys()
         self._objects = now
         for key in (*gone, *now):
             self._tell(key)
-        return str(answer["metadata"]["resourceVersion"])
+        return str(part["resourceVersion"])
 
     def _follow(self, version: str) -> str:
         """Until the watch ends in order; ApiError makes a new list."""

@@ -31,8 +31,8 @@ _ROLES = {
     "AmazonEKSEditPolicy": "sandbox:edit",
     "AmazonEKSViewPolicy": "sandbox:view",
 }
-# A policy's rules are fixed: what charts add to Kubernetes' own roles is not in it. These roles have
-# the rules with which Kubernetes itself fills its own.
+# A policy's rules are fixed: what charts add to Kubernetes' own roles is not in it. These roles
+# have the rules with which Kubernetes itself fills its own.
 _FIXED = {
     "AmazonEKSAdminPolicy": ("view", "edit", "admin"),
     "AmazonEKSEditPolicy": ("view", "edit"),

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from jarkkit.errors import JarkkitError
-from jarkkit.sandbox.cluster.control_plane import MARK
 from jarkkit.sandbox.cluster.toolchain import OPERATORS, PROGRAMS, Progress, Toolchain
+from jarkkit.sandbox.files import MARK
 
 
 class Builder:

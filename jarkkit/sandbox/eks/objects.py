@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from jarkkit.sandbox.cluster.api import Object
 
 PODS = "/api/v1/pods"
@@ -23,11 +25,15 @@ def without_managers(thing: Object) -> Object:
 
 
 def slim_pod(pod: Object) -> Object:
-    """What controllers ask of a pod; ten thousand whole ones would fill the memory."""
+    """What controllers ask of a pod; ten thousand whole ones would fill the memory.
+
+    Of the conditions that is Ready alone: names and values in JSON are strings of their own in each
+    pod, so every field counts.
+    """
     meta, spec, status = pod["metadata"], pod["spec"], pod.get("status", {})
-    kept = ("name", "namespace", "uid", "labels", "annotations", "ownerReferences")
+    kept = ("name", "namespace", "uid", "labels", "annotations", "deletionTimestamp")
     return {
-        "metadata": {name: meta[name] for name in (*kept, "deletionTimestamp") if name in meta},
+        "metadata": {name: meta[name] for name in kept if name in meta},
         "spec": {
             "nodeName": spec.get("nodeName", ""),
             "serviceAccountName": spec.get("serviceAccountName", "default"),
@@ -41,9 +47,12 @@ def slim_pod(pod: Object) -> Object:
             ],
         },
         "status": {
-            name: status[name]
-            for name in ("phase", "podIP", "conditions", "containerStatuses", "reason")
-            if name in status
+            **{name: status[name] for name in ("phase", "podIP") if name in status},
+            "conditions": [
+                {"type": "Ready", "status": sys.intern(condition["status"])}
+                for condition in status.get("conditions") or ()
+                if condition["type"] == "Ready"
+            ],
         },
     }
 

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jarkkit.sandbox.cluster.api import Object
-from jarkkit.sandbox.cluster.control_plane import MARK
 from jarkkit.sandbox.clusters import POD_IDENTITY
 from jarkkit.sandbox.eks import pod_identity
 from jarkkit.sandbox.eks.played_pod import Pod
-from jarkkit.sandbox.files import write_private
+from jarkkit.sandbox.files import MARK, write_private
 
 if TYPE_CHECKING:
     from jarkkit.sandbox.eks.cluster import Cluster
