@@ -54,20 +54,24 @@ def _group(world: World, name: str, size: int, **more: Any) -> None:
 @pytest.fixture(scope="session")
 def spaces(cluster: Cluster) -> Iterator[Spaces]:
     """Makes namespaces; at the end all of them, and the volumes of their claims, must be gone."""
-    made: list[str] = []
+    made: list[Space] = []
 
     def make(**labels: str) -> Space:
-        made.append(f"contract-{secrets.token_hex(4)}")
-        meta = {"name": made[-1], "labels": {LABEL: "", **labels}}
+        name = f"contract-{secrets.token_hex(4)}"
+        made.append(Space(cluster, name))
+        meta = {"name": name, "labels": {LABEL: "", **labels}}
         cluster.kind("Namespace").create({"metadata": meta})
         # Without it no pod is admitted.
-        until(lambda: cluster.find("ServiceAccount", "default", namespace=made[-1]))
-        return Space(cluster, made[-1])
+        until(lambda: cluster.find("ServiceAccount", "default", namespace=name))
+        return made[-1]
 
     yield make
+    for space in made:
+        space.tidy()
+    names = [space.name for space in made]
     with contextlib.suppress(AssertionError):
-        until(lambda: not left_behind(cluster, made))
-    assert left_behind(cluster, made) == []
+        until(lambda: not left_behind(cluster, names))
+    assert left_behind(cluster, names) == []
 
 
 def left_behind(cluster: Cluster, namespaces: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from kubernetes import client, watch
 from kubernetes.client import ApiException
 
-from tests.contract.cluster import Cluster, Object, Space, refused, until
+from tests.contract.cluster import HOLD, Cluster, Object, Space, refused, until
 from tests.contract.conftest import Spaces
 from tests.contract.manifests import deployment, pod, thing
 
@@ -280,7 +280,7 @@ def owned(space: Space, *, held: bool = False) -> tuple[Any, Any]:
     dependent = thing("ConfigMap", "dependent")
     reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner.uid}
     dependent["metadata"]["ownerReferences"] = [{**reference, "blockOwnerDeletion": True}]
-    dependent["metadata"]["finalizers"] = ["jarkkit.io/hold"] if held else []
+    dependent["metadata"]["finalizers"] = [HOLD] if held else []
     return owner, space.create(dependent)
 
 
@@ -378,11 +378,11 @@ def test_a_namespace_goes_with_all_that_is_in_it(cluster: Cluster, spaces: Space
 def test_a_namespace_waits_for_a_finalizer_and_takes_nothing_new(spaces: Spaces) -> None:
     space = spaces()
     held = thing("ConfigMap", "held")
-    held["metadata"]["finalizers"] = ["jarkkit.io/hold"]
+    held["metadata"]["finalizers"] = [HOLD]
     kept = space.create(held)
-    space.tidy()
+    space.cluster.kubectl("delete", "namespace", space.name, "--wait=false")
     with refused(403, "because it is being terminated"):
         space.create(thing("ConfigMap", "late"))
     namespace = lambda: space.cluster.find("Namespace", space.name) or {}  # noqa: E731
-    until(lambda: "jarkkit.io/hold" in str(namespace()["status"].get("conditions")))
+    until(lambda: HOLD in str(namespace()["status"].get("conditions")))
     kept.patch({"metadata": {"finalizers": []}})  # that it goes then is waited for at the end

@@ -174,9 +174,13 @@ def test_a_daemon_set_that_tolerates_everything_is_on_every_node(
 ) -> None:
     space.create(daemon_set("agent", template("agent", tolerations=EVERYTHING)))
     real = "eks.amazonaws.com/compute-type!=fargate"
-    everywhere = {n["metadata"]["name"] for n in cluster.all("Node", label_selector=real)}
-    until(lambda: nodes_of(space, "agent") == everywhere)
-    assert tainted_node["metadata"]["name"] in everywhere
+    until(
+        lambda: (
+            nodes_of(space, "agent")
+            == {n["metadata"]["name"] for n in cluster.all("Node", label_selector=real)}
+        )
+    )
+    assert tainted_node["metadata"]["name"] in nodes_of(space, "agent")
 
 
 def test_a_daemon_set_that_tolerates_nothing_is_not_on_a_tainted_node(

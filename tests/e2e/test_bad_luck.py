@@ -280,7 +280,8 @@ class TestTheSandbox:
     def test_ends_with_the_process_that_started_it(self, tmp_path: Path) -> None:
         script = (
             "import sys, time; from pathlib import Path; from jarkkit.sandbox import control\n"
-            "print(control.start(Path(sys.argv[1]), account_only=True).pid, flush=True); time.sleep(600)"
+            "running = control.start(Path(sys.argv[1]), account_only=True)\n"
+            "print(running.pid, flush=True); time.sleep(600)"
         )
         parent = subprocess.Popen(
             [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True

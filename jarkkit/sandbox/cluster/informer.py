@@ -77,18 +77,18 @@ class Informer:
 
     def _list(self) -> str:
         now: dict[str, Object] = {}
-        part: Object = {}
-        while part.get("continue") != "":
-            query = {**self._query, "limit": _PART, "continue": part.get("continue", "")}
+        more: str | None = None
+        while more != "":
+            query = {**self._query, "limit": _PART, "continue": more or ""}
             answer = self._api.get(self._path, **query)
             kept = ((key_of(thing), self._keep(thing)) for thing in answer["items"] or ())
             now |= {key: thing for key, thing in kept if thing is not None}
-            part = {"continue": "", **answer["metadata"]}
+            more = answer["metadata"].get("continue", "")
         gone = self._objects.keys() - now.keys()
         self._objects = now
         for key in (*gone, *now):
             self._tell(key)
-        return str(part["resourceVersion"])
+        return str(answer["metadata"]["resourceVersion"])
 
     def _follow(self, version: str) -> str:
         """Until the watch ends in order; ApiError makes a new list."""
