@@ -127,9 +127,7 @@ def creation() -> Figures:
             replicas["ours"].append(deployment_ready(world.api))
         with bare_cluster() as (api, seconds):
             bare.append(seconds)
-            for index in range(3):
-                api.create(NODES, a_node(f"bare-{index}"))
-            wait_for(lambda api=api: len(ready_nodes(api)) == 3)
+            bare_nodes(api, 3)
             replicas["bare"].append(deployment_ready(api))
     created, kwokctl = statistics.median(ours), statistics.median(bare)
     here, there = statistics.median(replicas["ours"]), statistics.median(replicas["bare"])
@@ -367,6 +365,13 @@ def a_node(name: str) -> Object:
         "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
         "status": {"capacity": size, "allocatable": size},
     }
+
+
+def bare_nodes(api: Api, size: int) -> None:
+    """As many Ready nodes without instances."""
+    for index in range(size):
+        api.create(NODES, a_node(f"bare-{index}"))
+    wait_for(lambda: len(ready_nodes(api)) == size)
 
 
 def ready_nodes(api: Api, **query: str) -> list[Object]:

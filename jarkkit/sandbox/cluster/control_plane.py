@@ -368,12 +368,16 @@ def _free_ports() -> dict[str, int]:
 
 
 def _kwok_configuration() -> dict[str, object]:
-    """Each pod and node takes several calls, one after the other; KWOK makes four at a time."""
+    """Each pod and node takes several calls, one after the other; KWOK makes four at a time.
+
+    What is on by default must be said: kwokctl writes what is not said as off.
+    """
     at_a_time = ("podPlayStageParallelism", "nodePlayStageParallelism", "nodeLeaseParallelism")
+    on = ("enableDebuggingHandlers", "enablePodsOnNodeSyncListPager")
     return {
         "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
         "kind": "KwokConfiguration",
-        "options": dict.fromkeys(at_a_time, _AT_A_TIME),
+        "options": {**dict.fromkeys(at_a_time, _AT_A_TIME), **dict.fromkeys(on, True)},
     }
 
 
