@@ -51,8 +51,11 @@ class World:
         return (self.folder / "eks.log").read_text()
 
 
-def wait_for(ask: Callable[[], T], seconds: float = 30.0) -> T:
-    """What `ask` answers as soon as that is true; ApiError counts as not yet."""
+def wait_for(ask: Callable[[], T], seconds: float = 90.0) -> T:
+    """What `ask` answers as soon as that is true; ApiError counts as not yet.
+
+    The limit is for busy machines; on an idle one nothing here takes a third of it.
+    """
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -89,7 +92,7 @@ def create_cluster(running: control.Running, name: str = NAME, **more: Any) -> d
     def described() -> dict[str, Any]:
         return eks.describe_cluster(name=name)["cluster"]
 
-    wait_for(lambda: described()["status"] != "CREATING", 60)
+    wait_for(lambda: described()["status"] != "CREATING", 120)
     assert described()["status"] == "ACTIVE", described()["health"]
     return described()
 

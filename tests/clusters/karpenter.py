@@ -32,7 +32,7 @@ def install(world: World) -> None:
     config.install(str(chart), "karpenter", values, create_namespace=True, timeout=60)
     for thing in _pools():
         wait_for(lambda thing=thing: world.api.apply(thing))
-    wait_for(lambda: all(map(_ready, world.api.list("/apis/karpenter.sh/v1/nodepools"))), 60)
+    wait_for(lambda: all(map(_ready, world.api.list("/apis/karpenter.sh/v1/nodepools"))), 120)
 
 
 def _account(world: World) -> None:

@@ -39,7 +39,7 @@ def install(world: World, name: str) -> None:
     for thing in _things(name):
         world.api.apply(thing)
     deployment = f"/apis/apps/v1/namespaces/{name}/deployments/controller"
-    wait_for(lambda: world.api.get(deployment)["status"].get("readyReplicas") == 1, 60)
+    wait_for(lambda: world.api.get(deployment)["status"].get("readyReplicas") == 1, 120)
 
 
 def _things(name: str) -> list[Object]:

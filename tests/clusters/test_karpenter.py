@@ -19,13 +19,13 @@ PLUGIN = "nvcr.io/nvidia/k8s-device-plugin:v0.18.0"
 def pools(world: World) -> Iterator[None]:
     """Karpenter and its pools, on two nodes of a managed group."""
     node_group(world, "for-karpenter", 2)
-    wait_for(lambda: status(world, "for-karpenter") == "ACTIVE", 60)
+    wait_for(lambda: status(world, "for-karpenter") == "ACTIVE", 120)
     karpenter.install(world)
     device_plugin(world)
     yield
     for pool in ("cpu", "gpu"):
         world.api.delete(f"/apis/karpenter.sh/v1/nodepools/{pool}")
-    wait_for(lambda: world.api.list("/apis/karpenter.sh/v1/nodeclaims") == [], 60)
+    wait_for(lambda: world.api.list("/apis/karpenter.sh/v1/nodeclaims") == [], 120)
 
 
 def device_plugin(world: World) -> None:
@@ -69,7 +69,7 @@ def claims(world: World) -> list[dict[str, Any]]:
 @pytest.mark.usefixtures("pools")
 def test_a_gpu_pod_gets_a_node_that_goes_with_it(world: World, namespace: str) -> None:
     pod = gpu_pod(world, namespace)
-    wait_for(lambda: world.api.get(pod)["status"]["phase"] == "Running", 60)
+    wait_for(lambda: world.api.get(pod)["status"]["phase"] == "Running", 120)
     node = world.api.get(f"/api/v1/nodes/{world.api.get(pod)['spec']['nodeName']}")
     assert node["metadata"]["labels"]["karpenter.sh/nodepool"] == "gpu"
     assert node["status"]["capacity"]["nvidia.com/gpu"] == "1"
@@ -77,7 +77,7 @@ def test_a_gpu_pod_gets_a_node_that_goes_with_it(world: World, namespace: str) -
     world.api.delete(pod)
     ec2 = world.client("ec2")
     described = lambda: ec2.describe_instances(InstanceIds=[instance_id])["Reservations"][0]  # noqa: E731
-    wait_for(lambda: described()["Instances"][0]["State"]["Name"] == "terminated", 90)
+    wait_for(lambda: described()["Instances"][0]["State"]["Name"] == "terminated", 180)
     wait_for(lambda: claims(world) == [])
 
 
@@ -86,7 +86,7 @@ def test_no_capacity_is_told(world: World, namespace: str) -> None:
     control.set_faults(world.running.home, ["insufficient-capacity:g5,g6"])
     try:
         pod = gpu_pod(world, namespace)
-        wait_for(lambda: said(world, "InsufficientCapacityError"), 60)
+        wait_for(lambda: said(world, "InsufficientCapacityError"), 120)
         assert world.api.get(pod)["status"]["phase"] == "Pending"
         world.api.delete(pod)
     finally:
@@ -103,9 +103,9 @@ def said(world: World, words: str) -> str:
 def test_without_a_gpu_quota_the_claim_names_the_limit() -> None:
     with fresh_world(profile="no-gpu-quota") as world:
         node_group(world, "core", 2)
-        wait_for(lambda: status(world, "core") == "ACTIVE", 60)
+        wait_for(lambda: status(world, "core") == "ACTIVE", 120)
         karpenter.install(world)
         pod = gpu_pod(world, "default")
-        wait_for(lambda: "vCPU" in said(world, "InsufficientCapacityError"), 60)
+        wait_for(lambda: "vCPU" in said(world, "InsufficientCapacityError"), 120)
         assert "limit of 0" in said(world, "InsufficientCapacityError")
         assert world.api.get(pod)["status"]["phase"] == "Pending"

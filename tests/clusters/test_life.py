@@ -72,7 +72,7 @@ def test_a_component_that_is_killed_comes_back(alone: World, component: str) -> 
         found = [p for p in processes(alone) if p.name().startswith(component)]
         return bool(found) and alone.api.healthy()
 
-    wait_for(back, 60)
+    wait_for(back, 120)
     assert shown(alone)["state"] == "ready"
     assert f"{component}" in alone.log()
 
@@ -165,5 +165,5 @@ def test_a_cluster_that_dies_for_good_says_why(alone: World) -> None:
                 kill(process)
         return shown(world)["state"] == "failed"
 
-    wait_for(failed, 60)
+    wait_for(failed, 120)
     assert "kube-scheduler died again" in str(shown(world)["message"])

@@ -86,7 +86,7 @@ def test_a_group_whose_nodes_do_not_join_fails(world: World) -> None:
     control.set_faults(world.running.home, ["node-not-joining"])
     try:
         node_group(world, "lost")
-        wait_for(lambda: status(world, "lost") == "CREATE_FAILED", 60)
+        wait_for(lambda: status(world, "lost") == "CREATE_FAILED", 120)
     finally:
         control.set_faults(world.running.home, [])
     group = world.client("eks").describe_nodegroup(clusterName=NAME, nodegroupName="lost")

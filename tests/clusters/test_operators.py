@@ -18,7 +18,7 @@ FAILS = {"sandbox.jarkkit.io/exit-code": "3"}
 def running(world: World) -> None:
     """Both operators, on a node."""
     node_group(world, "for-operators", 2)
-    wait_for(lambda: status(world, "for-operators") == "ACTIVE", 60)
+    wait_for(lambda: status(world, "for-operators") == "ACTIVE", 120)
     for name in operators.OPERATORS:
         operators.install(world, name)
 
@@ -75,7 +75,7 @@ class TestWorkflows:
     def done(self, world: World, thing: dict[str, Any]) -> dict[str, Any]:
         world.api.apply(thing)
         path = world.api.path_of(thing)
-        wait_for(lambda: world.api.get(path).get("status", {}).get("finishedAt"), 60)
+        wait_for(lambda: world.api.get(path).get("status", {}).get("finishedAt"), 120)
         return dict(world.api.get(path)["status"])
 
     def test_three_steps_succeed(self, world: World, namespace: str) -> None:
@@ -98,7 +98,7 @@ class TestRayJobs:
         path = world.api.path_of(thing)
         ended = ("Complete", "Failed")
         asked = lambda: world.api.get(path).get("status", {})  # noqa: E731
-        wait_for(lambda: asked().get("jobDeploymentStatus") in ended, 90)
+        wait_for(lambda: asked().get("jobDeploymentStatus") in ended, 180)
         return dict(asked())
 
     def test_one_succeeds(self, world: World, namespace: str) -> None:

@@ -23,7 +23,7 @@ KARPENTER = "public.ecr.aws/karpenter/controller:1.14.0"
 def node(world: World) -> None:
     """Somewhere to run."""
     node_group(world, "for-processes")
-    wait_for(lambda: status(world, "for-processes") == "ACTIVE", 60)
+    wait_for(lambda: status(world, "for-processes") == "ACTIVE", 120)
 
 
 def pod(world: World, namespace: str, **container: Any) -> str:
@@ -51,7 +51,7 @@ class TestPods:
         self, world: World, namespace: str
     ) -> None:
         path = pod(world, namespace, env=[{"name": "CLUSTER_NAME", "value": NAME}])
-        wait_for(lambda: state(world, path).get("restartCount", 0) >= 2, 60)
+        wait_for(lambda: state(world, path).get("restartCount", 0) >= 2, 120)
         wait_for(lambda: waiting(world, path).get("reason") == "CrashLoopBackOff")
         seen = state(world, path)
         assert seen["lastState"]["terminated"]["exitCode"] != 0

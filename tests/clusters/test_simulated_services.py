@@ -85,7 +85,7 @@ def metrics_server(world: World) -> Iterator[str]:
     at = {"clusterName": NAME, "addonName": "metrics-server"}
     eks.create_addon(**at, resolveConflicts="OVERWRITE")
     try:
-        wait_for(lambda: eks.describe_addon(**at)["addon"]["status"] == "ACTIVE", 60)
+        wait_for(lambda: eks.describe_addon(**at)["addon"]["status"] == "ACTIVE", 120)
         wait_for(lambda: world.api.get(f"{METRICS}/nodes")["items"])
         yield node
     finally:
@@ -128,7 +128,7 @@ def test_a_deployment_scales_by_its_use(world: World, metrics_server: str, names
         world, "autoscale", "deployment", "busy", "-n", namespace, "--cpu-percent=50", "--max=2"
     )
     assert scaled.returncode == 0, scaled.stderr
-    wait_for(lambda: world.api.get(f"{path}/busy")["spec"]["replicas"] == 2, 60)
+    wait_for(lambda: world.api.get(f"{path}/busy")["spec"]["replicas"] == 2, 120)
 
 
 def test_a_namespace_goes_while_metrics_are_served(world: World, metrics_server: str) -> None:

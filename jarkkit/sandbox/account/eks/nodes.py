@@ -21,7 +21,7 @@ from jarkkit.sandbox.clock import CLOCK
 from jarkkit.sandbox.clusters import HOST, Key
 
 # At the sandbox's speed 0 there is no time to divide, and still a kubelet needs a moment.
-_PATIENCE_SECONDS = 30.0
+_PATIENCE_SECONDS = 60.0
 
 
 class Nodes(Access):
