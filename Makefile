@@ -14,7 +14,7 @@ demo: control-plane  ## rehearse the whole journey on this machine, without an A
 	$(BIN)/jarkkit run demo --sandbox
 
 test: programs  ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lab: control-plane  ## open the notebooks in JupyterLab, as a rehearsal
 	$(BIN)/jarkkit lab --sandbox

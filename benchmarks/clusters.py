@@ -144,14 +144,15 @@ def one_cluster() -> Figures:
     """A cluster at rest, and a second one beside it."""
     with sandbox() as running:
         create_cluster(running)
-        figures = {f"idle: {name}": figure for name, figure in at_rest(running).items()}
-        before = memory(running)
+        before, shares = at_rest(running)
         began = time.perf_counter()
         create_cluster(running, "second")
         seconds = time.perf_counter() - began
         after = memory(running)
         return {
-            **figures,
+            "idle: cluster (MB)": clusters_of(before),
+            "idle: account (MB)": before["account"],
+            "idle: account and cluster (% of a core)": sum(shares.values()),
             "second cluster beside it, until ACTIVE (s)": seconds,
             "second cluster: its processes (MB)": clusters_of(after) - clusters_of(before),
             "second cluster: what the account grows by (MB)": after["account"] - before["account"],
@@ -175,12 +176,12 @@ def with_addons() -> Figures:
 
         wait_for(active, 120)
         seconds = time.perf_counter() - began
-        rest = at_rest(made.running)
+        after, shares = at_rest(made.running)
         return {
             f"{len(names)} default add-ons until ACTIVE (s)": seconds,
-            "default add-ons: cluster (MB)": rest["cluster (MB)"],
-            "default add-ons: more than without (MB)": rest["cluster (MB)"] - clusters_of(before),
-            "default add-ons: account and cluster (% of a core)": rest[IDLE],
+            "default add-ons: cluster (MB)": clusters_of(after),
+            "default add-ons: more than without (MB)": clusters_of(after) - clusters_of(before),
+            "default add-ons: account and cluster (% of a core)": sum(shares.values()),
         }
 
 
@@ -192,23 +193,25 @@ def large() -> Figures:
         device_plugin(made)
         small = {"join": join_seconds(made), "gpu": gpu_seconds(made)}
         show({"GPU pod Running by Karpenter (s)": small["gpu"]})
-        cpu = cpu_seconds(made.running)
+        cpu = sum(cpu_seconds(made.running).values())
         nodes, pods = fill(made), ten_thousand(made.api)
         held = memory(made.running)
         show(
             {
                 f"{INSTANCES} instances join, {NODES_IN_ALL} nodes Ready (s)": nodes,
                 "10,000 pods Ready (s)": pods,
-                "  CPU of all processes for both (s)": cpu_seconds(made.running) - cpu,
+                "  CPU of all processes for both (s)": sum(cpu_seconds(made.running).values())
+                - cpu,
                 "1,000 nodes, 10,000 pods (MB)": sum(held.values()),
                 **{f"  {name} (MB)": figure for name, figure in held.items()},
             }
         )
-        idle = at_rest(made.running)
+        taken, shares = at_rest(made.running)
         join, replicas, gpu = join_seconds(made), deployment_ready(made.api), gpu_seconds(made)
         return {
-            "  at rest afterwards (MB)": idle["cluster (MB)"] + idle["account (MB)"],
-            f"  at rest afterwards: {IDLE}": idle[IDLE],
+            "  at rest afterwards (MB)": sum(taken.values()),
+            "  at rest afterwards (% of a core)": sum(shares.values()),
+            **{f"    {name} (% of a core)": share for name, share in shares.items()},
             "  a node joins (s)": join,
             "  a node joins, 1,000 nodes / 3 nodes": join / small["join"],
             "  20 replicas more Ready (s)": replicas,
@@ -218,8 +221,6 @@ def large() -> Figures:
 
 
 # -- sandboxes and what they take ----------------------------------------------------------------
-
-IDLE = "account and cluster (% of a core)"
 
 
 @contextlib.contextmanager
@@ -307,24 +308,22 @@ def clusters_of(taken: Figures) -> float:
     return sum(taken.values()) - taken["account"]
 
 
-def cpu_seconds(running: control.Running) -> float:
-    """CPU time that all of them have used."""
-    times = [p.cpu_times() for group in processes(running).values() for p in group]
-    return sum(spent.user + spent.system for spent in times)
+def cpu_seconds(running: control.Running) -> Figures:
+    """CPU time by name."""
+    return {
+        name: sum(sum(process.cpu_times()[:2]) for process in group)
+        for name, group in processes(running).items()
+    }
 
 
-def at_rest(running: control.Running, rest: float = REST_SECONDS) -> Figures:
-    """Memory and CPU when nothing is asked, after a rest."""
-    time.sleep(rest)
+def at_rest(running: control.Running) -> tuple[Figures, Figures]:
+    """Memory in MB, and CPU in % of a core, when nothing is asked, after a rest."""
+    time.sleep(REST_SECONDS)
     before, began = cpu_seconds(running), time.perf_counter()
     time.sleep(IDLE_SECONDS)
-    share = (cpu_seconds(running) - before) / (time.perf_counter() - began)
-    taken = memory(running)
-    return {
-        "cluster (MB)": clusters_of(taken),
-        "account (MB)": taken["account"],
-        IDLE: share * 100,
-    }
+    after, seconds = cpu_seconds(running), time.perf_counter() - began
+    shares = {name: (after[name] - before.get(name, 0.0)) / seconds * 100 for name in after}
+    return memory(running), shares
 
 
 def warm_up(running: control.Running) -> None:

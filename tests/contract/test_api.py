@@ -256,7 +256,7 @@ def test_a_watch_that_sees_nothing_is_told_how_far_it_is(space: Space) -> None:
     made = space.create(thing("ConfigMap", "unseen")).now["metadata"]["resourceVersion"]
     nothing = {"field_selector": "metadata.name=another", "allow_watch_bookmarks": True}
     # A bookmark comes two seconds before the end, if not sooner.
-    (bookmark, *_) = watched(space, version, timeout_seconds=4, **nothing)
+    (bookmark, *_) = watched(space, version, timeout_seconds=15, **nothing)
     assert bookmark["type"] == "BOOKMARK"
     assert int(bookmark["raw_object"]["metadata"]["resourceVersion"]) >= int(made)
 

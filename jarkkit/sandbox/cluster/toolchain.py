@@ -259,9 +259,8 @@ class Toolchain:
         return _says(path).split(".")[:2] == wanted.split(".")[:2]
 
     def _built(self, program: Program) -> Path | None:
-        folder = self.folder(program.build)
-        whole = all((folder / name).is_dir() for name in program.files)
-        return folder / program.name if whole and (folder / program.name).is_file() else None
+        built = self.folder(program.build) / program.name  # its files are there before it is
+        return built if built.is_file() else None
 
     def files(self, name: str) -> Path:
         """The folder that a program keeps under that name. Raises JK-TOOLCHAIN-MISSING."""
@@ -369,6 +368,7 @@ class Toolchain:
         for name, place in program.files.items():
             kept = self.folder(program.build) / name
             shutil.rmtree(kept, ignore_errors=True)
+            kept.mkdir(parents=True)
             _copy_tree(source / place, kept)
 
     def _ldflags(self, build: str) -> str:

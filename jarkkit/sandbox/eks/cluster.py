@@ -30,7 +30,7 @@ C = TypeVar("C", bound=Controller)
 NEEDED = tuple(program.name for program in PROGRAMS if program.group == CLUSTER)
 _LOOK_SECONDS = 1.0
 _SYNC_SECONDS = 30.0
-_SETTLED_SECONDS = 60.0
+_SETTLED_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
