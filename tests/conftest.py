@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from jarkkit.sandbox import control
+
+# A shell starts its background jobs deaf to Ctrl-C, and children inherit that; ours must hear it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CLEAN = {
     name: value
