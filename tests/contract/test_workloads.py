@@ -87,7 +87,7 @@ def test_a_deployment_is_scaled(space: Space) -> None:
     until(lambda: web.status.get("readyReplicas") == 3)
     space.kubectl("scale", "deploy/web", "--replicas=0")
     until(lambda: not space.names("Pod"))
-    assert web.status.get("replicas", 0) == 0
+    until(lambda: web.status.get("replicas", 0) == 0)
 
 
 # -- StatefulSets ------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ def test_a_pod_of_a_stateful_set_that_is_not_ready_holds_up_the_next(space: Spac
     store = space.create(stateful_set("store", 2, broken))
     until(lambda: space.events("store-0", "Failed"))
     assert space.names("Pod") == {"store-0"}
-    assert store.status["replicas"] == 1
+    until(lambda: store.status.get("replicas") == 1)
 
 
 def test_a_stateful_set_gives_up_its_last_pod_first(space: Space) -> None:
