@@ -95,6 +95,25 @@ class Account:
         """A bearer token for that cluster's API, and until when it may be used. Calls nobody."""
         return cluster_token(self._session, name, datetime.now(UTC))
 
+    def node_image_version(self, cluster_version: str) -> str:
+        """Version of the newest Amazon Linux 2023 images for nodes, as Karpenter's aliases have it
+        (`v20261101`).
+
+        https://docs.aws.amazon.com/eks/latest/userguide/retrieve-ami-id.html
+        """
+        path = f"/aws/service/eks/optimized-ami/{cluster_version}/amazon-linux-2023/x86_64"
+        with translated("ssm GetParameter"):
+            answer = self._session.client("ssm").get_parameter(
+                Name=f"{path}/standard/recommended/release_version"
+            )
+        return "v" + str(answer["Parameter"]["Value"]).rpartition("-")[2]
+
+    def secret(self, arn: str) -> str:
+        """The text of a secret in Secrets Manager."""
+        with translated("secretsmanager GetSecretValue"):
+            answer = self._session.client("secretsmanager").get_secret_value(SecretId=arn)
+        return str(answer["SecretString"])
+
     def cluster_tags(self, name: str) -> dict[str, str]:
         """The tags of the cluster of that name; empty when there is none."""
         found = self._describe("describe_cluster", "cluster", name=name)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from datetime import UTC, datetime
 
-from jarkkit.cluster_access import exec_credential, kubeconfig
+from jarkkit.aws.session import Session
+from jarkkit.aws.token import cluster_token
+from jarkkit.cluster.access import exec_credential, kubeconfig
 
 OUTPUTS = {
     "cluster_name": "demo",
@@ -34,3 +38,21 @@ def test_the_command_prints_a_credential_with_its_end() -> None:
         "token": "secret",
         "expirationTimestamp": "2026-01-02T03:04:05Z",
     }
+
+
+def test_a_second_token_is_as_good_as_the_first() -> None:
+    """Nothing of one may get into the next: the signature would cover the header twice."""
+    environ = {"AWS_ACCESS_KEY_ID": "learner", "AWS_SECRET_ACCESS_KEY": "secret"}
+    session = Session("us-west-2", environ)
+    made = datetime(2026, 1, 2, tzinfo=UTC)
+    while True:
+        tokens = [cluster_token(session, name, made)[0] for name in ("demo", "other", "demo")]
+        dates = {re.search("X-Amz-Date=([^&]*)", url_of(token)) for token in tokens}
+        if len({date.group(1) for date in dates if date}) == 1:
+            break
+    assert tokens[0] == tokens[2] != tokens[1]
+
+
+def url_of(token: str) -> str:
+    text = token.removeprefix("k8s-aws-v1.")
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
