@@ -27,7 +27,7 @@ import psutil
 import yaml
 
 from benchmarks.run import CLEAN, timed
-from jarkkit.addons import eks_addons
+from jarkkit.addons.choice import eks_addons
 from jarkkit.sandbox import control
 from jarkkit.sandbox.cluster.api import Api, Credentials, Object
 from jarkkit.sandbox.cluster.toolchain import Toolchain, user_cache

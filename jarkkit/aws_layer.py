@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jarkkit import addons, zones
+from jarkkit import zones
+from jarkkit.addons import choice
 from jarkkit.adoption import Adoption, adoptions, import_blocks
 from jarkkit.aws import Account
 from jarkkit.clock import monotonic, now
@@ -83,9 +84,9 @@ class AwsLayer:
         self.workspace.save_tfvars(
             self.settings.to_tfvars(
                 availability_zones=self._zones(),
-                eks_addons=addons.eks_addons(self.settings),
-                pod_identities=addons.pod_identities(self.settings),
-                efs=addons.needs_file_system(self.settings),
+                eks_addons=choice.eks_addons(self.settings),
+                pod_identities=choice.pod_identities(self.settings),
+                efs=choice.needs_file_system(self.settings),
             )
         )
         self.workspace.save_generated("backend", backend(self.settings))

@@ -304,6 +304,34 @@ class Settings(BaseModel):
         "only the node groups below exist.",
     )
 
+    cpu_capacity: tuple[Capacity, ...] = _field(
+        ("on-demand",),
+        "Nodes",
+        "CPU pool capacity",
+        "How Karpenter may buy CPU nodes: on-demand, spot, reserved. Spot is cheaper, and AWS "
+        "takes it back with two minutes' notice.",
+        min_length=1,
+    )
+    cpu_max_vcpus: int = _field(
+        64,
+        "Nodes",
+        "CPU pool at most",
+        "How many vCPUs Karpenter's CPU nodes may have together. The default add-ons need about "
+        "24.",
+        unit="vCPUs",
+        ge=4,
+        le=10_000,
+    )
+    ami_version: str = _field(
+        "",
+        "Nodes",
+        "Node image version",
+        "Version of the Amazon Linux 2023 images that Karpenter launches, such as `v20261101`. "
+        "Empty takes the newest at the first deploy and keeps it, so that nodes are not replaced "
+        "by surprise.",
+        pattern=r"^$|^v\d{8}$",
+    )
+
     # Accelerators
     accelerators: tuple[AcceleratorPool, ...] = _field(
         (Accelerator(family="g6"),),
@@ -338,6 +366,16 @@ class Settings(BaseModel):
         "Add-ons",
         "Switches add-ons on or off by name; what is not named keeps the catalogue's default "
         "(`jarkkit addons`).",
+    )
+    addon_timeout_seconds: int = _field(
+        900,
+        "Add-ons",
+        "Patience with add-ons",
+        "How long the workloads of one add-on may take to become ready, images and new nodes "
+        "included.",
+        unit="seconds",
+        ge=10,
+        le=7200,
     )
     artifact_bucket: bool = _field(
         False,

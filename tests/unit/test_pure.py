@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jarkkit import addons
+from jarkkit.addons import choice
+from jarkkit.addons.catalogue import catalogue
 from jarkkit.adoption import Adoption, adoptions, import_blocks, key_of
 from jarkkit.errors import JarkkitError
 from jarkkit.estimates import CREATE_SECONDS, Progress, critical_path
@@ -236,31 +237,32 @@ def test_a_signal_is_told_apart() -> None:
 
 
 def test_every_entry_explains_itself() -> None:
-    for addon in addons.catalogue().values():
+    for addon in catalogue().values():
         assert addon.what.endswith("."), addon.name
         assert addon.link.startswith("https://"), addon.name
 
 
 def test_switching_off_and_on() -> None:
-    names = {a.name for a in addons.chosen(Settings())}
+    names = {a.name for a in choice.chosen(Settings())}
     changed = Settings(addons={"metrics-server": False, "eks-node-monitoring-agent": True})
-    after = {a.name for a in addons.chosen(changed)}
+    after = {a.name for a in choice.chosen(changed)}
     assert names - after == {"metrics-server"}
     assert after - names == {"eks-node-monitoring-agent"}
-    assert "metrics-server" not in addons.eks_addons(changed)
+    assert "metrics-server" not in choice.eks_addons(changed)
 
 
 def test_an_unknown_add_on_gets_the_nearest_name() -> None:
     with pytest.raises(JarkkitError, match="JK-SETTINGS-UNKNOWN") as caught:
-        addons.chosen(Settings(addons={"core-dns": True}))
+        choice.chosen(Settings(addons={"core-dns": True}))
     assert "coredns" in caught.value.fix
 
 
 def test_identities_come_with_their_add_on() -> None:
-    assert "aws-ebs-csi-driver" in addons.pod_identities(Settings())
-    off = Settings(addons={"aws-ebs-csi-driver": False, "aws-efs-csi-driver": False})
-    assert "aws-ebs-csi-driver" not in addons.pod_identities(off)
-    assert not addons.needs_file_system(off)
+    assert "aws-ebs-csi-driver" in choice.pod_identities(Settings())
+    data = ("aws-ebs-csi-driver", "aws-efs-csi-driver", "jupyterhub")
+    off = Settings(addons=dict.fromkeys(data, False))
+    assert "aws-ebs-csi-driver" not in choice.pod_identities(off)
+    assert not choice.needs_file_system(off)
 
 
 def test_records_refuse_unknown_keys() -> None:
@@ -273,7 +275,7 @@ class TestPermissionsOfAddons:
     def statements() -> list[tuple[str, dict[str, Any]]]:
         return [
             (addon.name, statement)
-            for addon in addons.catalogue().values()
+            for addon in catalogue().values()
             if addon.aws is not None
             for statement in addon.aws.statements
         ]
@@ -286,14 +288,14 @@ class TestPermissionsOfAddons:
 
     def test_a_role_can_hold_its_policy(self) -> None:
         # IAM: the inline policies of a role have 10,240 characters at most, white space left out.
-        for addon in addons.catalogue().values():
-            policies = addons.pod_identities(Settings(artifact_bucket=True))
+        for addon in catalogue().values():
+            policies = choice.pod_identities(Settings(artifact_bucket=True))
             text = policies.get(addon.name, {}).get("policy") or ""
             assert len(text.replace(" ", "")) < 9000, addon.name
 
     def test_what_needs_the_bucket_gets_its_role_with_the_bucket_only(self) -> None:
-        without = addons.pod_identities(Settings())
-        with_bucket = addons.pod_identities(Settings(artifact_bucket=True))
+        without = choice.pod_identities(Settings())
+        with_bucket = choice.pod_identities(Settings(artifact_bucket=True))
         assert set(with_bucket) - set(without) == {"argo-workflows", "jupyterhub"}
 
 
