@@ -145,12 +145,18 @@ def deploy(name: Name = "", yes: Yes = False, as_json: Json = False) -> None:
 
 
 @app.command()
-def verify(name: Name = "", as_json: Json = False) -> int:
-    """Does it work? The account is asked."""
+def verify(
+    name: Name = "",
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Make a volume, too, and take it away again.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Does it work? The account and the cluster are asked."""
     from jarkkit.cli import show
     from jarkkit.kit import Kit
 
-    return show.report(Kit.open(name).verify(), as_json=as_json)
+    return show.report(Kit.open(name).verify(deep=deep), as_json=as_json)
 
 
 @app.command()
@@ -233,14 +239,6 @@ def lab(
 # -- what there is ---------------------------------------------------------------------------------
 
 
-@app.command()
-def addons(as_json: Json = False) -> None:
-    """The add-ons that can be installed."""
-    from jarkkit.cli import show
-
-    show.addons(as_json=as_json)
-
-
 @app.command(hidden=True)
 def token(
     name: Name = "",
@@ -248,7 +246,7 @@ def token(
 ) -> None:
     """A token for the cluster's API: what the deployment's kubeconfig runs."""
     from jarkkit.cli import show
-    from jarkkit.cluster_access import exec_credential
+    from jarkkit.cluster.access import exec_credential
     from jarkkit.kit import Kit
 
     show.out(exec_credential(*Kit.open(name, home=home).token()))
@@ -304,6 +302,10 @@ def _somebody_there() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
+from jarkkit.cli.addons import app as _addons  # noqa: E402 - the last of the commands
 from jarkkit.cli.sandbox import app as _sandbox  # noqa: E402 - needs the types above
+from jarkkit.cli.use import app as _use  # noqa: E402
 
+app.add_typer(_addons, name="addons")
+app.add_typer(_use, name="use")
 app.add_typer(_sandbox, name="sandbox")

@@ -142,13 +142,24 @@ def status(as_json: Json = False) -> None:
     if as_json:
         show.out(json.dumps(known, indent=1))
         return
-    clusters = known.pop("clusters")
+    clusters, charts = known.pop("clusters"), known.pop("charts")
     for name, value in known.items():
         show.out(f"{name:12} {value if value != [] else 'none'}")
     show.out("real         Terraform, the AWS provider, boto3, every call and its order")
     show.out("pretended    the account behind the API: resources, quotas, capacity, time")
+    if charts:
+        show.out("\n".join(_chart_lines(charts)))
     for cluster in clusters:
         show.out("\n".join(_cluster_lines(cluster)))
+
+
+def _chart_lines(charts: list[dict[str, Any]]) -> Iterator[str]:
+    """What a rehearsal installs where the chart cache has no real chart."""
+    yield f"\n{len(charts)} charts, for those that the chart cache does not have"
+    for chart in charts:
+        kind = "real" if chart["real"] else "stand-in"
+        kinds = f", definitions {chart['definitions']}" if chart["definitions"] else ""
+        yield f"  {chart['archive']:48} {kind}{kinds}"
 
 
 def _cluster_lines(cluster: dict[str, Any]) -> Iterator[str]:

@@ -19,9 +19,9 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from moto.backends import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -42,8 +42,12 @@ from jarkkit.sandbox.clock import CLOCK
 from jarkkit.sandbox.clusters import HOST, POD_IDENTITY
 from jarkkit.sandbox.files import write_private
 
+if TYPE_CHECKING:
+    from jarkkit.sandbox.cluster.toolchain import Toolchain
+
 ADMIN = "/jarkkit/"
 USER = "learner"
+CHARTS = "charts"
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -172,9 +176,17 @@ class Daemon:
                 "AWS_EC2_METADATA_DISABLED": "true",
                 "NO_PROXY": "127.0.0.1,localhost",
                 "no_proxy": "127.0.0.1,localhost",
+                **self._about_charts(),
             },
         }
         write_private(self.home / "sandbox.json", json.dumps(known, indent=1).encode())
+
+    def _about_charts(self) -> dict[str, str]:
+        """What the kit needs to know of this sandbox; empty means not set."""
+        if self.options.account_only:
+            return {"JARKKIT_SANDBOX_ACCOUNT_ONLY": "1", "JARKKIT_STAND_IN_CHARTS": ""}
+        charts = str(self.home.resolve() / CHARTS)
+        return {"JARKKIT_SANDBOX_ACCOUNT_ONLY": "", "JARKKIT_STAND_IN_CHARTS": charts}
 
     # -- clusters ------------------------------------------------------------------------------
 
@@ -195,12 +207,21 @@ class Daemon:
 
         tools = Toolchain(user_cache())
         tools.require(NEEDED)
+        self._write_charts(tools)
         account = Account(self._lock, self._note_change)
         builder = Builder(tools, self.home)
         planes = ControlPlanes(Surroundings(account, self.endpoint, self.home, tools, builder))
         threading.Thread(target=self._keep_guard, daemon=True).start()
         HOST.clusters = planes
         planes.resume()
+
+    def _write_charts(self, tools: Toolchain) -> None:
+        from jarkkit.sandbox.stand_ins import write
+
+        try:
+            write(self.home / CHARTS, tools)
+        except Exception:  # to sandbox.log: the account is there, whatever the catalogue is like
+            traceback.print_exc()
 
     def _keep_guard(self) -> None:
         """There is always one; it has the other end of a pipe to us."""
@@ -343,7 +364,13 @@ class Daemon:
             "faults": [str(fault) for fault in faults.ACTIVE.faults],
             "calls": self._served,
             "clusters": HOST.clusters.status(),
+            "charts": [] if self.options.account_only else self._charts(),
         }
+
+    def _charts(self) -> list[dict[str, Any]]:
+        from jarkkit.sandbox.stand_ins import describe
+
+        return [asdict(stand_in) for stand_in in describe(self.home / CHARTS)]
 
 
 class _Handler(MotoRequestHandler):

@@ -91,6 +91,7 @@ class TestLoopback:
         how = programs.PROGRAMS["kuberay-operator"]
         arguments, _ = programs.on_loopback(how, ["--leader", *given], {}, "ns", ports)
         assert arguments == [
+            "--leader-election-namespace=ns",
             "--leader",
             "--metrics-addr=127.0.0.1:59090",
             "--health-probe-bind-address=127.0.0.1:58082",

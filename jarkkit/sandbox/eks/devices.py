@@ -53,9 +53,10 @@ def announcers(pods: list[Object]) -> tuple[dict[str, set[str]], set[str]]:
             if _DISCOVERY in container["name"] and is_ready(pod):
                 discovered.add(pod["spec"]["nodeName"])
                 continue
-            for word, names in _PLUGINS.items():
-                if word in container["image"] and is_ready(pod):
-                    announced[pod["spec"]["nodeName"]].update(names)
+            words = [word for word in _PLUGINS if word in container["image"]]
+            if words and is_ready(pod):
+                # The EFA plugin's name contains NVIDIA's.
+                announced[pod["spec"]["nodeName"]].update(_PLUGINS[max(words, key=len)])
     return announced, discovered
 
 

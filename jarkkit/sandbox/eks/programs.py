@@ -31,7 +31,7 @@ class Program:
 
     Attributes:
         port_variables: environment variables that hold a port to listen on, with the stock port.
-        flags: added to its arguments; {namespace} is the pod's.
+        flags: put before its arguments, which win; {namespace} is the pod's.
         variables: added to its environment, likewise.
         refused: flags with which it could not be kept on loopback, with the reason.
         talks_to_ray: its HTTP goes to the stand-in for Ray's dashboards.
@@ -56,6 +56,8 @@ PROGRAMS = {
             Listener("--metrics-addr", 8080),
             Listener("--health-probe-bind-address", 8082),
         ),
+        # In a pod it would read that from the service account's folder.
+        flags=("--leader-election-namespace={namespace}",),
         refused={"--config": "a configuration file makes it listen on all interfaces"},
         talks_to_ray=True,
     ),
@@ -84,11 +86,12 @@ def on_loopback(
     for word in arguments:
         if why := program.refused.get(word.partition("=")[0]):
             raise ConfigError(f"{word}: {why}, which a rehearsal does not allow")
-    flags = [flag.format(namespace=namespace) for flag in program.flags]
+    before = [flag.format(namespace=namespace) for flag in program.flags]
+    after = []
     for listener in program.listeners:
         port = ports(asked.get(listener.flag) or listener.port)
-        flags.append(f"{listener.flag}={listener.form.format(port=port)}")
-    return [*kept, *flags], moved
+        after.append(f"{listener.flag}={listener.form.format(port=port)}")
+    return [*before, *kept, *after], moved
 
 
 def _without(arguments: list[str], flags: set[str]) -> tuple[list[str], dict[str, int]]:

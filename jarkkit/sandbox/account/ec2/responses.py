@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
+from moto.core.common_types import TYPE_RESPONSE
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.models import ec2_backends
 from moto.ec2.responses import EC2Response
 
 from jarkkit.sandbox.account.ec2.models import Ec2Backend
+
+# Answers about instance types by Region and question.
+_WRITTEN: dict[tuple[str, str], TYPE_RESPONSE] = {}
+_KEPT = 8
 
 
 class Ec2Response(EC2Response):
@@ -47,6 +53,17 @@ class Ec2Response(EC2Response):
         return ActionResult(
             {"FleetId": fleet.id, "Instances": fleet.instances, "Errors": fleet.errors}
         )
+
+    def describe_instance_types(self) -> TYPE_RESPONSE:  # type: ignore[override]
+        """A question that was asked before has the same answer. To write the one to Karpenter's
+        anew takes seconds, and each of its replicas asks twice."""
+        asked = (self.region, json.dumps(self._get_params(), sort_keys=True, default=str))
+        if asked not in _WRITTEN:
+            _WRITTEN[asked] = self.serialized(super().describe_instance_types())
+            while len(_WRITTEN) > _KEPT:
+                _WRITTEN.pop(next(iter(_WRITTEN)))
+        status, headers, body = _WRITTEN[asked]
+        return status, dict(headers), body
 
     def register_image(self) -> ActionResult:
         """With all that describes the image."""
