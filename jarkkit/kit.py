@@ -5,19 +5,28 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 import psutil
 
+from jarkkit.addons.choice import chosen
 from jarkkit.aws import Account
 from jarkkit.aws_layer import AwsLayer
+from jarkkit.charts import Charts, chart_cache
 from jarkkit.checks import Report
 from jarkkit.clock import now
+from jarkkit.cluster import places
+from jarkkit.cluster.layer import ClusterLayer, Connect
+from jarkkit.cluster.places import Login
 from jarkkit.errors import JarkkitError
+from jarkkit.helm import Helm
 from jarkkit.home import DEPLOYMENTS, deployments, find_home, sandbox_home, terraform_folder
 from jarkkit.journal import journaled
+from jarkkit.kube import Kube
 from jarkkit.records import (
     Caller,
     Deployed,
@@ -31,7 +40,8 @@ from jarkkit.records import (
 )
 from jarkkit.settings import Settings
 from jarkkit.settings_sources import read_environment, read_yaml
-from jarkkit.steps import cleanup, deploy, plan, preflight, status, verify
+from jarkkit.steps import cleanup, deploy, plan, preflight, status, use, verify
+from jarkkit.steps.use import Offers, Pages, Used
 from jarkkit.terraform import Terraform
 from jarkkit.workspace import Workspace
 
@@ -48,11 +58,13 @@ class Kit:
         *,
         account: Account | None = None,
         terraform: Terraform | None = None,
+        connect: Connect | None = None,
     ) -> None:
         self.workspace = workspace
         self._environ = environ
         self._account = account
         self._terraform = terraform
+        self._connecting = connect
 
     @classmethod
     def open(
@@ -189,16 +201,38 @@ class Kit:
 
     def deploy(self) -> Generator[Event, None, Deployed]:
         """Carry out the plan, or go on where an earlier run stopped."""
-        return self._journaled("deploy", deploy.deploy(self._reaching()))
+        return self._journaled("deploy", deploy.deploy(self._reaching(), self._connect()))
 
-    def verify(self) -> Report:
-        """Does it work? Saved as reports/verify."""
-        return self._reported("verify", verify.verify(self._reaching()))
+    def verify(self, *, deep: bool = False) -> Report:
+        """Does it work? Saved as reports/verify. `deep` makes a volume, too, and removes it."""
+        report = verify.verify(self._reaching(), self._connect(), deep=deep)
+        return self._reported("verify", report)
+
+    def workloads(self) -> Offers:
+        """The example workloads, and what keeps one from running here. Calls nobody."""
+        return use.available(self.settings)
+
+    def use(self, workload: str) -> Generator[Event, None, Used]:
+        """Run an example workload and take it away again."""
+        work = use.run(self._kube(), self.settings, workload, rehearsal=self.rehearsal)
+        return self._journaled("use", work)
+
+    def places(self) -> Pages:
+        """The pages that the add-ons serve. Calls nobody."""
+        return use.pages(self.settings)
+
+    def open_place(self, name: str) -> AbstractContextManager[str]:
+        """A way to a page on this machine: its URL, for as long as the context lasts."""
+        return places.opened(self._kube(), places.place(self.settings, name))
+
+    def login(self, name: str) -> Login:
+        """User and password of a page, read from the cluster and kept nowhere."""
+        return places.login(self._kube(), places.place(self.settings, name))
 
     def cleanup(self, *, confirm: str) -> Generator[Event, None, Receipt]:
         """Destroy everything and prove it. `confirm` is the deployment's name, typed."""
         cleanup.confirmed(self.name, confirm)
-        return self._journaled("cleanup", cleanup.cleanup(self._reaching()))
+        return self._journaled("cleanup", cleanup.cleanup(self._reaching(), self._connect()))
 
     def proof(self) -> Report | None:
         """The last cleanup's receipt as a report; None before the first."""
@@ -276,6 +310,50 @@ class Kit:
             )
         return self._layer()
 
+    def _connect(self) -> Connect | None:
+        """How to reach the cluster's API; None in a sandbox whose clusters have none."""
+        if self._connecting is not None:
+            return self._connecting
+        if self._environ.get("JARKKIT_SANDBOX_ACCOUNT_ONLY"):
+            return None
+        layer = self._layer()
+        return lambda outputs: self._cluster(layer, outputs)
+
+    def _kube(self) -> Kube:
+        """The API of the deployed cluster. Raises JK-PLAN-MISSING, JK-TARGET-…, JK-USE-UNKNOWN."""
+        layer, connect = self._reaching(), self._connect()
+        deployed = self.last_deployed()
+        if deployed is None:
+            raise JarkkitError(
+                "JK-PLAN-MISSING", "Nothing has been deployed yet.", "Deploy first: jarkkit deploy"
+            )
+        if connect is None:
+            raise JarkkitError(
+                "JK-USE-UNKNOWN",
+                "This sandbox has an account alone: there is no cluster to use.",
+                "Start one with clusters: jarkkit sandbox down, then jarkkit sandbox up",
+            )
+        layer.target()
+        return connect(deployed.outputs).kube
+
+    def _cluster(self, layer: AwsLayer, outputs: Mapping[str, Any]) -> ClusterLayer:
+        account, settings = layer.account, layer.settings
+        endpoint = str(outputs["cluster_endpoint"])
+        authority = str(outputs["cluster_certificate_authority"])
+        token = partial(account.cluster_token, settings.name)
+        stand_ins = self._environ.get("JARKKIT_STAND_IN_CHARTS") if self.rehearsal else None
+        return ClusterLayer(
+            workspace=self.workspace,
+            settings=settings,
+            outputs=outputs,
+            kube=Kube(endpoint, authority, token),
+            helm=Helm(endpoint, authority, token),
+            charts=Charts(chart_cache(self._environ), Path(stand_ins) if stand_ins else None),
+            ami_version=partial(account.node_image_version, settings.cluster_version),
+            secret=partial(_secret, account, self._environ),
+            addons=chosen(settings),
+        )
+
     def _changed_since(self, planned: Plan) -> bool:
         return planned.digest != self._layer().digest(planned.target)
 
@@ -323,6 +401,20 @@ def settings_of_file(path: Path) -> dict[str, Any]:
             "Check its path. `jarkkit init NAME` writes one with every setting explained.",
         ) from error
     return read_yaml(text, str(path))
+
+
+def _secret(account: Account, environ: Mapping[str, str], reference: str) -> str:
+    """What a reference to a secret stands for. Raises JK-SETTINGS-MISSING, JK-AWS-…"""
+    if not reference.startswith("env:"):
+        return account.secret(reference)
+    name = reference.removeprefix("env:")
+    if value := environ.get(name):
+        return value
+    raise JarkkitError(
+        "JK-SETTINGS-MISSING",
+        f"The settings refer to the environment variable {name}, which is not set.",
+        f"Set it where jarkkit runs: export {name}=…",
+    )
 
 
 def _only(home: Path) -> str:

@@ -85,7 +85,7 @@ def plan_map(plan: Plan) -> Picture:
 
 
 def timeline(events: Iterable[Event], title: str = "seconds") -> Picture:
-    """When each resource was worked on: the longest ones, in the order in which they began."""
+    """When each resource and add-on was worked on: the longest ones, as they began."""
     spans = _spans(events)
     longest = sorted(sorted(spans, key=lambda s: -s[2])[:_LONGEST], key=lambda s: (s[1], s[0]))
     figure = _figure(height=1.0 + 0.24 * max(len(longest), 1))
@@ -99,7 +99,9 @@ def timeline(events: Iterable[Event], title: str = "seconds") -> Picture:
     said = ", ".join(
         f"{short_address(s[0])} {s[2]:.0f} s" for s in sorted(spans, key=lambda s: -s[2])[:3]
     )
-    return _picture(figure, f"Timeline of {len(spans)} resources. The longest: {said or 'none'}.")
+    return _picture(
+        figure, f"Timeline of {len(spans)} resources and add-ons. The longest: {said or 'none'}."
+    )
 
 
 def _spans(events: Iterable[Event]) -> list[tuple[str, float, float, str]]:
@@ -108,7 +110,7 @@ def _spans(events: Iterable[Event]) -> list[tuple[str, float, float, str]]:
     spans: list[tuple[str, float, float, str]] = []
     first: float | None = None
     for event in events:
-        if event.kind != "resource":
+        if event.kind not in ("resource", "addon"):
             continue
         moment = _seconds(event.time)
         first = moment if first is None else first

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Step = Literal["configure", "preflight", "plan", "deploy", "verify", "cleanup"]
+Step = Literal["configure", "preflight", "plan", "deploy", "verify", "use", "cleanup"]
 Area = Literal[
     "network", "cluster", "nodes", "add-ons", "identity", "storage", "observability", "budget"
 ]
@@ -40,19 +40,19 @@ class Event(Record):
     Attributes:
         time: UTC, ISO 8601.
         step: which step it belongs to.
-        kind: `phase` (a part of the step), `resource` (a Terraform resource), `message`, `warning`
-            or `error`.
-        subject: resource address or phase name.
+        kind: `phase` (a part of the step), `resource` (a Terraform resource), `addon` (of the
+            cluster layer), `message`, `warning` or `error`.
+        subject: resource address, name of add-on or phase.
         action: what is being done to the resource.
         status: `started`, `running` (a heartbeat), `done` or `failed`.
         seconds: how long this subject has taken so far.
-        done, total: how many of the step's resources are finished.
+        done, total: how many of the step's resources, or of its add-ons, are finished.
         seconds_left: estimate for the whole step; None when there is nothing to base it on.
     """
 
     time: str
     step: Step
-    kind: Literal["phase", "resource", "message", "warning", "error"]
+    kind: Literal["phase", "resource", "addon", "message", "warning", "error"]
     subject: str = ""
     action: Action | None = None
     status: Literal["started", "running", "done", "failed"] | None = None
@@ -197,6 +197,48 @@ class Deployed(Record):
     digest: str
     seconds: float
     outputs: dict[str, object]
+
+
+class ObjectName(Record):
+    """Which object of the cluster."""
+
+    api_version: str
+    kind: str
+    name: str
+    namespace: str = ""
+
+
+class Installed(Record):
+    """An add-on that the kit has begun to install. Written before the first call.
+
+    Attributes:
+        release: of Helm; empty for an add-on without one.
+        chart: name and version.
+        real: False where a stand-in took the chart's place; None without a chart.
+        digest: of all that it was installed with; empty until its workloads are ready.
+        before, after: the objects that were applied beside the release, in their order.
+    """
+
+    namespace: str
+    release: str = ""
+    chart: str = ""
+    real: bool | None = None
+    digest: str = ""
+    before: tuple[ObjectName, ...] = ()
+    after: tuple[ObjectName, ...] = ()
+    seconds: float | None = None
+
+
+class ClusterState(Record):
+    """What the cluster layer consists of.
+
+    Attributes:
+        ami_version: the version of machine images that Karpenter launches, pinned.
+        addons: by name.
+    """
+
+    ami_version: str = ""
+    addons: dict[str, Installed] = {}
 
 
 class Receipt(Record):

@@ -89,7 +89,7 @@ def _timelines(kit: Kit) -> str:
     shown = []
     for step, title in (("deploy", "Deploy"), ("cleanup", "Destroy")):
         events = ui.last_run(kit.events(step))  # type: ignore[arg-type]
-        if any(event.kind == "resource" for event in events):
+        if any(event.kind in ("resource", "addon") for event in events):
             picture = pictures.timeline(events, "seconds since the first resource")
             shown.append(f"<h2>{title}: where the time went</h2>{picture.html()}")
     return "".join(shown)

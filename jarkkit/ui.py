@@ -142,7 +142,7 @@ class _Progress:
             self.phase = f"{event.subject} {event.message}".strip()
         if event.kind in ("message", "warning", "error"):
             self.notes.append(event)
-        if event.kind == "resource":
+        if event.kind in ("resource", "addon"):
             if event.status in ("done", "failed"):
                 self.active.pop(event.subject, None)
                 self.finished += event.status == "done"
@@ -176,7 +176,8 @@ class _Progress:
         )
         rows = "".join(
             f"<tr><td style='text-align:left'>{escape(short_address(event.subject))}</td>"
-            f"<td>{escape(event.action or '')}</td><td>{event.seconds or 0:.0f} s</td></tr>"
+            f"<td>{escape(event.action or '')}</td><td>{event.seconds or 0:.0f} s</td>"
+            f"<td style='text-align:left'>{escape(event.message[:120])}</td></tr>"
             for event in list(self.active.values())[:12]
         )
         notes = "".join(

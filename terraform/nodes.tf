@@ -25,6 +25,15 @@ resource "aws_iam_role_policy_attachment" "node" {
   policy_arn = "arn:${local.partition}:iam::aws:policy/${each.value}"
 }
 
+# For Karpenter's instances. Were it left to Karpenter, a cluster that is gone before Karpenter has
+# cleaned up would leave it behind, and Karpenter would need the right to make such things.
+resource "aws_iam_instance_profile" "node" {
+  count = var.karpenter ? 1 : 0
+
+  name = "${local.iam_prefix}-node"
+  role = aws_iam_role.node.name
+}
+
 module "core_nodes" {
   source = "./modules/node_group"
 

@@ -74,8 +74,13 @@ output "node_role_arn" {
 }
 
 output "node_role_name" {
-  description = "Name of the role of all nodes, for Karpenter's EC2NodeClass."
+  description = "Name of the role of all nodes."
   value       = aws_iam_role.node.name
+}
+
+output "node_instance_profile_name" {
+  description = "Instance profile of the nodes that Karpenter launches; null without Karpenter."
+  value       = var.karpenter ? aws_iam_instance_profile.node[0].name : null
 }
 
 output "karpenter" {

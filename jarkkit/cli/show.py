@@ -92,20 +92,6 @@ def receipt(made: Receipt, proof: Report | None, *, as_json: bool) -> None:
     value(made, text, as_json=as_json)
 
 
-def addons(*, as_json: bool) -> None:
-    """The catalogue."""
-    from jarkkit.addons import catalogue
-
-    everything = catalogue().values()
-    if as_json:
-        out(json.dumps([item.model_dump(mode="json") for item in everything], indent=1))
-        return
-    for item in everything:
-        default = "on " if item.default else "off"
-        role = " (AWS permissions only)" if item.install == "role" else ""
-        out(f"{item.name:34} {default}  {item.title}{role}\n{'':39}{item.what}")
-
-
 def errors(code: str, *, as_json: bool) -> None:
     """The error codes."""
     wanted = code.upper()
@@ -148,6 +134,8 @@ def line_of(event: Event) -> str:
         left = f", {_left(event.seconds_left)}" if _is_long(event) else ""
         seconds = f"{event.seconds or 0:.0f} s{left}"
         return f"  {mark} {count:9} {event.action} {short_address(event.subject)} ({seconds})"
+    if event.kind == "addon":
+        return _addon_line(event)
     if event.kind == "phase":
         if event.status == "started":
             return f"{event.step}: {event.subject} {event.message}".rstrip()
@@ -156,6 +144,19 @@ def line_of(event: Event) -> str:
         return ""
     code = f"{event.code} " if event.code else ""
     return f"  {'✘' if event.kind == 'error' else '·'} {code}{event.message[:300]}"
+
+
+def _addon_line(event: Event) -> str:
+    """An add-on that is through, or that takes long; not one that is as it was."""
+    if event.action == "no-op" or event.status == "started":
+        return ""
+    if event.status == "running" and not _is_long(event):
+        return ""
+    mark, count = _MARK[event.status or "running"], f"[{event.done}/{event.total}]"
+    code = f"{event.code} " if event.code else ""
+    said = f": {code}{event.message[:200]}" if event.message else ""
+    count = count if event.total else ""
+    return f"  {mark} {count:9} {event.action} {event.subject} ({event.seconds or 0:.0f} s){said}"
 
 
 def _is_long(event: Event) -> bool:

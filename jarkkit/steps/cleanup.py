@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any
 
 from jarkkit.aws_layer import AwsLayer
 from jarkkit.checks import Check, Report
 from jarkkit.clock import monotonic, now
+from jarkkit.cluster.layer import Connect
+from jarkkit.cluster.removal import remove_all
 from jarkkit.errors import JarkkitError
-from jarkkit.records import Event, Receipt, Target
+from jarkkit.records import Deployed, Event, Receipt, Target
 
 
 def confirmed(name: str, confirm: str) -> None:
@@ -22,8 +25,8 @@ def confirmed(name: str, confirm: str) -> None:
         )
 
 
-def cleanup(layer: AwsLayer) -> Generator[Event, None, Receipt]:
-    """Destroy the deployment and look everywhere for what is left.
+def cleanup(layer: AwsLayer, connect: Connect | None) -> Generator[Event, None, Receipt]:
+    """Empty the cluster, destroy the deployment and look everywhere for what is left.
 
     Safe to run again; a deployment that is gone already gives a receipt as well. Raises
     JK-CLEANUP-LEFT when something is left after the destroy; the receipt is saved before.
@@ -32,6 +35,8 @@ def cleanup(layer: AwsLayer) -> Generator[Event, None, Receipt]:
     target = layer.target()
     destroyed = 0
     yield from layer.settle("cleanup")
+    if connect is not None:
+        yield from _empty(layer, connect)
     if _was_planned(layer):
         destroyed = yield from _destroy(layer, target)
     yield Event(time=now(), step="cleanup", kind="phase", subject="receipt", status="started")
@@ -48,11 +53,35 @@ def cleanup(layer: AwsLayer) -> Generator[Event, None, Receipt]:
     layer.workspace.save("receipt", receipt)
     if left:
         raise _left_over(receipt)
-    for name in ("plan", "deployed", "target"):
+    for name in ("plan", "deployed", "cluster", "target"):
         layer.workspace.forget(name)
     layer.workspace.save_kubeconfig(None)
     yield Event(time=now(), step="cleanup", kind="phase", subject="receipt", status="done")
     return receipt
+
+
+def _empty(layer: AwsLayer, connect: Connect) -> Iterator[Event]:
+    """Remove what lives in the cluster, as far as the cluster can still be talked to: what it made
+    in the account goes only while its controllers are there."""
+    cluster = layer.account.cluster(layer.settings.name)
+    outputs = _outputs(layer) if cluster is not None and cluster.status == "ACTIVE" else {}
+    if not outputs.get("cluster_endpoint"):
+        return
+    try:
+        yield from remove_all(connect(outputs), "cleanup")
+    except JarkkitError as error:
+        if not error.code.startswith(("JK-KUBE-", "JK-HELM-")):
+            raise
+        text = f"The cluster could not be emptied ({error.message}). What it made is looked for."
+        yield Event(time=now(), step="cleanup", kind="warning", message=text, code=error.code)
+
+
+def _outputs(layer: AwsLayer) -> Mapping[str, Any]:
+    """Terraform's, also of a deploy that did not end."""
+    deployed = layer.workspace.load("deployed", Deployed)
+    if deployed is not None:
+        return deployed.outputs
+    return layer.terraform.outputs() if layer.terraform.initialised else {}
 
 
 def _was_planned(layer: AwsLayer) -> bool:

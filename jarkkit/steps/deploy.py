@@ -1,19 +1,19 @@
-"""Build it: the AWS layer, and what comes after it, one phase after the other."""
+"""Build it: the AWS layer, then the cluster layer."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 
 from jarkkit.aws_layer import AwsLayer
 from jarkkit.clock import monotonic, now
-from jarkkit.cluster_access import kubeconfig
+from jarkkit.cluster.access import kubeconfig
+from jarkkit.cluster.installer import install
+from jarkkit.cluster.layer import Connect
 from jarkkit.errors import JarkkitError
 from jarkkit.records import Deployed, Event, Plan, Target
 
-# A phase does its part of a deployment. The AWS layer comes first; a cluster layer is one more
-# entry of `PHASES`.
-Phase = Callable[[AwsLayer, Target], Generator[Event, None, Plan]]
+NO_CLUSTERS = "This sandbox has an account alone: no add-on is installed into the cluster."
 
 # Outputs of terraform/outputs.tf without which the journey cannot go on.
 NEEDED_OUTPUTS = (
@@ -26,26 +26,33 @@ NEEDED_OUTPUTS = (
 )
 
 
-def deploy(layer: AwsLayer) -> Generator[Event, None, Deployed]:
-    """Carry out the saved plan, phase by phase, and read back what there is now.
+def deploy(layer: AwsLayer, connect: Connect | None) -> Generator[Event, None, Deployed]:
+    """Carry out the saved plan, install the add-ons, and read back what there is now.
 
     Safe to run again: what is done is checked, not done again; what was interrupted is taken up.
-    Raises JK-PLAN-MISSING, JK-PLAN-STALE, JK-TF-… and JK-AWS-…
+
+    Args:
+        connect: None where clusters have no API: then the cluster layer is left out.
+
+    Raises JK-PLAN-MISSING, JK-PLAN-STALE, JK-TF-…, JK-AWS-…, JK-ADDON-…, JK-CHART-…, JK-HELM-…,
+    JK-KUBE-….
     """
     began = monotonic()
     target = layer.target()
-    digest = ""
-    for phase in PHASES:
-        done = yield from phase(layer, target)
-        digest = done.digest
+    plan = yield from aws_layer(layer, target)
+    outputs = _outputs(layer)
+    layer.workspace.save_kubeconfig(kubeconfig(outputs, _token_command(layer)))
+    if connect is None:
+        yield Event(time=now(), step="deploy", kind="warning", message=NO_CLUSTERS)
+    else:
+        yield from install(connect(outputs))
     deployed = Deployed(
         time=now(),
         target=target,
-        digest=digest,
+        digest=plan.digest,
         seconds=round(monotonic() - began, 1),
-        outputs=_outputs(layer),
+        outputs=outputs,
     )
-    layer.workspace.save_kubeconfig(kubeconfig(deployed.outputs, _token_command(layer)))
     layer.workspace.save("deployed", deployed)
     return deployed
 
@@ -93,9 +100,6 @@ def _again(layer: AwsLayer, target: Target, saved: Plan) -> Generator[Event, Non
     if rest.pending:
         yield from layer.apply("deploy", rest)
     return rest.model_copy(update={"digest": saved.digest})
-
-
-PHASES: tuple[Phase, ...] = (aws_layer,)
 
 
 def _token_command(layer: AwsLayer) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from jarkkit.addons.catalogue import catalogue
 from jarkkit.aws import Account
 from jarkkit.kit import Kit
 from jarkkit.records import Event
@@ -24,7 +25,12 @@ from jarkkit.settings import Settings
 from tests.conftest import pointed_at
 
 # Nothing of Karpenter: for its queue alone the provider waits half a minute.
-SMALL = {"karpenter": False, "accelerators": []}
+SMALL: dict[str, Any] = {"karpenter": False, "accelerators": []}
+# Nothing that Helm installs: for tests that are about something else.
+BARE: dict[str, Any] = {
+    **SMALL,
+    "addons": {a.name: False for a in catalogue().values() if a.install != "eks" and a.default},
+}
 
 
 def jarkkit_command(*words: str) -> list[str]:

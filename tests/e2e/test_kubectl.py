@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from jarkkit.sandbox import control
 from jarkkit.settings import Settings
 from tests.clusters.conftest import needs_programs
 from tests.conftest import CLEAN
-from tests.e2e.conftest import SMALL, Place
+from tests.e2e.conftest import BARE, Place
 
 DEPLOYMENT = """
 apiVersion: apps/v1
@@ -44,7 +45,7 @@ def deployed(terraform: str) -> Iterator[Place]:
         place = Place(Path(folder), "kube", CLEAN)
         place.ok("sandbox", "up", "--detach")
         try:
-            words = [w for k, v in SMALL.items() for w in ("-p", f"{k}={str(v).lower()}")]
+            words = [w for k, v in BARE.items() for w in ("-p", f"{k}={json.dumps(v)}")]
             place.ok("init", "kube", "--sandbox", *words)
             for step in ("preflight", "plan", "deploy"):
                 place.ok(step, "kube")

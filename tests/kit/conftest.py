@@ -34,5 +34,10 @@ def world(tmp_path: Path) -> World:
     workspace = Workspace(tmp_path / "deployments" / "demo")
     workspace.create(Settings(), rehearsal=False)
     account, terraform = FakeAccount(), FakeTerraform(workspace.folder)
-    kit = Kit(workspace, {}, account=account, terraform=terraform)  # type: ignore[arg-type]
+    kit = Kit(
+        workspace,
+        {"JARKKIT_SANDBOX_ACCOUNT_ONLY": "1"},
+        account=account,  # type: ignore[arg-type]
+        terraform=terraform,  # type: ignore[arg-type]
+    )
     return World(kit, account, terraform)

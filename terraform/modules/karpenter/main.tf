@@ -260,44 +260,6 @@ data "aws_iam_policy_document" "controller" {
   }
 
   statement {
-    sid       = "MakeInstanceProfiles"
-    actions   = ["iam:CreateInstanceProfile", "iam:TagInstanceProfile"]
-    resources = ["arn:${local.partition}:iam::${local.account_id}:instance-profile/*"]
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:RequestTag/${local.owned}"
-      values   = ["owned"]
-    }
-    condition {
-      test     = "StringEquals"
-      variable = "aws:RequestTag/topology.kubernetes.io/region"
-      values   = [var.region]
-    }
-  }
-
-  statement {
-    sid = "ChangeOwnInstanceProfiles"
-    actions = [
-      "iam:AddRoleToInstanceProfile",
-      "iam:DeleteInstanceProfile",
-      "iam:RemoveRoleFromInstanceProfile",
-    ]
-    resources = ["arn:${local.partition}:iam::${local.account_id}:instance-profile/*"]
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/${local.owned}"
-      values   = ["owned"]
-    }
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/topology.kubernetes.io/region"
-      values   = [var.region]
-    }
-  }
-
-  statement {
     sid       = "LookAtInstanceProfiles"
     actions   = ["iam:GetInstanceProfile"]
     resources = ["arn:${local.partition}:iam::${local.account_id}:instance-profile/*"]

@@ -1,0 +1,274 @@
+"""The cluster layer of a deployment: what each chosen add-on consists of, and the ports to install
+it through.
+
+`installer` decides what happens when; `removal` takes it away again. What an add-on is, is data
+(`addons`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from jarkkit.addons import choice
+from jarkkit.addons.catalogue import Addon, Chart, Secret, Workload, catalogue
+from jarkkit.addons.words import fill, fill_objects, words
+from jarkkit.charts import Charts
+from jarkkit.cluster.readiness import Key, Standing, standings
+from jarkkit.errors import JarkkitError
+from jarkkit.helm import Helm, Release
+from jarkkit.kube import Kube
+from jarkkit.records import ClusterState, Installed, ObjectName
+from jarkkit.settings import Settings
+from jarkkit.workspace import Workspace
+
+Object = dict[str, Any]
+
+# Makes the cluster layer from Terraform's outputs.
+Connect = Callable[[Mapping[str, Any]], "ClusterLayer"]
+
+_HASHED = re.compile(r"\{bcrypt:([^}]+)\}")
+KINDS = ("Deployment", "StatefulSet", "DaemonSet")
+MANAGED_BY = {"app.kubernetes.io/managed-by": "jarkkit"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An add-on as these settings want it.
+
+    Attributes:
+        digest: of everything below.
+    """
+
+    addon: Addon
+    values: Object
+    secrets: tuple[Secret, ...]
+    before: tuple[Object, ...]
+    after: tuple[Object, ...]
+    workloads: tuple[Workload, ...]
+    archive: Any = None
+    real: bool | None = None
+    digest: str = ""
+
+    def record(self, digest: str = "", seconds: float | None = None) -> Installed:
+        """What is written down about it."""
+        chart = self.addon.chart
+        return Installed(
+            namespace=self.addon.namespace,
+            release=chart.release if chart else "",
+            chart=f"{chart.name} {chart.version}" if chart else "",
+            real=self.real,
+            digest=digest,
+            before=tuple(map(name_of, self.before)),
+            after=tuple(map(name_of, self.after)),
+            seconds=seconds,
+        )
+
+
+@dataclass(frozen=True)
+class ClusterLayer:
+    """The ports and facts that the cluster layer works with. Making one calls nobody.
+
+    Args:
+        outputs: Terraform's.
+        ami_version: of the machine images that Karpenter launches; asked once, then pinned.
+        secret: what a setting that refers to a secret stands for.
+        addons: those that are switched on.
+        known: all that the kit has.
+    """
+
+    workspace: Workspace
+    settings: Settings
+    outputs: Mapping[str, Any]
+    kube: Kube
+    helm: Helm
+    charts: Charts
+    ami_version: Callable[[], str]
+    secret: Callable[[str], str]
+    addons: tuple[Addon, ...]
+    known: Mapping[str, Addon] = field(default_factory=catalogue)
+    _writing: threading.Lock = field(default_factory=threading.Lock)
+
+    # -- what there should be ------------------------------------------------------------------
+
+    @cached_property
+    def state(self) -> ClusterState:
+        """What was begun so far, with the image version pinned."""
+        saved = self.workspace.load("cluster", ClusterState) or ClusterState()
+        version = self.settings.ami_version or saved.ami_version or self.ami_version()
+        return saved.model_copy(update={"ami_version": version})
+
+    @cached_property
+    def _meaning(self) -> Mapping[str, Any]:
+        return words(self.settings, self.outputs, self.state.ami_version)
+
+    def wanted(self, addon: Addon) -> Wanted:
+        """The add-on with its values and objects filled in. Raises JK-CHART-MISSING."""
+        found = self.charts.find(addon.chart) if addon.chart else None
+        values = fill(choice.values(addon, self.settings), self._meaning)
+        before, after = (
+            tuple(fill_objects(choice.objects(addon, self.settings, moment), self._meaning))
+            for moment in ("before", "after")
+        )
+        made = choice.secrets(addon, self.settings)
+        parts = (
+            addon.chart.model_dump() if addon.chart else None,
+            hashlib.sha256(found.path.read_bytes()).hexdigest() if found else None,
+            values,
+            before,
+            after,
+            [secret.model_dump() for secret in made],
+        )
+        canonical = json.dumps(parts, sort_keys=True)
+        return Wanted(
+            addon=addon,
+            values=values,
+            secrets=made,
+            before=before,
+            after=after,
+            workloads=choice.workloads(addon, self.settings),
+            archive=found.path if found else None,
+            real=found.real if found else None,
+            digest=hashlib.sha256(canonical.encode()).hexdigest()[:16],
+        )
+
+    # -- what there is -------------------------------------------------------------------------
+
+    def standings(self) -> dict[Key, Standing]:
+        """Every workload of the cluster."""
+        found: dict[Key, Standing] = {}
+        for kind in KINDS:
+            found |= standings(kind, self.kube.list("apps/v1", kind))
+        return found
+
+    def releases(self) -> dict[tuple[str, str], Release]:
+        """Helm's releases by namespace and name."""
+        return {(r.namespace, r.name): r for r in self.helm.releases()}
+
+    # -- writing down --------------------------------------------------------------------------
+
+    def pin(self) -> None:
+        """Write the image version down, before nodes are launched with it."""
+        self.workspace.save("cluster", self.state)
+
+    def remember(self, name: str, installed: Installed | None) -> None:
+        """Write down what is being done to an add-on; None when it is gone."""
+        with self._writing:
+            saved = self.workspace.load("cluster", ClusterState) or self.state
+            addons = {n: a for n, a in saved.addons.items() if n != name}
+            if installed is not None:
+                addons[name] = installed
+            update = {"addons": addons, "ami_version": self.state.ami_version}
+            self.workspace.save("cluster", saved.model_copy(update=update))
+
+    # -- installing ----------------------------------------------------------------------------
+
+    def install(self, wanted: Wanted, *, release: bool, replace: bool = False) -> None:
+        """Everything up to the release; with `release` false that is as wanted already.
+
+        Raises JK-HELM-…, JK-KUBE-….
+
+        Args:
+            replace: take the release away first: a stand-in and the real chart have workloads of
+                the same names with other selectors, which cannot be changed.
+        """
+        self.kube.create(namespace(wanted.addon.namespace))
+        for secret in wanted.secrets:
+            self._make_secret(secret, wanted.addon.namespace)
+        for thing in wanted.before:
+            self.kube.apply(thing)
+        if wanted.addon.chart and release:
+            self._release(wanted, wanted.addon.chart, replace=replace)
+
+    def _release(self, wanted: Wanted, chart: Chart, *, replace: bool) -> None:
+        where = (chart.release, wanted.addon.namespace)
+        known = self.state.addons.get(wanted.addon.name)
+        if replace:
+            self.helm.uninstall(*where, timeout=self.patience(wanted.addon))
+        elif known and known.chart != wanted.record().chart:
+            self._renew_definitions(wanted, chart)
+        self.helm.apply(*where, wanted.archive, wanted.values, timeout=self.patience(wanted.addon))
+
+    def _renew_definitions(self, wanted: Wanted, chart: Chart) -> None:
+        """Another version of a chart: Helm never changes what it has once made from `crds/`."""
+        place = (chart.release, wanted.addon.namespace)
+        for thing in self.helm.render(wanted.archive, *place, wanted.values):
+            if thing["kind"] == "CustomResourceDefinition":
+                self.kube.apply(thing)
+
+    def configure(self, wanted: Wanted) -> None:
+        """What comes when the workloads are ready: its custom resources."""
+        for thing in wanted.after:
+            self.kube.apply(thing)
+
+    def patience(self, addon: Addon) -> float:
+        """Seconds until its workloads must be ready."""
+        return float(min(addon.timeout_seconds, self.settings.addon_timeout_seconds))
+
+    def _make_secret(self, secret: Secret, where: str) -> None:
+        """Make it unless it is there: what is generated stays as it is."""
+        if self.kube.get("v1", "Secret", secret.name, where) is not None:
+            return
+        self.kube.create(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": secret.name, "namespace": where, "labels": MANAGED_BY},
+                "stringData": secret_data(secret, self.settings, self.secret),
+            }
+        )
+
+
+def namespace(name: str) -> Object:
+    """A namespace of the kit's."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def name_of(thing: Object) -> ObjectName:
+    """Which object it is."""
+    return ObjectName(
+        api_version=thing["apiVersion"],
+        kind=thing["kind"],
+        name=thing["metadata"]["name"],
+        namespace=thing["metadata"].get("namespace", ""),
+    )
+
+
+def secret_data(
+    secret: Secret, settings: Settings, resolve: Callable[[str], str]
+) -> dict[str, str]:
+    """The Secret's content. Raises JK-SETTINGS-INVALID where a setting refers to nothing."""
+    data: dict[str, str] = {}
+    for key, recipe in secret.data.items():
+        word, _, rest = recipe.partition(":")
+        if recipe == "random":
+            data[key] = secrets.token_urlsafe(24)
+        elif recipe.startswith("="):
+            data[key] = _HASHED.sub(lambda found: _bcrypt(data[found.group(1)]), recipe[1:])
+        elif word == "setting":
+            data[key] = _of_setting(rest, settings, resolve)
+        else:
+            raise JarkkitError(
+                "JK-ADDON-INVALID",
+                f"Secret {secret.name}: {key} is neither random, =TEXT nor setting:NAME.",
+                "Correct the file in jarkkit/addons/catalog/.",
+            )
+    return data
+
+
+def _of_setting(name: str, settings: Settings, resolve: Callable[[str], str]) -> str:
+    reference = str(getattr(settings, name))
+    return resolve(reference) if reference else ""
+
+
+def _bcrypt(text: str) -> str:
+    import bcrypt
+
+    return str(bcrypt.hashpw(text.encode(), bcrypt.gensalt()).decode())

@@ -1,0 +1,68 @@
+"""Whether a workload is ready, from what the API says of it. Pure.
+
+https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from jarkkit.addons.catalogue import Addon, Workload
+
+Object = Mapping[str, Any]
+Key = tuple[str, str, str]
+
+
+class Standing(NamedTuple):
+    """How many pods of a workload are ready, of how many that it should have."""
+
+    ready: int
+    wanted: int
+    current: bool = True
+
+    @property
+    def is_ready(self) -> bool:
+        """True when all are, of what was asked for last."""
+        return self.current and self.ready >= self.wanted
+
+    def __str__(self) -> str:
+        return f"{self.ready}/{self.wanted}"
+
+
+def key(addon: Addon, workload: Workload) -> Key:
+    """Kind, namespace and name of one of an add-on's workloads."""
+    return (workload.kind, addon.namespace, workload.name)
+
+
+def standing(kind: str, thing: Object) -> Standing:
+    """How a Deployment, StatefulSet or DaemonSet does."""
+    status = thing.get("status", {})
+    current = status.get("observedGeneration", 0) >= thing["metadata"].get("generation", 0)
+    if kind == "DaemonSet":
+        wanted = status.get("desiredNumberScheduled", 0)
+        ready = min(status.get("numberReady", 0), status.get("updatedNumberScheduled", 0))
+        return Standing(ready, wanted, current)
+    wanted = thing.get("spec", {}).get("replicas", 1)
+    updated = status.get("updatedReplicas", 0) if kind == "Deployment" else wanted
+    return Standing(min(status.get("readyReplicas", 0), updated), wanted, current)
+
+
+def standings(kind: str, things: Iterable[Object]) -> dict[Key, Standing]:
+    """By kind, namespace and name."""
+    return {
+        (kind, t["metadata"]["namespace"], t["metadata"]["name"]): standing(kind, t) for t in things
+    }
+
+
+def missing(
+    addon: Addon, workloads: Iterable[Workload], there: Mapping[Key, Standing]
+) -> list[Workload]:
+    """Those that are not there or not ready, or have fewer pods than the add-on should."""
+    return [w for w in workloads if not _is_up(w, there.get(key(addon, w)))]
+
+
+def _is_up(workload: Workload, found: Standing | None) -> bool:
+    if found is None:
+        return False
+    return found.is_ready and found.wanted >= (workload.replicas or 0)

@@ -1,0 +1,170 @@
+"""The whole cluster layer by the README's commands: installed, looked at with a user's kubectl,
+verified, used, changed, broken, mended, removed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jarkkit.records import ClusterState
+from jarkkit.sandbox import control
+from tests.clusters.conftest import needs_programs
+from tests.conftest import CLEAN
+from tests.e2e.conftest import Place
+
+# The Deployments of the page that this kit implements, with their replicas.
+TABLE = {
+    "amazon-cloudwatch": {"amazon-cloudwatch-observability-controller-manager": 1},
+    "argo-events": {"argo-events-controller-manager": 1, "events-webhook": 1},
+    "argo-workflows": {"argo-workflows-server": 1, "argo-workflows-workflow-controller": 1},
+    "argocd": {
+        "argocd-applicationset-controller": 1,
+        "argocd-dex-server": 1,
+        "argocd-notifications-controller": 1,
+        "argocd-redis": 1,
+        "argocd-repo-server": 1,
+        "argocd-server": 1,
+    },
+    "ingress-nginx": {"ingress-nginx-controller": 1},
+    "jupyterhub": {"hub": 1, "proxy": 1, "user-scheduler": 2},
+    "karpenter": {"karpenter": 2},
+    "kube-system": {
+        "aws-load-balancer-controller": 2,
+        "coredns": 2,
+        "ebs-csi-controller": 2,
+        "efs-csi-controller": 2,
+        "k8s-neuron-scheduler": 1,
+        "metrics-server": 2,
+        "my-scheduler": 1,
+    },
+    "kuberay-operator": {"kuberay-operator": 1},
+    "monitoring": {
+        "fluent-operator": 1,
+        "kube-prometheus-stack-grafana": 1,
+        "kube-prometheus-stack-kube-state-metrics": 1,
+        "kube-prometheus-stack-operator": 1,
+        "opencost": 1,
+        "opensearch-dashboards": 2,
+        "opensearch-operator-controller-manager": 1,
+    },
+    "nvidia-device-plugin": {"nvidia-device-plugin-node-feature-discovery-master": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def place(terraform: str) -> Iterator[Place]:
+    """A detached sandbox and a deployment with everything in it."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("needs kubectl on PATH")
+    needs_programs()
+    with tempfile.TemporaryDirectory(prefix="jarkkit-test-") as folder:
+        made = Place(Path(folder), "stack", CLEAN)
+        made.ok("sandbox", "up", "--detach")
+        try:
+            made.ok("init", "stack", "--sandbox")
+            for step in ("preflight", "plan", "deploy"):
+                made.ok(step, "stack")
+            yield made
+        finally:
+            made.ok("sandbox", "down")
+            assert control.find(made.home / ".sandbox") is None
+
+
+def kubectl(place: Place, *words: str, given: str = "") -> str:
+    """What a user's kubectl says, with nothing but the deployment's kubeconfig."""
+    done = subprocess.run(
+        ["kubectl", "--kubeconfig", place.folder / "kubeconfig", *words],
+        env={"PATH": os.environ["PATH"], "HOME": str(place.home)},
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def deployments(place: Place) -> dict[str, dict[str, str]]:
+    """READY by namespace and name."""
+    found: dict[str, dict[str, str]] = {}
+    for line in kubectl(place, "get", "deployments", "-A", "--no-headers").splitlines():
+        namespace, name, ready, *_ = line.split()
+        found.setdefault(namespace, {})[name] = ready
+    return found
+
+
+def installed(place: Place) -> dict[str, str]:
+    """Digests of the add-ons by name."""
+    text = (place.folder / "cluster.json").read_text()
+    return {n: a.digest for n, a in ClusterState.model_validate_json(text).addons.items()}
+
+
+def test_the_table_is_there_and_nothing_else(place: Place) -> None:
+    ready = {ns: {n: f"{c}/{c}" for n, c in rows.items()} for ns, rows in TABLE.items()}
+    assert deployments(place) == ready
+
+
+def test_verify_is_green(place: Place) -> None:
+    report = json.loads(place.ok("verify", "stack", "--json"))
+    assert [c for c in report["checks"] if c["status"] == "fail"] == []
+    said = json.dumps(report)
+    for rows in TABLE.values():
+        for name in rows:
+            assert name in said
+
+
+@pytest.mark.parametrize("workload", ["gpu-smoke", "ray-job", "hello-workflow"])
+def test_the_examples_run(place: Place, workload: str) -> None:
+    assert place.run("use", "run", workload, "stack").returncode == 0
+
+
+def test_a_second_deploy_changes_nothing(place: Place) -> None:
+    before = kubectl(place, "get", "secrets", "-A", "-l", "owner=helm", "-o", "name")
+    place.ok("deploy", "stack")
+    assert kubectl(place, "get", "secrets", "-A", "-l", "owner=helm", "-o", "name") == before
+
+
+def test_switching_one_off_and_one_on_changes_exactly_those(place: Place) -> None:
+    before = installed(place)
+    releases = kubectl(place, "get", "secrets", "-A", "-l", "owner=helm", "-o", "name").split()
+    switched = {"opencost": False, "leader-worker-set": True}
+    place.ok("configure", "stack", "-p", f"addons={json.dumps(switched)}")
+    place.ok("plan", "stack")
+    place.ok("deploy", "stack")
+    after = installed(place)
+    assert before.keys() - after.keys() == {"opencost"}
+    assert after.keys() - before.keys() == {"leader-worker-set"}
+    assert all(after[name] == before[name] for name in before.keys() & after.keys())
+    now = kubectl(place, "get", "secrets", "-A", "-l", "owner=helm", "-o", "name").split()
+    changed = set(releases) ^ set(now)
+    assert {name.split(".")[-2] for name in changed} == {"opencost", "lws"}
+
+
+def test_an_image_that_cannot_be_pulled_is_told_and_a_re_run_recovers(place: Place) -> None:
+    """Switched on again, while its image is not to be had."""
+    switched = {"opencost": True, "leader-worker-set": False}
+    words = [f"addons={json.dumps(switched)}", "addon_timeout_seconds=15"]
+    place.ok("configure", "stack", *(w for word in words for w in ("-p", word)))
+    place.ok("plan", "stack")
+    place.ok("sandbox", "fault", "image-pull:monitoring/opencost")
+    failed = place.run("deploy", "stack")
+    assert failed.returncode == 1
+    assert "JK-ADDON-IMAGE" in failed.stderr
+    assert "fix:" in failed.stderr
+    place.ok("sandbox", "fault", "--clear")
+    place.ok("deploy", "stack")
+    assert deployments(place)["monitoring"]["opencost"] == "1/1"
+
+
+def test_cleanup_leaves_nothing(place: Place) -> None:
+    place.ok("cleanup", "stack", "--confirm", "stack")
+    receipt = json.loads((place.folder / "receipt.json").read_text())
+    assert receipt["left"] == []
