@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+from jarkkit.addons.catalogue import Addon, catalogue
 from jarkkit.errors import CODES
 from jarkkit.settings import CLUSTER_VERSIONS, FAMILIES, GROUPS, Settings, field_extra, fields_of
 
@@ -68,14 +69,56 @@ def errors_page() -> str:
     return "\n".join([*head, *rows]) + "\n"
 
 
+_BEGIN = "<!-- Made from jarkkit/addons/catalog/ by `make docs`; a test holds the two together. -->"
+_END = "<!-- Up to here. -->"
+
+
+def addons_table() -> str:
+    """The part of docs/addons.md that is made: every add-on with what it is installed from."""
+    head = [
+        "| add-on | default | installed as | chart and version | namespace | needs |",
+        "|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*head, *map(_row, catalogue().values())]) + "\n"
+
+
+def _row(addon: Addon) -> str:
+    kind = {"eks": "EKS add-on", "helm": "Helm", "manifests": "objects"}[addon.install]
+    chart = f"{addon.chart.name} {addon.chart.version}" if addon.chart else addon.version or ""
+    cells = (
+        f"[{addon.name}]({addon.link})",
+        "on" if addon.default else "off",
+        f"{kind}, core" if addon.core else kind,
+        chart,
+        addon.namespace,
+        ", ".join(addon.needs),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def addons_page(page: str) -> str:
+    """docs/addons.md as it should be: what is between the marks is the table.
+
+    Raises ValueError where there are no marks.
+    """
+    before, begin, rest = page.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not (begin and end):
+        raise ValueError("docs/addons.md has lost the marks around its table")
+    return f"{before}{begin}\n\n{addons_table()}\n{end}{after}"
+
+
 PAGES = {"settings.md": settings_page, "errors.md": errors_page}
 
 
 def main(folder: Path) -> None:
-    """Write all generated pages into a folder."""
+    """Write all generated pages, and the table of add-ons, into a folder."""
     folder.mkdir(exist_ok=True)
     for name, write in PAGES.items():
         (folder / name).write_text(write())
+    addons = folder / "addons.md"
+    if addons.is_file():
+        addons.write_text(addons_page(addons.read_text()))
 
 
 if __name__ == "__main__":

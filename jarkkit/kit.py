@@ -214,6 +214,8 @@ class Kit:
 
     def use(self, workload: str) -> Generator[Event, None, Used]:
         """Run an example workload and take it away again."""
+        if self._connect() is None:
+            return use.not_here(workload, deploy.NO_CLUSTERS)
         work = use.run(self._kube(), self.settings, workload, rehearsal=self.rehearsal)
         return self._journaled("use", work)
 

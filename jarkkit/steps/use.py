@@ -183,6 +183,13 @@ def run(
     )
 
 
+def not_here(name: str, why: str) -> Generator[Event, None, Used]:
+    """There is no cluster to run it in. Raises JK-USE-UNKNOWN."""
+    title = workload(name).title
+    yield _event("message", name, f"{title}: {why}")
+    return Used(name=name, title=title, status="skip", message=why.rstrip("."))
+
+
 # -- following -------------------------------------------------------------------------------------
 
 

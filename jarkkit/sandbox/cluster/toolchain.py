@@ -265,8 +265,10 @@ class Toolchain:
     def files(self, name: str) -> Path:
         """The folder that a program keeps under that name. Raises JK-TOOLCHAIN-MISSING."""
         (program,) = (program for program in PROGRAMS if name in program.files)
-        self.require([program.name])
-        return self.folder(program.build) / name
+        kept = self.folder(program.build) / name
+        if not kept.is_dir():
+            self.require([program.name])
+        return kept
 
     # -- setting up ----------------------------------------------------------------------------
 
@@ -283,7 +285,7 @@ class Toolchain:
 
         Raises JK-TOOLCHAIN-GO, JK-TOOLCHAIN-NETWORK, JK-TOOLCHAIN-DISK, JK-TOOLCHAIN-BUILD.
         """
-        if not self.missing(only):
+        if not self.missing(only) and not self._without_files():
             return
         (self.cache / "toolchain").mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self.cache / "toolchain" / "lock").open("w") as lock:
@@ -291,6 +293,18 @@ class Toolchain:
             if missing := self.missing(only):  # another may have built them while we waited
                 self._check_room(missing)
                 yield from self._build_all(missing, self._go())
+        # Definitions of operators that are built later: charts are made with them before. They are
+        # small; without them a rehearsal goes on, and says so.
+        with contextlib.suppress(JarkkitError):
+            for program in self._without_files():
+                self._keep_files(program, self._go())
+
+    def _without_files(self) -> tuple[Program, ...]:
+        return tuple(
+            program
+            for program in PROGRAMS
+            if any(not (self.folder(program.build) / name).is_dir() for name in program.files)
+        )
 
     def _queue(self, lock: IO[str], only: str | None, wait: bool) -> Iterator[Progress]:
         """Until it is our turn to build, or nothing is left to do."""
@@ -367,9 +381,12 @@ class Toolchain:
         source = self._source(program, program.module, go) if program.files else Path()
         for name, place in program.files.items():
             kept = self.folder(program.build) / name
+            unfinished = kept.with_name(f".{name}.{os.getpid()}")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(parents=True)
+            _copy_tree(source / place, unfinished)
             shutil.rmtree(kept, ignore_errors=True)
-            kept.mkdir(parents=True)
-            _copy_tree(source / place, kept)
+            unfinished.replace(kept)
 
     def _ldflags(self, build: str) -> str:
         if build not in _STAMPS:
