@@ -16,7 +16,7 @@ import psutil
 from jarkkit.addons.choice import chosen
 from jarkkit.aws import Account
 from jarkkit.aws_layer import AwsLayer
-from jarkkit.charts import Charts, chart_cache
+from jarkkit.charts import Charts, chart_cache, stand_in_folder
 from jarkkit.checks import Report
 from jarkkit.clock import now
 from jarkkit.cluster import places
@@ -192,7 +192,13 @@ class Kit:
     def preflight(self) -> Report:
         """Will it work here? Saved as reports/preflight."""
         layer = self._reaching()
-        look = preflight.Preflight(layer.settings, layer.account, layer.terraform, self.workspace)
+        look = preflight.Preflight(
+            layer.settings,
+            layer.account,
+            layer.terraform,
+            self.workspace,
+            self._charts() if self._connect() else None,
+        )
         return self._reported("preflight", preflight.preflight(look))
 
     def plan(self) -> Generator[Event, None, Plan]:
@@ -201,7 +207,9 @@ class Kit:
 
     def deploy(self) -> Generator[Event, None, Deployed]:
         """Carry out the plan, or go on where an earlier run stopped."""
-        return self._journaled("deploy", deploy.deploy(self._reaching(), self._connect()))
+        return self._journaled(
+            "deploy", deploy.deploy(self._reaching(), self._connect(), self._charts())
+        )
 
     def verify(self, *, deep: bool = False) -> Report:
         """Does it work? Saved as reports/verify. `deep` makes a volume, too, and removes it."""
@@ -338,19 +346,23 @@ class Kit:
         layer.target()
         return connect(deployed.outputs).kube
 
+    def _charts(self) -> Charts:
+        """The chart cache; in a rehearsal with the sandbox's stand-ins."""
+        stand_ins = stand_in_folder(self._environ) if self.rehearsal else None
+        return Charts(chart_cache(self._environ), stand_ins)
+
     def _cluster(self, layer: AwsLayer, outputs: Mapping[str, Any]) -> ClusterLayer:
         account, settings = layer.account, layer.settings
         endpoint = str(outputs["cluster_endpoint"])
         authority = str(outputs["cluster_certificate_authority"])
         token = partial(account.cluster_token, settings.name)
-        stand_ins = self._environ.get("JARKKIT_STAND_IN_CHARTS") if self.rehearsal else None
         return ClusterLayer(
             workspace=self.workspace,
             settings=settings,
             outputs=outputs,
             kube=Kube(endpoint, authority, token),
             helm=Helm(endpoint, authority, token),
-            charts=Charts(chart_cache(self._environ), Path(stand_ins) if stand_ins else None),
+            charts=self._charts(),
             ami_version=partial(account.node_image_version, settings.cluster_version),
             secret=partial(_secret, account, self._environ),
             addons=chosen(settings),

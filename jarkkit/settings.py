@@ -316,8 +316,8 @@ class Settings(BaseModel):
         64,
         "Nodes",
         "CPU pool at most",
-        "How many vCPUs Karpenter's CPU nodes may have together. The default add-ons need about "
-        "24.",
+        "How many vCPUs Karpenter's CPU nodes may have together. The default add-ons ask for about "
+        "five in all, which the core nodes have; users' notebooks and jobs come on top.",
         unit="vCPUs",
         ge=4,
         le=10_000,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from jarkkit.addons.catalogue import Addon, Identity, Secret, Workload, catalogue
+from jarkkit.addons.catalogue import Addon, Chart, Identity, Secret, Workload, catalogue
 from jarkkit.addons.words import fill
 from jarkkit.settings import Settings, unknown_name
 
@@ -25,6 +25,11 @@ def chosen(settings: Settings) -> tuple[Addon, ...]:
         if name not in known:
             raise unknown_name(name, known, source="addons")
     return tuple(addon for addon in known.values() if is_on(addon, settings))
+
+
+def charts(settings: Settings) -> tuple[Chart, ...]:
+    """The charts of the chosen add-ons."""
+    return tuple(addon.chart for addon in chosen(settings) if addon.chart)
 
 
 def holds(when: Mapping[str, Any], settings: Settings) -> bool:

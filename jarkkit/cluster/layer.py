@@ -12,6 +12,7 @@ import json
 import re
 import secrets
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +22,7 @@ from jarkkit.addons import choice
 from jarkkit.addons.catalogue import Addon, Chart, Secret, Workload, catalogue
 from jarkkit.addons.words import fill, fill_objects, words
 from jarkkit.charts import Charts
+from jarkkit.clock import monotonic
 from jarkkit.cluster.readiness import Key, Standing, standings
 from jarkkit.errors import JarkkitError
 from jarkkit.helm import Helm, Release
@@ -34,6 +36,8 @@ Object = dict[str, Any]
 # Makes the cluster layer from Terraform's outputs.
 Connect = Callable[[Mapping[str, Any]], "ClusterLayer"]
 
+_DEFINITION = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+_GONE_SECONDS, _LOOK_SECONDS = 60.0, 0.5
 _HASHED = re.compile(r"\{bcrypt:([^}]+)\}")
 KINDS = ("Deployment", "StatefulSet", "DaemonSet")
 MANAGED_BY = {"app.kubernetes.io/managed-by": "jarkkit"}
@@ -120,7 +124,7 @@ class ClusterLayer:
         made = choice.secrets(addon, self.settings)
         parts = (
             addon.chart.model_dump() if addon.chart else None,
-            hashlib.sha256(found.path.read_bytes()).hexdigest() if found else None,
+            (found.real, hashlib.sha256(found.path.read_bytes()).hexdigest()) if found else None,
             values,
             before,
             after,
@@ -192,9 +196,20 @@ class ClusterLayer:
         known = self.state.addons.get(wanted.addon.name)
         if replace:
             self.helm.uninstall(*where, timeout=self.patience(wanted.addon))
+            self._remove_definitions(wanted.addon)
         elif known and known.chart != wanted.record().chart:
             self._renew_definitions(wanted, chart)
         self.helm.apply(*where, wanted.archive, wanted.values, timeout=self.patience(wanted.addon))
+
+    def _remove_definitions(self, addon: Addon) -> None:
+        """Definitions stay when a release goes, and Helm refuses to take over those that another
+        way of installing has made. Only a rehearsal has stand-ins, so nothing of value is lost."""
+        names = [f"{d.plural}.{d.group}" for d in addon.definitions]
+        for name in names:
+            self.kube.delete(*_DEFINITION, name)
+        until = monotonic() + _GONE_SECONDS
+        while monotonic() < until and any(self.kube.get(*_DEFINITION, name) for name in names):
+            time.sleep(_LOOK_SECONDS)
 
     def _renew_definitions(self, wanted: Wanted, chart: Chart) -> None:
         """Another version of a chart: Helm never changes what it has once made from `crds/`."""

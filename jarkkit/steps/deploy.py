@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator
 
+from jarkkit.addons import choice
 from jarkkit.aws_layer import AwsLayer
+from jarkkit.charts import Charts
 from jarkkit.clock import monotonic, now
 from jarkkit.cluster.access import kubeconfig
 from jarkkit.cluster.installer import install
@@ -26,7 +28,9 @@ NEEDED_OUTPUTS = (
 )
 
 
-def deploy(layer: AwsLayer, connect: Connect | None) -> Generator[Event, None, Deployed]:
+def deploy(
+    layer: AwsLayer, connect: Connect | None, charts: Charts
+) -> Generator[Event, None, Deployed]:
     """Carry out the saved plan, install the add-ons, and read back what there is now.
 
     Safe to run again: what is done is checked, not done again; what was interrupted is taken up.
@@ -39,6 +43,8 @@ def deploy(layer: AwsLayer, connect: Connect | None) -> Generator[Event, None, D
     """
     began = monotonic()
     target = layer.target()
+    if connect is not None:  # said now, not when the AWS layer is there and costs money
+        charts.require(choice.charts(layer.settings))
     plan = yield from aws_layer(layer, target)
     outputs = _outputs(layer)
     layer.workspace.save_kubeconfig(kubeconfig(outputs, _token_command(layer)))

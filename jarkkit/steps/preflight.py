@@ -9,8 +9,10 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from jarkkit import zones
+from jarkkit.addons import choice
 from jarkkit.aws import Account
 from jarkkit.aws_layer import check_region
+from jarkkit.charts import Charts
 from jarkkit.checks import Check, Report
 from jarkkit.errors import JarkkitError
 from jarkkit.records import ClusterVersion, Target
@@ -25,12 +27,17 @@ DISK_GIB = 2.0
 
 @dataclass(frozen=True)
 class Preflight:
-    """What the checks look at. Making one calls nobody."""
+    """What the checks look at. Making one calls nobody.
+
+    Args:
+        charts: None where nothing is installed into a cluster.
+    """
 
     settings: Settings
     account: Account
     terraform: Terraform
     workspace: Workspace
+    charts: Charts | None = None
 
 
 Question = Callable[[Preflight], Check]
@@ -214,6 +221,17 @@ def name_is_free(look: Preflight) -> Check:
     )
 
 
+def charts(look: Preflight) -> Check:
+    """Charts of the add-ons"""
+    if look.charts is None:
+        return Check(name="", status="skip", found="this sandbox has no clusters")
+    wanted = choice.charts(look.settings)
+    look.charts.require(wanted)
+    real = sum(look.charts.find(chart).real for chart in wanted)
+    stand_ins = len(wanted) - real
+    return _pass(f"{real} real" + (f", stand-ins for {stand_ins}" if stand_ins else ""))
+
+
 def api_exposure(look: Preflight) -> Check:
     """Who may reach the Kubernetes API."""
     networks = [IPv4Network(block) for block in look.settings.endpoint_public_cidrs]
@@ -247,6 +265,7 @@ QUESTIONS: tuple[Question, ...] = (
     accelerators,
     cluster_version,
     name_is_free,
+    charts,
     api_exposure,
 )
 

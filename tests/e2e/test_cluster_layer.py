@@ -11,13 +11,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from jarkkit.records import ClusterState
+from jarkkit.records import ClusterState, Event
 from jarkkit.sandbox import control
 from tests.clusters.conftest import needs_programs
 from tests.conftest import CLEAN
-from tests.e2e.conftest import Place
+from tests.e2e.conftest import Place, kill_tree
 
 # The Deployments of the page that this kit implements, with their replicas.
 TABLE = {
@@ -148,20 +149,87 @@ def test_switching_one_off_and_one_on_changes_exactly_those(place: Place) -> Non
     assert {name.split(".")[-2] for name in changed} == {"opencost", "lws"}
 
 
-def test_an_image_that_cannot_be_pulled_is_told_and_a_re_run_recovers(place: Place) -> None:
-    """Switched on again, while its image is not to be had."""
-    switched = {"opencost": True, "leader-worker-set": False}
-    words = [f"addons={json.dumps(switched)}", "addon_timeout_seconds=15"]
+# -- failures ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def impatient(place: Place) -> Place:
+    """The same, with little patience."""
+    words = (f"addons={json.dumps({'leader-worker-set': False})}", "addon_timeout_seconds=12")
     place.ok("configure", "stack", *(w for word in words for w in ("-p", word)))
     place.ok("plan", "stack")
-    place.ok("sandbox", "fault", "image-pull:monitoring/opencost")
+    place.ok("deploy", "stack")
+    return place
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ("image-pull", "JK-ADDON-IMAGE"),
+        ("crash-loop", "JK-ADDON-CRASH"),
+        ("helm-timeout", "JK-ADDON-TIMEOUT"),
+    ],
+)
+def test_what_keeps_a_pod_from_being_ready_has_a_code_and_is_mended(
+    impatient: Place, fault: str, code: str
+) -> None:
+    place = impatient
+    place.ok("sandbox", "fault", f"{fault}:monitoring/opencost")
+    kubectl(place, "-n", "monitoring", "rollout", "restart", "deploy/opencost")
+    kubectl(place, "-n", "monitoring", "scale", "deploy/opencost", "--replicas=0")
+    kubectl(place, "-n", "monitoring", "scale", "deploy/opencost", "--replicas=1")
     failed = place.run("deploy", "stack")
     assert failed.returncode == 1
-    assert "JK-ADDON-IMAGE" in failed.stderr
+    assert code in failed.stderr
+    assert "opencost" in failed.stderr
     assert "fix:" in failed.stderr
     place.ok("sandbox", "fault", "--clear")
     place.ok("deploy", "stack")
     assert deployments(place)["monitoring"]["opencost"] == "1/1"
+
+
+def test_a_kit_that_is_killed_and_an_api_server_that_is_are_survived(impatient: Place) -> None:
+    place = impatient
+    some = ("argo-cd", "argo-events", "ingress-nginx", "kuberay-operator")
+    for on in (False, True):
+        place.ok("configure", "stack", "-p", f"addons={json.dumps(dict.fromkeys(some, on))}")
+        place.ok("configure", "stack", "-p", "addon_timeout_seconds=120")
+        place.ok("plan", "stack")
+        if not on:
+            place.ok("deploy", "stack")
+            assert "argocd" not in deployments(place)
+    killed = start_and_wait(place, "argo-cd")
+    kill_tree(killed)
+    assert installed(place)["argo-cd"] == ""
+    survivor = start_and_wait(place, "argo-cd")
+    (server,) = api_servers(place)
+    server.kill()
+    assert survivor.wait(240) == 0
+    assert deployments(place)["argocd"]["argocd-server"] == "1/1"
+    assert all(installed(place).values())
+
+
+def start_and_wait(place: Place, name: str) -> subprocess.Popen[bytes]:
+    """A deploy that has begun with that add-on."""
+    before = len(place.kit.events())
+
+    def begun(events: tuple[Event, ...]) -> bool:
+        fresh = (e for e in events[before:] if e.kind == "addon")
+        return any((e.subject, e.status) == (name, "started") for e in fresh)
+
+    process = place.start("deploy", "stack")
+    place.wait_until(begun, process)
+    return process
+
+
+def api_servers(place: Place) -> list[psutil.Process]:
+    """The API servers of the place's sandbox."""
+    found = []
+    for process in psutil.process_iter(["name", "cmdline"]):
+        mine = str(place.home) in " ".join(process.info["cmdline"] or ())
+        if process.info["name"] == "kube-apiserver" and mine:
+            found.append(process)
+    return found
 
 
 def test_cleanup_leaves_nothing(place: Place) -> None:

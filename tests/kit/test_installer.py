@@ -200,6 +200,19 @@ def test_a_release_that_is_not_sound_is_repaired(ports: Ports) -> None:
     assert ports.helm.calls == ["apply web"]
 
 
+def test_a_stand_in_gives_way_to_the_real_chart_with_its_definitions(ports: Ports) -> None:
+    defined = {"group": "x.io", "version": "v1", "kind": "Made", "plural": "mades"}
+    web = addon("web", definitions=[defined])
+    ports.helm.calls.clear()
+    ports.kube.put(owned("CustomResourceDefinition", "mades.x.io"))
+    for real in (False, True):
+        layer = ports.layer(web)
+        layer.charts.real = real  # type: ignore[attr-defined]
+        list(install(layer))
+    assert ports.helm.calls == ["apply web", "uninstall web", "apply web"]
+    assert "delete CustomResourceDefinition mades.x.io" in ports.kube.calls
+
+
 def test_custom_resources_come_when_the_workloads_are_ready(ports: Ports) -> None:
     made = {"apiVersion": "x/v1", "kind": "Made", "metadata": {"name": "it", "namespace": "web"}}
     operator = {"kind": "Deployment", "name": "by-operator", "replicas": 1, "by": "operator"}
