@@ -8,6 +8,7 @@ https://github.com/opencontainers/distribution-spec/blob/main/spec.md.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import re
 import socket
@@ -180,7 +181,7 @@ def _get(url: str, headers: Mapping[str, str] | None = None) -> bytes:
                     raise _unauthorized(url, error.headers.get("WWW-Authenticate", "")) from None
                 if error.code not in _BUSY or attempt == _TRIES - 1:
                     raise _failed(url, f"HTTP {error.code} {error.reason}") from None
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             if attempt == _TRIES - 1 or _is_final(error):
                 raise _failed(url, str(getattr(error, "reason", error))) from None
         time.sleep(0.5 * 2**attempt)
@@ -197,7 +198,7 @@ def _read(url: str, answer: Any) -> bytes:
     return data
 
 
-def _is_final(error: OSError) -> bool:
+def _is_final(error: Exception) -> bool:
     """True when trying again at once is in vain: no network, no such host."""
     reason = getattr(error, "reason", error)
     return isinstance(reason, _FINAL)

@@ -21,6 +21,7 @@ from jarkkit.checks import Report
 from jarkkit.clock import now
 from jarkkit.cluster import places
 from jarkkit.cluster.layer import ClusterLayer, Connect
+from jarkkit.cluster.memory import ClusterMemory
 from jarkkit.cluster.places import Login
 from jarkkit.errors import JarkkitError
 from jarkkit.helm import Helm
@@ -357,7 +358,7 @@ class Kit:
         authority = str(outputs["cluster_certificate_authority"])
         token = partial(account.cluster_token, settings.name)
         return ClusterLayer(
-            workspace=self.workspace,
+            memory=ClusterMemory(self.workspace, outputs),
             settings=settings,
             outputs=outputs,
             kube=Kube(endpoint, authority, token),

@@ -233,11 +233,15 @@ class ClusterState(Record):
     """What the cluster layer consists of.
 
     Attributes:
+        cluster: which cluster it is about: a fingerprint of its certificate authority.
         ami_version: the version of machine images that Karpenter launches, pinned.
+        cluster_version: of Kubernetes, for which it was pinned.
         addons: by name.
     """
 
+    cluster: str = ""
     ami_version: str = ""
+    cluster_version: str = ""
     addons: dict[str, Installed] = {}
 
 

@@ -99,6 +99,7 @@ def _family_shorthand(value: object) -> object:
 
 Cidr = Annotated[str, AfterValidator(_cidr)]
 SecretReference = Annotated[str, AfterValidator(_secret)]
+Reservation = Annotated[str, Field(pattern=r"^cr-[0-9a-f]{8,17}$")]
 Principal = Annotated[str, Field(pattern=_PRINCIPAL)]
 
 
@@ -341,6 +342,13 @@ class Settings(BaseModel):
         "nothing runs, and nothing is paid, until then. Each is a family name, or a mapping with "
         "`family`, `capacity` (on-demand, spot, reserved) and `max_vcpus`.",
     )
+    capacity_reservations: tuple[Reservation, ...] = _field(
+        (),
+        "Accelerators",
+        "Capacity reservations",
+        "Ids of capacity reservations and Capacity Blocks that pools with the capacity `reserved` "
+        "launch into.",
+    )
     static_gpu_instance_type: str = _field(
         "g6.4xlarge",
         "Accelerators",
@@ -368,13 +376,13 @@ class Settings(BaseModel):
         "(`jarkkit addons`).",
     )
     addon_timeout_seconds: int = _field(
-        900,
+        0,
         "Add-ons",
         "Patience with add-ons",
         "How long the workloads of one add-on may take to become ready, images and new nodes "
-        "included.",
+        "included. 0 takes what the catalogue says of each (5 to 20 minutes).",
         unit="seconds",
-        ge=10,
+        ge=0,
         le=7200,
     )
     artifact_bucket: bool = _field(

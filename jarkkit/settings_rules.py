@@ -83,6 +83,17 @@ def _pools_are_distinct(s: Settings) -> Iterable[str]:
         yield "accelerators are Karpenter pools: switch karpenter on, or leave accelerators empty"
 
 
+def _reserved_names_a_reservation(s: Settings) -> Iterable[str]:
+    pools = [*(pool.capacity for pool in s.accelerators), s.cpu_capacity]
+    if any("reserved" in capacity for capacity in pools) and not s.capacity_reservations:
+        yield "the capacity `reserved` needs capacity_reservations: their ids"
+
+
+def _karpenter_is_a_setting(s: Settings) -> Iterable[str]:
+    if s.addons.get("karpenter", s.karpenter) is not s.karpenter:
+        yield "addons names karpenter: it has a setting of its own, `karpenter`"
+
+
 def _open_endpoint_is_said_once(s: Settings) -> Iterable[str]:
     networks = [IPv4Network(cidr) for cidr in s.endpoint_public_cidrs]
     if len(networks) != len(list(collapse_addresses(networks))):
@@ -134,6 +145,8 @@ _RULES: tuple[Callable[[Settings], Iterable[str]], ...] = (
     _existing_vpc_is_complete,
     _core_nodes_fit,
     _pools_are_distinct,
+    _reserved_names_a_reservation,
+    _karpenter_is_a_setting,
     _open_endpoint_is_said_once,
     _oidc_is_complete,
     _tags_are_allowed,

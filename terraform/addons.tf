@@ -44,5 +44,5 @@ resource "aws_eks_addon" "after_compute" {
 
   tags = { Name = "${var.name}-${each.key}" }
 
-  depends_on = [module.core_nodes]
+  depends_on = [module.core_nodes, aws_cloudwatch_log_group.container_insights]
 }

@@ -25,6 +25,14 @@ resource "aws_iam_role_policy_attachment" "node" {
   policy_arn = "arn:${local.partition}:iam::aws:policy/${each.value}"
 }
 
+# Without this entry nodes start and never join. It is there before the first node group: EKS would
+# make one then, which nobody looks after.
+resource "aws_eks_access_entry" "node" {
+  cluster_name  = module.cluster.name
+  principal_arn = aws_iam_role.node.arn
+  type          = "EC2_LINUX"
+}
+
 # For Karpenter's instances. Were it left to Karpenter, a cluster that is gone before Karpenter has
 # cleaned up would leave it behind, and Karpenter would need the right to make such things.
 resource "aws_iam_instance_profile" "node" {
@@ -49,7 +57,12 @@ module "core_nodes" {
   labels        = { "jarkkit/nodes" = "core" }
 
   # Nodes become Ready only with the CNI, and leave cleanly only while their role may still act.
-  depends_on = [aws_eks_addon.before_compute, aws_iam_role_policy_attachment.node, module.pod_identity]
+  depends_on = [
+    aws_eks_access_entry.node,
+    aws_eks_addon.before_compute,
+    aws_iam_role_policy_attachment.node,
+    module.pod_identity,
+  ]
 }
 
 module "static_gpu_nodes" {
@@ -68,5 +81,10 @@ module "static_gpu_nodes" {
   labels        = { "jarkkit/nodes" = "static-gpu", accelerator = "nvidia" }
   taints        = { "nvidia.com/gpu" = { value = "true", effect = "NO_SCHEDULE" } }
 
-  depends_on = [aws_eks_addon.before_compute, aws_iam_role_policy_attachment.node, module.pod_identity]
+  depends_on = [
+    aws_eks_access_entry.node,
+    aws_eks_addon.before_compute,
+    aws_iam_role_policy_attachment.node,
+    module.pod_identity,
+  ]
 }

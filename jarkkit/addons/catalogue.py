@@ -193,8 +193,10 @@ class Addon(_Part):
         before, after: objects that are applied before its release, and when its workloads are
             ready. A text is a reference to a list of objects.
         workloads: what it brings up.
-        leaves: kinds of its custom resources that own pods, volumes or things in the account, and
-            are deleted, and waited for, before it goes: `apiVersion/Kind`.
+        leaves: kinds of its custom resources that own pods, volumes or things in the account:
+            `apiVersion/Kind`. Cleanup deletes all of them, and waits, before it goes.
+        leaves_pods: label selector of pods in its namespace that it starts by itself, and that
+            nobody would end when it is gone.
         timeout_seconds: until its workloads must be ready.
         file_system: it keeps its data on Amazon EFS.
         notice: what one should know before choosing it.
@@ -222,6 +224,7 @@ class Addon(_Part):
     services: tuple[Service, ...] = ()
     definitions: tuple[Definition, ...] = ()
     leaves: tuple[str, ...] = ()
+    leaves_pods: str = ""
     timeout_seconds: int = 600
     aws: Identity | None = None
     file_system: bool = False

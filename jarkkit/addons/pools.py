@@ -126,6 +126,7 @@ def _node_class(
         "encrypted": True,
         "deleteOnTermination": True,
     }
+    reserved = [{"id": reservation} for reservation in settings.capacity_reservations]
     return {
         "apiVersion": "karpenter.k8s.aws/v1",
         "kind": "EC2NodeClass",
@@ -135,6 +136,7 @@ def _node_class(
             "instanceProfile": outputs["node_instance_profile_name"],
             "subnetSelectorTerms": [{"id": i} for i in outputs["node_subnet_ids"]],
             "securityGroupSelectorTerms": [{"id": outputs["node_security_group_id"]}],
+            **({"capacityReservationSelectorTerms": reserved} if reserved else {}),
             "blockDeviceMappings": [{"deviceName": "/dev/xvda", "ebs": disk}],
             # Pods have no way to the node's credentials: they have Pod Identity.
             "metadataOptions": {"httpTokens": "required", "httpPutResponseHopLimit": 1},

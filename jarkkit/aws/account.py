@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,8 @@ from jarkkit.aws.session import Session, client_error_code, translated
 from jarkkit.aws.token import cluster_token
 from jarkkit.errors import JarkkitError
 from jarkkit.records import Caller, Cluster, ClusterVersion, Owned, Part, Zone
+
+_ALIVE = ("pending", "running", "stopping", "stopped", "shutting-down")
 
 
 class Account:
@@ -138,6 +140,23 @@ class Account:
             if addon:
                 parts.append(_part("add-on", name, addon))
         return tuple(parts)
+
+    def launched_by_karpenter(self, deployment: str) -> tuple[str, ...]:
+        """Ids of the deployment's instances that Karpenter launched and that are not gone yet."""
+        filters = [
+            {"Name": f"tag:{inventory.TAG}", "Values": [deployment]},
+            {"Name": "tag-key", "Values": ["karpenter.sh/nodepool"]},
+            {"Name": "instance-state-name", "Values": list(_ALIVE)},
+        ]
+        with translated("ec2 DescribeInstances"):
+            pages = self._session.client("ec2").get_paginator("describe_instances")
+            found = [r for page in pages.paginate(Filters=filters) for r in page["Reservations"]]
+        return tuple(i["InstanceId"] for reservation in found for i in reservation["Instances"])
+
+    def end_instances(self, ids: Sequence[str]) -> None:
+        """Terminate these instances."""
+        with translated("ec2 TerminateInstances"):
+            self._session.client("ec2").terminate_instances(InstanceIds=list(ids))
 
     def owned(self, deployment: str) -> tuple[tuple[Owned, ...], tuple[str, ...], tuple[str, ...]]:
         """Everything in the Region that carries the deployment's tag or name.

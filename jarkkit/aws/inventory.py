@@ -118,22 +118,34 @@ _EC2 = (
 
 def _ec2(kind: _Ec2) -> Place:
     def ask(look: _Look) -> Iterator[Owned]:
-        filters = [{"Name": f"tag:{TAG}", "Values": [look.name]}]
-        # NAT gateways and flow logs call the argument Filter.
-        word = "Filter" if kind.key in ("NatGateways", "FlowLogs") else "Filters"
-        for item in _pages(look.client("ec2"), kind.operation, kind.key, **{word: filters}):
-            if str(item.get("State", "")) in kind.gone:
-                continue
-            tags = _mapping(item.get("Tags"))
-            name = item.get("LaunchTemplateName") or tags.get("Name", "")
-            yield Owned(
-                terraform_type=kind.terraform_type,
-                import_id=item[kind.id_key],
-                name=name,
-                billable=kind.billable,
-            )
+        seen: set[str] = set()
+        for tag, value in (f"tag:{TAG}", look.name), *_tags_of_controllers(kind, look.name):
+            filters = [{"Name": tag, "Values": [value]}]
+            # NAT gateways and flow logs call the argument Filter.
+            word = "Filter" if kind.key in ("NatGateways", "FlowLogs") else "Filters"
+            for item in _pages(look.client("ec2"), kind.operation, kind.key, **{word: filters}):
+                found = item[kind.id_key]
+                if str(item.get("State", "")) in kind.gone or found in seen:
+                    continue
+                seen.add(found)
+                tags = _mapping(item.get("Tags"))
+                yield Owned(
+                    terraform_type=kind.terraform_type,
+                    import_id=found,
+                    name=item.get("LaunchTemplateName") or tags.get("Name", ""),
+                    billable=kind.billable,
+                )
 
     return ask
+
+
+def _tags_of_controllers(kind: _Ec2, name: str) -> tuple[tuple[str, str], ...]:
+    """What the cluster's controllers make carries their own tags: volumes of claims (EBS CSI
+    driver), security groups of load balancers."""
+    return {
+        "Volumes": ((f"tag:kubernetes.io/cluster/{name}", "owned"),),
+        "SecurityGroups": (("tag:elbv2.k8s.aws/cluster", name),),
+    }.get(kind.key, ())
 
 
 def _instances(look: _Look) -> Iterator[Owned]:
@@ -274,7 +286,8 @@ def _aliases(look: _Look) -> Iterator[Owned]:
 
 
 def _log_groups(look: _Look) -> Iterator[Owned]:
-    for prefix in (f"/aws/eks/{look.name}/", f"/aws/vpc/{look.name}/"):
+    for service in ("eks", "vpc", "containerinsights"):
+        prefix = f"/aws/{service}/{look.name}/"
         groups = _pages(
             look.client("logs"), "describe_log_groups", "logGroups", logGroupNamePrefix=prefix
         )

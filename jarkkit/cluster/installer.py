@@ -8,8 +8,9 @@ so that a run that was interrupted is taken up: what is as wanted and ready is n
 from __future__ import annotations
 
 import re
+import threading
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
@@ -33,9 +34,9 @@ _HEARTBEAT_SECONDS = 5.0
 _WORRY_SECONDS = 20.0
 # What passes by itself while webhooks and definitions of others come up.
 _PASSES = re.compile(
-    r"no endpoints available|connection refused|connection reset|EOF|failed calling webhook|"
+    r"no endpoints available|connection refused|connection reset|\bEOF\b|failed calling webhook|"
     r"no matches for kind|does not know|could not find the requested resource|etcdserver|"
-    r"timeout awaiting|service unavailable|too many requests|NotReady|not yet",
+    r"timeout awaiting|service unavailable|too many requests|being terminated",
     re.IGNORECASE,
 )
 _TRIES, _PAUSE_SECONDS = 6, 2.0
@@ -49,17 +50,17 @@ class Course:
     """How far one add-on is.
 
     Attributes:
-        change: `none` when it is as wanted already.
+        before: what was known of it.
+        change: `none` when it is as wanted already; then it is only looked at.
         release: its release has to be made or changed.
-        replace: a stand-in gives way to the real chart, or the other way round.
         work: a call that is under way.
         since: when the present state began.
     """
 
     wanted: Wanted
+    before: Installed | None
     change: Literal["install", "change", "none"]
     release: bool
-    replace: bool = False
     state: State = "waiting"
     began: float = 0.0
     since: float = 0.0
@@ -73,6 +74,17 @@ class Course:
         """The add-on's."""
         return self.wanted.addon.name
 
+    @property
+    def begun(self) -> Installed:
+        """What is written down before anything is done: also what may be left of before."""
+        past, now = self.before, self.wanted.record()
+        if past is None:
+            return now
+        before, after = ({*past.before} - {*now.before}, {*past.after} - {*now.after})
+        return now.model_copy(
+            update={"before": (*before, *now.before), "after": (*after, *now.after)}
+        )
+
     def enter(self, state: State) -> None:
         """Go on to the next state."""
         self.state, self.since = state, monotonic()
@@ -85,9 +97,10 @@ def install(layer: ClusterLayer, step: Step = "deploy") -> Generator[Event, None
     JK-HELM-…, JK-KUBE-…; before anything is changed JK-ADDON-INVALID and JK-CHART-MISSING.
     """
     order = needs(layer.addons)
+    layer.kube.version()  # a cluster that does not answer is told here
     wanted = [layer.wanted(addon) for addon in layer.addons]
     layer.pin()
-    yield from _remove_what_is_off(layer, step)
+    yield from remove_what_is_off(layer, step)
     yield _phase(step, "started", f"{len(wanted)} add-ons")
     courses = _courses(layer, wanted)
     run = _Run(layer, step, order, courses)
@@ -112,9 +125,11 @@ class _Run:
         self._first = depth(order)
         self._pool = ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="addon")
         self._began = monotonic()
+        self._stop = threading.Event()
 
     def close(self) -> None:
         """Stop what is under way; a release that is cut short is repaired by the next run."""
+        self._stop.set()
         if any(c.work and not c.work.done() for c in self._courses.values()):
             self._layer.helm.cancel()
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -148,23 +163,38 @@ class _Run:
         for course in self._startable():
             course.began = monotonic()
             course.told = course.began
-            if course.change == "none":
-                course.enter("finishing")
-                continue
-            self._layer.remember(course.name, course.wanted.record())
+            if course.change != "none":
+                self._layer.memory.remember(course.name, course.begun)
             course.enter("installing")
             course.work = self._pool.submit(self._install, course)
-            yield self._event(course, "started", _opening(course))
+            if course.change != "none":
+                yield self._event(course, "started", _opening(course))
 
     def _install(self, course: Course) -> None:
-        _patiently(
-            lambda: self._layer.install(
-                course.wanted, release=course.release, replace=course.replace
-            )
-        )
+        wanted, before = course.wanted, course.before
+        self._patiently(lambda: self._layer.install(wanted, before, release=course.release))
 
     def _configure(self, course: Course) -> None:
-        _patiently(lambda: self._layer.configure(course.wanted))
+        self._patiently(lambda: self._layer.configure(course.wanted, course.before))
+
+    def _patiently(self, call: Callable[[], None]) -> None:
+        """Call it; what passes by itself is tried again."""
+        for left in reversed(range(_TRIES)):
+            if self._stop.is_set():
+                raise JarkkitError(
+                    "JK-INTERRUPTED",
+                    "The installation was stopped.",
+                    "Deploy again: it goes on where it stopped.",
+                )
+            try:
+                call()
+            except JarkkitError as error:
+                text = f"{error.message} {error.evidence}"
+                if not left or error.code == "JK-INTERRUPTED" or not _PASSES.search(text):
+                    raise
+                self._stop.wait(_PAUSE_SECONDS)
+            else:
+                return
 
     def _collect(self, course: Course) -> Iterator[Event]:
         """Go on where a call has ended."""
@@ -197,7 +227,7 @@ class _Run:
         seconds = round(monotonic() - course.began, 1)
         if course.change != "none":
             done = course.wanted.record(course.wanted.digest, seconds)
-            self._layer.remember(course.name, done)
+            self._layer.memory.remember(course.name, done)
         return self._event(course, "done", "unchanged" if course.change == "none" else "")
 
     def _wait(
@@ -257,6 +287,8 @@ class _Run:
     def _failed(self, course: Course, error: JarkkitError) -> Event:
         course.enter("failed")
         course.error = error
+        # Whatever was believed of it: the next run does everything again.
+        self._layer.memory.remember(course.name, course.begun)
         return self._event(course, "failed", error.message, error.code)
 
     def _event(
@@ -285,51 +317,29 @@ class _Run:
 
 
 def _courses(layer: ClusterLayer, wanted: list[Wanted]) -> dict[str, Course]:
-    releases = layer.releases()
-    return {w.addon.name: _course(w, layer.state.addons, releases) for w in wanted}
+    releases, known = layer.releases(), layer.memory.load().addons
+    return {w.addon.name: _course(w, known.get(w.addon.name), releases) for w in wanted}
 
 
 def _course(
-    wanted: Wanted,
-    known: Mapping[str, Installed],
-    releases: Mapping[tuple[str, str], Release],
+    wanted: Wanted, before: Installed | None, releases: Mapping[tuple[str, str], Release]
 ) -> Course:
     """What is to be done about an add-on. Pure."""
-    before, chart = known.get(wanted.addon.name), wanted.addon.chart
-    same = before is not None and before.digest == wanted.digest
+    chart = wanted.addon.chart
     found = releases.get((wanted.addon.namespace, chart.release)) if chart else None
     sound = chart is None or (found is not None and found.status == "deployed")
-    if same and sound:
-        return Course(wanted, "none", release=False)
+    if before is not None and before.digest == wanted.digest and sound:
+        return Course(wanted, before, "none", release=False)
     there = before is not None and bool(before.digest)
-    other = before is not None and None not in (before.real, wanted.real)
-    return Course(
-        wanted,
-        "change" if there else "install",
-        release=chart is not None,
-        replace=other and before is not None and before.real != wanted.real,
-    )
+    return Course(wanted, before, "change" if there else "install", release=chart is not None)
 
 
-def _remove_what_is_off(layer: ClusterLayer, step: Step) -> Iterator[Event]:
+def remove_what_is_off(layer: ClusterLayer, step: Step) -> Iterator[Event]:
+    """Remove the add-ons that were installed and are switched off now."""
     on = {addon.name for addon in layer.addons}
-    off = [name for name in layer.state.addons if name not in on]
+    off = [name for name in layer.memory.load().addons if name not in on]
     if off:
         yield from remove(layer, step, off)
-
-
-def _patiently(call: object) -> None:
-    """Call it; what passes by itself is tried again."""
-    for left in reversed(range(_TRIES)):
-        try:
-            call()  # type: ignore[operator]
-        except JarkkitError as error:
-            text = f"{error.message} {error.evidence}"
-            if not left or error.code == "JK-INTERRUPTED" or not _PASSES.search(text):
-                raise
-            time.sleep(_PAUSE_SECONDS)
-        else:
-            return
 
 
 def _combined(failed: list[Course], held: list[str]) -> JarkkitError:

@@ -11,7 +11,6 @@ import hashlib
 import json
 import re
 import secrets
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,19 +22,21 @@ from jarkkit.addons.catalogue import Addon, Chart, Secret, Workload, catalogue
 from jarkkit.addons.words import fill, fill_objects, words
 from jarkkit.charts import Charts
 from jarkkit.clock import monotonic
+from jarkkit.cluster.memory import ClusterMemory
 from jarkkit.cluster.readiness import Key, Standing, standings
 from jarkkit.errors import JarkkitError
 from jarkkit.helm import Helm, Release
 from jarkkit.kube import Kube
-from jarkkit.records import ClusterState, Installed, ObjectName
+from jarkkit.records import Installed, ObjectName
 from jarkkit.settings import Settings
-from jarkkit.workspace import Workspace
 
 Object = dict[str, Any]
 
 # Makes the cluster layer from Terraform's outputs.
 Connect = Callable[[Mapping[str, Any]], "ClusterLayer"]
 
+# Deleting one of these deletes what somebody has stored: that is for cleanup alone.
+DATA = frozenset({"PersistentVolumeClaim", "PersistentVolume"})
 _DEFINITION = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 _GONE_SECONDS, _LOOK_SECONDS = 60.0, 0.5
 _HASHED = re.compile(r"\{bcrypt:([^}]+)\}")
@@ -88,7 +89,7 @@ class ClusterLayer:
         known: all that the kit has.
     """
 
-    workspace: Workspace
+    memory: ClusterMemory
     settings: Settings
     outputs: Mapping[str, Any]
     kube: Kube
@@ -98,20 +99,22 @@ class ClusterLayer:
     secret: Callable[[str], str]
     addons: tuple[Addon, ...]
     known: Mapping[str, Addon] = field(default_factory=catalogue)
-    _writing: threading.Lock = field(default_factory=threading.Lock)
 
     # -- what there should be ------------------------------------------------------------------
 
     @cached_property
-    def state(self) -> ClusterState:
-        """What was begun so far, with the image version pinned."""
-        saved = self.workspace.load("cluster", ClusterState) or ClusterState()
-        version = self.settings.ami_version or saved.ami_version or self.ami_version()
-        return saved.model_copy(update={"ami_version": version})
+    def images(self) -> str:
+        """The version of machine images: as set, else as pinned, else the newest there is now.
+
+        A pin is for one version of Kubernetes: images have it in them.
+        """
+        saved, version = self.memory.load(), self.settings.cluster_version
+        pinned = saved.ami_version if saved.cluster_version == version else ""
+        return self.settings.ami_version or pinned or self.ami_version()
 
     @cached_property
     def _meaning(self) -> Mapping[str, Any]:
-        return words(self.settings, self.outputs, self.state.ami_version)
+        return words(self.settings, self.outputs, self.images)
 
     def wanted(self, addon: Addon) -> Wanted:
         """The add-on with its values and objects filled in. Raises JK-CHART-MISSING."""
@@ -156,50 +159,63 @@ class ClusterLayer:
         """Helm's releases by namespace and name."""
         return {(r.namespace, r.name): r for r in self.helm.releases()}
 
-    # -- writing down --------------------------------------------------------------------------
+    # -- installing ----------------------------------------------------------------------------
 
     def pin(self) -> None:
         """Write the image version down, before nodes are launched with it."""
-        self.workspace.save("cluster", self.state)
+        self.memory.pin(self.images, self.settings.cluster_version)
 
-    def remember(self, name: str, installed: Installed | None) -> None:
-        """Write down what is being done to an add-on; None when it is gone."""
-        with self._writing:
-            saved = self.workspace.load("cluster", ClusterState) or self.state
-            addons = {n: a for n, a in saved.addons.items() if n != name}
-            if installed is not None:
-                addons[name] = installed
-            update = {"addons": addons, "ami_version": self.state.ami_version}
-            self.workspace.save("cluster", saved.model_copy(update=update))
-
-    # -- installing ----------------------------------------------------------------------------
-
-    def install(self, wanted: Wanted, *, release: bool, replace: bool = False) -> None:
+    def install(self, wanted: Wanted, before: Installed | None, *, release: bool) -> None:
         """Everything up to the release; with `release` false that is as wanted already.
 
         Raises JK-HELM-…, JK-KUBE-….
 
         Args:
-            replace: take the release away first: a stand-in and the real chart have workloads of
-                the same names with other selectors, which cannot be changed.
+            before: what was known of it.
         """
-        self.kube.create(namespace(wanted.addon.namespace))
+        self._make_namespace(wanted.addon.namespace)
         for secret in wanted.secrets:
             self._make_secret(secret, wanted.addon.namespace)
         for thing in wanted.before:
             self.kube.apply(thing)
         if wanted.addon.chart and release:
-            self._release(wanted, wanted.addon.chart, replace=replace)
+            self._release(wanted, wanted.addon.chart, before)
 
-    def _release(self, wanted: Wanted, chart: Chart, *, replace: bool) -> None:
+    def configure(self, wanted: Wanted, before: Installed | None) -> None:
+        """What comes when the workloads are ready: its custom resources. Those that are no longer
+        wanted go."""
+        for thing in wanted.after:
+            self.kube.apply(thing)
+        kept = {*map(name_of, wanted.before), *map(name_of, wanted.after)}
+        past = (*before.before, *before.after) if before else ()
+        for gone in reversed([thing for thing in past if thing not in kept]):
+            if gone.kind not in DATA and self.kube.knows(gone.api_version, gone.kind):
+                self.kube.delete(gone.api_version, gone.kind, gone.name, gone.namespace)
+
+    def patience(self, addon: Addon) -> float:
+        """Seconds until its workloads must be ready."""
+        return float(self.settings.addon_timeout_seconds or addon.timeout_seconds)
+
+    def _release(self, wanted: Wanted, chart: Chart, before: Installed | None) -> None:
         where = (chart.release, wanted.addon.namespace)
-        known = self.state.addons.get(wanted.addon.name)
-        if replace:
+        if before and None not in (before.real, wanted.real) and before.real != wanted.real:
+            # A stand-in and the real chart have workloads of the same names with other selectors,
+            # which cannot be changed.
             self.helm.uninstall(*where, timeout=self.patience(wanted.addon))
             self._remove_definitions(wanted.addon)
-        elif known and known.chart != wanted.record().chart:
+        elif before and (not before.digest or before.chart != wanted.record().chart):
             self._renew_definitions(wanted, chart)
         self.helm.apply(*where, wanted.archive, wanted.values, timeout=self.patience(wanted.addon))
+
+    def _make_namespace(self, name: str) -> None:
+        """Make it; one that is going away is waited for."""
+        until = monotonic() + _GONE_SECONDS
+        while monotonic() < until:
+            found = self.kube.get("v1", "Namespace", name)
+            if found is None or not found["metadata"].get("deletionTimestamp"):
+                break
+            time.sleep(_LOOK_SECONDS)
+        self.kube.create(namespace(name))
 
     def _remove_definitions(self, addon: Addon) -> None:
         """Definitions stay when a release goes, and Helm refuses to take over those that another
@@ -218,25 +234,23 @@ class ClusterLayer:
             if thing["kind"] == "CustomResourceDefinition":
                 self.kube.apply(thing)
 
-    def configure(self, wanted: Wanted) -> None:
-        """What comes when the workloads are ready: its custom resources."""
-        for thing in wanted.after:
-            self.kube.apply(thing)
-
-    def patience(self, addon: Addon) -> float:
-        """Seconds until its workloads must be ready."""
-        return float(min(addon.timeout_seconds, self.settings.addon_timeout_seconds))
-
     def _make_secret(self, secret: Secret, where: str) -> None:
-        """Make it unless it is there: what is generated stays as it is."""
-        if self.kube.get("v1", "Secret", secret.name, where) is not None:
+        """Make it unless it is there. What is generated stays as it is; what a setting refers to
+        may have changed."""
+        there = self.kube.get("v1", "Secret", secret.name, where) is not None
+        if there and not any(recipe.startswith("setting:") for recipe in secret.data.values()):
+            return
+        data = secret_data(secret, self.settings, self.secret)
+        if there:
+            named = {k: v for k, v in data.items() if secret.data[k].startswith("setting:")}
+            self.kube.patch("v1", "Secret", secret.name, {"stringData": named}, where)
             return
         self.kube.create(
             {
                 "apiVersion": "v1",
                 "kind": "Secret",
                 "metadata": {"name": secret.name, "namespace": where, "labels": MANAGED_BY},
-                "stringData": secret_data(secret, self.settings, self.secret),
+                "stringData": data,
             }
         )
 

@@ -179,17 +179,15 @@ class Helm:
 
     def _patiently(self, run: Run, attempt: Callable[[], T], values: Object | None = None) -> T:
         """Begin again, from looking at the release on, while the API server is away."""
-        give_up = 0.0
+        begun = monotonic()
         while True:
-            begun = monotonic()
             try:
                 return attempt()
             except sdk.load().HelmError as error:
                 run.check()
                 patience = self._patience_with(str(error))
-                if not give_up or monotonic() - begun > self._patience:
-                    give_up = monotonic() + patience
-                if not patience or monotonic() > give_up:
+                # From the beginning: an attempt alone may take as long, where packets are lost.
+                if not patience or monotonic() > begun + patience:
                     raise self._explained(error, run.doing, values) from error
             run.pause(_PAUSE_SECONDS)
 

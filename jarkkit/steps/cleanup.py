@@ -8,10 +8,13 @@ from typing import Any
 from jarkkit.aws_layer import AwsLayer
 from jarkkit.checks import Check, Report
 from jarkkit.clock import monotonic, now
-from jarkkit.cluster.layer import Connect
+from jarkkit.cluster.layer import ClusterLayer, Connect
 from jarkkit.cluster.removal import remove_all
 from jarkkit.errors import JarkkitError
-from jarkkit.records import Deployed, Event, Receipt, Target
+from jarkkit.records import Cluster, Deployed, Event, Receipt, Target
+
+_INSTANCES_SECONDS = 300.0
+_LOOK_SECONDS = 5.0
 
 
 def confirmed(name: str, confirm: str) -> None:
@@ -37,6 +40,7 @@ def cleanup(layer: AwsLayer, connect: Connect | None) -> Generator[Event, None, 
     yield from layer.settle("cleanup")
     if connect is not None:
         yield from _empty(layer, connect)
+        yield from _last_instances(layer)
     if _was_planned(layer):
         destroyed = yield from _destroy(layer, target)
     yield Event(time=now(), step="cleanup", kind="phase", subject="receipt", status="started")
@@ -64,16 +68,46 @@ def _empty(layer: AwsLayer, connect: Connect) -> Iterator[Event]:
     """Remove what lives in the cluster, as far as the cluster can still be talked to: what it made
     in the account goes only while its controllers are there."""
     cluster = layer.account.cluster(layer.settings.name)
-    outputs = _outputs(layer) if cluster is not None and cluster.status == "ACTIVE" else {}
-    if not outputs.get("cluster_endpoint"):
+    if cluster is None:
         return
     try:
-        yield from remove_all(connect(outputs), "cleanup")
+        inside = _inside(layer, connect, cluster)
     except JarkkitError as error:
-        if not error.code.startswith(("JK-KUBE-", "JK-HELM-")):
+        if not error.code.startswith("JK-KUBE-"):
             raise
-        text = f"The cluster could not be emptied ({error.message}). What it made is looked for."
+        text = f"The cluster could not be emptied: {error.message} What it made is looked for."
         yield Event(time=now(), step="cleanup", kind="warning", message=text, code=error.code)
+        return
+    yield from remove_all(inside, "cleanup")
+
+
+def _inside(layer: AwsLayer, connect: Connect, cluster: Cluster) -> ClusterLayer:
+    """The cluster layer of a cluster that answers. Raises JK-KUBE-…."""
+    outputs = _outputs(layer)
+    if cluster.status not in ("ACTIVE", "UPDATING") or not outputs.get("cluster_endpoint"):
+        raise JarkkitError(
+            "JK-KUBE-UNREACHABLE",
+            f"It is {cluster.status}, or Terraform does not know its address.",
+            "Nothing can be done about it; go on.",
+        )
+    inside = connect(outputs)
+    inside.kube.version()
+    return inside
+
+
+def _last_instances(layer: AwsLayer) -> Iterator[Event]:
+    """End the instances that Karpenter launched and did not end: nobody else would, and they keep
+    the network from being deleted."""
+    began, asked = monotonic(), frozenset[str]()
+    while left := layer.account.launched_by_karpenter(layer.settings.name):
+        if monotonic() - began > _INSTANCES_SECONDS:
+            return  # Terraform will say what is in its way, and the receipt what is left
+        if fresh := frozenset(left) - asked:
+            asked |= fresh
+            text = f"{len(fresh)} instances of Karpenter's are still there: ending them"
+            yield Event(time=now(), step="cleanup", kind="warning", message=text)
+            layer.account.end_instances(sorted(fresh))
+        layer.sleep(_LOOK_SECONDS)
 
 
 def _outputs(layer: AwsLayer) -> Mapping[str, Any]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 from jarkkit.addons import choice
+from jarkkit.addons.order import needs
 from jarkkit.aws_layer import AwsLayer
 from jarkkit.charts import Charts
 from jarkkit.clock import monotonic, now
 from jarkkit.cluster.access import kubeconfig
-from jarkkit.cluster.installer import install
+from jarkkit.cluster.installer import install, remove_what_is_off
 from jarkkit.cluster.layer import Connect
 from jarkkit.errors import JarkkitError
 from jarkkit.records import Deployed, Event, Plan, Target
@@ -43,28 +44,40 @@ def deploy(
     """
     began = monotonic()
     target = layer.target()
-    if connect is not None:  # said now, not when the AWS layer is there and costs money
+    saved = _saved_plan(layer, target)
+    if connect is not None:
+        needs(choice.chosen(layer.settings))  # said now, not when the AWS layer costs money
         charts.require(choice.charts(layer.settings))
-    plan = yield from aws_layer(layer, target)
-    outputs = _outputs(layer)
-    layer.workspace.save_kubeconfig(kubeconfig(outputs, _token_command(layer)))
-    if connect is None:
-        yield Event(time=now(), step="deploy", kind="warning", message=NO_CLUSTERS)
-    else:
-        yield from install(connect(outputs))
+        yield from _let_go(layer, connect)
+    plan = yield from aws_layer(layer, target, saved)
     deployed = Deployed(
         time=now(),
         target=target,
         digest=plan.digest,
         seconds=round(monotonic() - began, 1),
-        outputs=outputs,
+        outputs=_outputs(layer),
     )
+    layer.workspace.save_kubeconfig(kubeconfig(deployed.outputs, _token_command(layer)))
+    # Also when an add-on fails: then it is looked at, and used, as far as it goes.
     layer.workspace.save("deployed", deployed)
-    return deployed
+    if connect is None:
+        yield Event(time=now(), step="deploy", kind="warning", message=NO_CLUSTERS)
+        return deployed
+    yield from install(connect(deployed.outputs))
+    whole = deployed.model_copy(update={"seconds": round(monotonic() - began, 1)})
+    layer.workspace.save("deployed", whole)
+    return whole
 
 
-def aws_layer(layer: AwsLayer, target: Target) -> Generator[Event, None, Plan]:
-    """The AWS layer, by the saved plan, or by a fresh one when an earlier run stopped half-way."""
+def _let_go(layer: AwsLayer, connect: Connect) -> Iterator[Event]:
+    """Remove what was switched off while its AWS permissions are still there."""
+    deployed = layer.workspace.load("deployed", Deployed)
+    if deployed is not None and not layer.unfinished():
+        yield from remove_what_is_off(connect(deployed.outputs), "deploy")
+
+
+def _saved_plan(layer: AwsLayer, target: Target) -> Plan:
+    """Raises JK-PLAN-MISSING, JK-PLAN-STALE."""
     saved = layer.workspace.load("plan", Plan)
     if saved is None:
         raise JarkkitError(
@@ -76,6 +89,11 @@ def aws_layer(layer: AwsLayer, target: Target) -> Generator[Event, None, Plan]:
             "The plan was made for other settings or another configuration.",
             "Make it again and look at it: jarkkit plan",
         )
+    return saved
+
+
+def aws_layer(layer: AwsLayer, target: Target, saved: Plan) -> Generator[Event, None, Plan]:
+    """The AWS layer, by the saved plan, or by a fresh one when an earlier run stopped half-way."""
     if not layer.unfinished() and not _applied(layer, saved):
         yield from layer.apply("deploy", saved)
         return saved

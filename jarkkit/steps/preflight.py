@@ -10,6 +10,7 @@ from pathlib import Path
 
 from jarkkit import zones
 from jarkkit.addons import choice
+from jarkkit.addons.order import needs
 from jarkkit.aws import Account
 from jarkkit.aws_layer import check_region
 from jarkkit.charts import Charts
@@ -221,6 +222,13 @@ def name_is_free(look: Preflight) -> Check:
     )
 
 
+def addons(look: Preflight) -> Check:
+    """Add-ons fit together"""
+    chosen = choice.chosen(look.settings)
+    needs(chosen)
+    return _pass(f"{len(chosen)} add-ons")
+
+
 def charts(look: Preflight) -> Check:
     """Charts of the add-ons"""
     if look.charts is None:
@@ -265,6 +273,7 @@ QUESTIONS: tuple[Question, ...] = (
     accelerators,
     cluster_version,
     name_is_free,
+    addons,
     charts,
     api_exposure,
 )

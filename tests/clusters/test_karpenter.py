@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from jarkkit.cluster.pod_inquiry import inquire_pod
 from jarkkit.sandbox import control
 from tests.clusters import karpenter
 from tests.clusters.conftest import World, fresh_world, wait_for
+from tests.clusters.doors import kube_of
 from tests.clusters.test_nodes import node_group, status
 
 PLUGIN = "nvcr.io/nvidia/k8s-device-plugin:v0.18.0"
@@ -108,4 +110,8 @@ def test_without_a_gpu_quota_the_claim_names_the_limit() -> None:
         pod = gpu_pod(world, "default")
         wait_for(lambda: "vCPU" in said(world, "InsufficientCapacityError"), 120)
         assert "limit of 0" in said(world, "InsufficientCapacityError")
-        assert world.api.get(pod)["status"]["phase"] == "Pending"
+        waiting = world.api.get(pod)
+        assert waiting["status"]["phase"] == "Pending"
+        told = inquire_pod(kube_of(world), waiting)
+        assert told is not None
+        assert told.code == "JK-AWS-QUOTA"

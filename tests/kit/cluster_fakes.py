@@ -11,6 +11,7 @@ from typing import Any
 from jarkkit.addons.catalogue import Addon, Chart
 from jarkkit.charts import Found
 from jarkkit.cluster.layer import ClusterLayer
+from jarkkit.cluster.memory import ClusterMemory
 from jarkkit.helm import Release
 from jarkkit.settings import Settings
 from jarkkit.workspace import Workspace
@@ -42,6 +43,15 @@ class FakeKube:
     calls: list[str] = field(default_factory=list)
     stuck: set[str] = field(default_factory=set)
     makes: dict[str, Object] = field(default_factory=dict)
+
+    def version(self) -> str:
+        return "v1.36.3"
+
+    def patch(
+        self, api_version: str, kind: str, name: str, change: Object, namespace: str = ""
+    ) -> None:
+        self.calls.append(f"patch {kind} {name}")
+        self.objects[kind, namespace, name] |= change
 
     def knows(self, api_version: str, kind: str) -> bool:
         return True
@@ -101,6 +111,7 @@ class FakeHelm:
 
     Attributes:
         failing: by release the errors of its next tries.
+        not_removed: by release why it cannot be.
         idle: releases whose workloads do not become ready.
         gate: an installation waits for it.
     """
@@ -110,6 +121,7 @@ class FakeHelm:
     calls: list[str] = field(default_factory=list)
     there: dict[str, Release] = field(default_factory=dict)
     failing: dict[str, list[Exception]] = field(default_factory=dict)
+    not_removed: dict[str, Exception] = field(default_factory=dict)
     idle: set[str] = field(default_factory=set)
     gate: threading.Event | None = None
     cancelled: bool = False
@@ -131,7 +143,12 @@ class FakeHelm:
         self.there[name] = Release(name, namespace, name, "1.0.0", "deployed", 1)
         return self.there[name]
 
+    def render(self, chart: Path, name: str, namespace: str, values: Object) -> list[Object]:
+        return [definition(f"mades.{name}")]
+
     def uninstall(self, name: str, namespace: str, *, timeout: float) -> bool:
+        if name in self.not_removed:
+            raise self.not_removed[name]
         self.calls.append(f"uninstall {name}")
         self.kube.calls.append(f"uninstall {name}")
         return self.there.pop(name, None) is not None
@@ -140,6 +157,10 @@ class FakeHelm:
         self.cancelled = True
         if self.gate is not None:
             self.gate.set()
+
+
+def definition(name: str) -> Object:
+    return {"kind": "CustomResourceDefinition", "metadata": {"name": name}}
 
 
 def workload_object(namespace: str, workload: Any, *, ready: bool = True) -> Object:
@@ -190,7 +211,7 @@ def cluster_layer(
     archive = workspace.folder / "chart.tgz"
     archive.write_bytes(b"chart")
     return ClusterLayer(
-        workspace=workspace,
+        memory=ClusterMemory(workspace, OUTPUTS),
         settings=settings or Settings(),
         outputs=OUTPUTS,
         kube=kube,  # type: ignore[arg-type]

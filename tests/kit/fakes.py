@@ -37,6 +37,7 @@ class FakeAccount:
     clusters: dict[str, Cluster] = field(default_factory=dict)
     the_parts: tuple[Part, ...] = ()
     left: tuple[Owned, ...] = ()
+    launched: tuple[str, ...] = ()
     failing: dict[str, JarkkitError] = field(default_factory=dict)
 
     def _maybe_fail(self, method: str) -> None:
@@ -75,6 +76,12 @@ class FakeAccount:
 
     def cluster_tags(self, name: str) -> dict[str, str]:
         return {"jarkkit:deployment": name} if name in self.clusters else {}
+
+    def launched_by_karpenter(self, deployment: str) -> tuple[str, ...]:
+        return self.launched
+
+    def end_instances(self, ids: list[str]) -> None:
+        self.launched = ()
 
     def parts(self, cluster: str) -> tuple[Part, ...]:
         return self.the_parts

@@ -12,13 +12,14 @@ from jarkkit.addons.catalogue import Addon
 from jarkkit.cluster import installer, removal
 from jarkkit.cluster.installer import install
 from jarkkit.cluster.layer import ClusterLayer
+from jarkkit.cluster.memory import ClusterMemory
 from jarkkit.cluster.removal import remove_all
 from jarkkit.errors import JarkkitError
 from jarkkit.helm import Release
 from jarkkit.records import ClusterState, Event
 from jarkkit.settings import Settings
 from jarkkit.workspace import Workspace
-from tests.kit.cluster_fakes import FakeHelm, FakeKube, cluster_layer, workload_object
+from tests.kit.cluster_fakes import OUTPUTS, FakeHelm, FakeKube, cluster_layer, workload_object
 
 
 def addon(name: str, **more: Any) -> Addon:
@@ -73,7 +74,8 @@ class Ports:
         self.helm = FakeHelm(self.kube, releases)
 
     def layer(self, *addons: Addon, **settings: Any) -> ClusterLayer:
-        known = {**self.known, **{a.name: a for a in addons}}
+        self.known |= {a.name: a for a in addons}
+        known = self.known
         self.helm.by_release = {a.chart.release: a for a in known.values() if a.chart}
         return cluster_layer(
             self.workspace,
@@ -116,6 +118,7 @@ def test_a_second_run_changes_nothing(ports: Ports) -> None:
     ports.install(NODES, WEB)
     events = ports.install(NODES, WEB)
     assert ports.helm.calls == ports.kube.calls == []
+    assert [e.message for e in events if e.subject == "web"] == ["unchanged"]
     assert events[-2].message == "2 add-ons ready, 0 of them changed"
 
 
@@ -214,15 +217,62 @@ def test_a_stand_in_gives_way_to_the_real_chart_with_its_definitions(ports: Port
 
 
 def test_custom_resources_come_when_the_workloads_are_ready(ports: Ports) -> None:
-    made = {"apiVersion": "x/v1", "kind": "Made", "metadata": {"name": "it", "namespace": "web"}}
     operator = {"kind": "Deployment", "name": "by-operator", "replicas": 1, "by": "operator"}
-    web = addon("web", after=[made], workloads=[*_workloads(WEB), operator])
+    web = addon("web", after=[made("it")], workloads=[*_workloads(WEB), operator])
     ports.kube.makes["Made"] = workload_object("web", web.workloads[1])
     ports.install(web)
     assert ports.kube.calls[-1] == "apply Made it"
     assert ports.state.addons["web"].after[0].kind == "Made"
     ports.install()
     assert ports.kube.calls == ["delete Made it", "uninstall web"]
+
+
+def made(name: str) -> dict[str, Any]:
+    meta = {"name": name, "namespace": "web"}
+    return {"apiVersion": "x/v1", "kind": "Made", "metadata": meta}
+
+
+def test_what_somebody_has_deleted_is_there_again(ports: Ports) -> None:
+    web = addon("web", after=[made("it")])
+    ports.install(web)
+    ports.kube.objects.pop(("Made", "web", "it"))
+    ports.install(web)
+    assert ports.kube.calls == ["apply Made it"]
+    assert ports.helm.calls == []
+
+
+def test_a_custom_resource_that_is_no_longer_wanted_goes(ports: Ports) -> None:
+    ports.install(addon("web", after=[made("one"), made("two")]))
+    ports.install(addon("web", after=[made("two")]))
+    assert ("Made", "web", "one") not in ports.kube.objects
+    assert [thing.name for thing in ports.state.addons["web"].after] == ["two"]
+
+
+def test_definitions_are_renewed_also_after_a_run_that_did_not_end(ports: Ports) -> None:
+    ports.install(WEB)
+    assert "apply CustomResourceDefinition mades.web" not in ports.kube.calls
+    ports.helm.failing["web"] = [JarkkitError("JK-HELM-FAILED", "It broke.", "Mend it.")]
+    with pytest.raises(JarkkitError):
+        ports.install(WEB.model_copy(update={"values": {"a": 1}}))
+    ports.install(WEB.model_copy(update={"values": {"a": 1}}))
+    assert "apply CustomResourceDefinition mades.web" in ports.kube.calls
+
+
+def test_what_is_known_of_another_cluster_counts_for_nothing(ports: Ports) -> None:
+    ports.install(WEB)
+    other = {**OUTPUTS, "cluster_certificate_authority": "b3RoZXI="}
+    assert ClusterMemory(ports.workspace, other).load().addons == {}
+    assert ClusterMemory(ports.workspace, OUTPUTS).load().addons.keys() == {"web"}
+
+
+def test_what_a_setting_refers_to_may_change(ports: Ports) -> None:
+    recipe = {"name": "login", "data": {"token": "setting:huggingface_token", "own": "random"}}
+    web = addon("web", secrets=[recipe])
+    ports.install(web, huggingface_token="env:ONE")
+    first = ports.kube.objects["Secret", "web", "login"]["stringData"]["own"]
+    ports.install(web, huggingface_token="env:TWO")
+    assert ports.kube.objects["Secret", "web", "login"]["stringData"] == {"token": "<env:TWO>"}
+    assert first
 
 
 def test_secrets_are_made_once(ports: Ports) -> None:
@@ -238,6 +288,45 @@ def test_the_image_version_stays_as_it_was(ports: Ports) -> None:
     assert ports.state.ami_version == "v20261101"
     ports.install(WEB, ami_version="v20261015")
     assert ports.state.ami_version == "v20261015"
+
+
+# -- switching off -----------------------------------------------------------------------------
+
+
+def test_what_users_have_made_stays_and_is_named(ports: Ports) -> None:
+    mine = made("mine")
+    web = addon("web", after=[mine], leaves=["x/v1/Made"])
+    ports.install(NODES, web)
+    ports.kube.put(made("theirs"))
+    ports.kube.put(owned("PersistentVolumeClaim", "data", "web"))
+    events = ports.install(NODES)
+    assert ("Made", "web", "mine") not in ports.kube.objects
+    assert ("Made", "web", "theirs") in ports.kube.objects
+    assert ("PersistentVolumeClaim", "web", "data") in ports.kube.objects
+    (warning,) = [event.message for event in events if event.kind == "warning"]
+    assert warning.endswith("web/theirs")
+
+
+def test_karpenter_is_not_removed_while_it_has_instances(ports: Ports) -> None:
+    karpenter = addon("karpenter", core=True)
+    ports.install(karpenter, WEB)
+    ports.kube.put(owned("NodePool", "cpu"))
+    ports.kube.put(owned("NodeClaim", "cpu-1"))
+    ports.kube.stuck.add("NodeClaim")
+    with pytest.raises(JarkkitError, match="Karpenter still has 1 instances"):
+        ports.install(WEB)
+    assert "uninstall karpenter" not in ports.helm.calls
+    del ports.kube.objects["NodeClaim", "", "cpu-1"]
+    ports.install(WEB)
+    assert ports.helm.calls == ["uninstall karpenter"]
+
+
+def test_pods_that_nobody_would_end_are_ended(ports: Ports) -> None:
+    hub = addon("hub", leaves_pods="component=server")
+    ports.install(hub)
+    ports.kube.put(owned("Pod", "jupyter-ada", "hub"))
+    ports.install()
+    assert "delete Pod jupyter-ada" in ports.kube.calls
 
 
 # -- taking it all down ------------------------------------------------------------------------
@@ -278,13 +367,39 @@ def test_everything_goes_in_the_order_that_leaves_nothing(ports: Ports) -> None:
     assert ports.state.addons == {}
 
 
+def test_one_that_cannot_be_removed_does_not_keep_the_nodes(ports: Ports) -> None:
+    karpenter = addon("karpenter", core=True)
+    ports.install(karpenter, WEB)
+    ports.kube.put(owned("NodePool", "cpu"))
+    broken = JarkkitError("JK-HELM-FAILED", "It broke.", "Mend it.")
+    ports.helm.not_removed["web"] = broken
+    events = list(remove_all(ports.layer(karpenter, WEB), "cleanup"))
+    assert "web: It broke." in [event.message for event in events if event.kind == "warning"]
+    assert "delete NodePool cpu" in ports.kube.calls
+
+
+def test_a_pod_that_may_not_be_disrupted_does_not_keep_its_node(ports: Ports) -> None:
+    karpenter = addon("karpenter", core=True)
+    ports.install(karpenter)
+    node = owned("Node", "a")
+    node["metadata"]["labels"] = {"karpenter.sh/nodepool": "cpu"}
+    ports.kube.put(node)
+    for name, owner in (("stubborn", "StatefulSet"), ("agent", "DaemonSet")):
+        pod = owned("Pod", name, "kube-system", nodeName="a")
+        pod["metadata"]["ownerReferences"] = [{"kind": owner}]
+        ports.kube.put(pod)
+    list(remove_all(ports.layer(karpenter), "cleanup"))
+    assert "delete Pod stubborn" in ports.kube.calls
+    assert "delete Pod agent" not in ports.kube.calls
+
+
 def test_what_does_not_go_is_named_and_the_rest_goes_on(ports: Ports) -> None:
     ports.install(WEB)
     ports.kube.put(owned("Service", "front", "web", type="LoadBalancer"))
     ports.kube.stuck.add("Service")
     events = list(remove_all(ports.layer(WEB), "cleanup"))
     assert [e.message for e in events if e.kind == "warning"] == [
-        "load-balancers: 1 do not go: web/front"
+        "load balancers: 1 do not go: web/front"
     ]
     assert "uninstall web" in ports.helm.calls
 

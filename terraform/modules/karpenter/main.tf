@@ -60,13 +60,6 @@ resource "aws_cloudwatch_event_target" "this" {
   arn       = aws_sqs_queue.interruptions.arn
 }
 
-# Without this entry nodes start and never join.
-resource "aws_eks_access_entry" "node" {
-  cluster_name  = var.cluster_name
-  principal_arn = var.node_role.arn
-  type          = "EC2_LINUX"
-}
-
 module "controller" {
   source = "../pod_identity"
 
@@ -256,6 +249,19 @@ data "aws_iam_policy_document" "controller" {
       test     = "StringEquals"
       variable = "iam:PassedToService"
       values   = ["ec2.amazonaws.com", "ec2.amazonaws.com.cn"]
+    }
+  }
+
+  # Fleets of Spot instances need it once in an account's life.
+  statement {
+    sid       = "SpotServiceLinkedRole"
+    actions   = ["iam:CreateServiceLinkedRole"]
+    resources = ["arn:${local.partition}:iam::${local.account_id}:role/aws-service-role/spot.amazonaws.com/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:AWSServiceName"
+      values   = ["spot.amazonaws.com"]
     }
   }
 
