@@ -14,7 +14,6 @@ import argparse
 import contextlib
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -27,9 +26,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from benchmarks.addons_apart import NAME
 from benchmarks.clusters import (
     FILL_SECONDS,
-    MB,
     Figures,
     a_node,
     clusters_of,
@@ -42,31 +41,19 @@ from benchmarks.clusters import (
 from benchmarks.run import CLEAN
 from jarkkit.addons.catalogue import Addon
 from jarkkit.addons.choice import chosen
-from jarkkit.addons.order import Needs, depth, needs, startable
-from jarkkit.aws import Account
 from jarkkit.charts import chart_cache
-from jarkkit.cluster import installer
-from jarkkit.cluster.access import kubeconfig
-from jarkkit.cluster.layer import ClusterLayer, Wanted
-from jarkkit.cluster.readiness import missing
-from jarkkit.errors import JarkkitError
-from jarkkit.helm import sdk
 from jarkkit.kit import Kit
-from jarkkit.records import Event
 from jarkkit.sandbox import control
 from jarkkit.sandbox.cluster.api import Api, Credentials
 from jarkkit.settings import Settings
-from jarkkit.steps.verify import CHECKS, Look, cluster_checks
 from jarkkit.streams import drain
 from tests.clusters.conftest import World, identity_of
 from tests.clusters.test_nodes import NODES
 from tests.sandbox.test_account import make_client
 
-NAME = "bench"
 ROUNDS = 3
 NODES_IN_ALL, PODS_IN_ALL = 1000, 10_000
 SETTLE_SECONDS = 10.0
-LOOK_SECONDS, PATIENCE_SECONDS, PAUSE_SECONDS = 0.4, 600.0, 0.5
 # The processes whose CPU time is told one by one; the rest is summed.
 TOLD = ("kube-apiserver", "etcd", "kwok", "kube-controller-manager", "account", "karpenter")
 PODS = "/api/v1/pods"
@@ -222,9 +209,9 @@ class Deployment:
     environ: Mapping[str, str]
 
     def child(self, what: str) -> dict[str, Any]:
-        """What a function of this module prints as JSON at its end, in a process of its own."""
+        """What one of `addons_apart` says at its end, in a process of its own."""
         done = subprocess.run(
-            [sys.executable, "-c", f"import benchmarks.addons as b; b.{what}()"],
+            [sys.executable, "-m", "benchmarks.addons_apart", what],
             cwd=Path(__file__).parents[1],
             env={**self.environ, "JARKKIT_HOME": str(self.home)},
             stdin=subprocess.DEVNULL,
@@ -272,127 +259,6 @@ def cached(addon: Addon) -> bool:
     if addon.chart is None or addon.name == "karpenter":
         return True
     return (chart_cache() / addon.chart.archive).is_file()
-
-
-# -- in processes of their own ---------------------------------------------------------------------
-
-
-def opened() -> tuple[Kit, ClusterLayer]:
-    """The deployment's cluster layer, as the kit's own deploy makes it."""
-    kit = Kit.open(NAME)
-    connect, deployed = kit._connect(), kit.last_deployed()
-    assert connect is not None
-    assert deployed is not None
-    return kit, connect(deployed.outputs)
-
-
-def with_the_kit() -> None:
-    """The default set by the kit's installer."""
-    _, layer = opened()
-    courses: dict[str, dict[str, float]] = {}
-    began = time.perf_counter()
-
-    def note(event: Event) -> None:
-        if event.kind == "addon" and event.status:
-            courses.setdefault(event.subject, {})[event.status] = time.perf_counter() - began
-
-    drain(installer.install(layer), note)
-    seconds = time.perf_counter() - began
-    report(seconds, [(name, at["started"], at["done"]) for name, at in courses.items()])
-
-
-def one_after_the_other() -> None:
-    """The same releases, with the same values and objects, in the same order; Helm waits."""
-    kit, layer = opened()
-    rows: list[tuple[str, float, float]] = []
-    began = time.perf_counter()
-    layer.pin()
-    for addon in in_order(needs(layer.addons), layer.addons):
-        start = time.perf_counter() - began
-        plainly(kit, layer, layer.wanted(addon))
-        rows.append((addon.name, start, time.perf_counter() - began))
-    report(time.perf_counter() - began, rows)
-
-
-def looked_at() -> None:
-    """The cluster layer's part of verify."""
-    kit, layer = opened()
-    look = Look(layer.kube, kit.settings, kit.workspace.folder / CHECKS, rehearsal=True)
-    began = time.perf_counter()
-    checks = cluster_checks(look)
-    seconds = time.perf_counter() - began
-    bad = [check.name for check in checks if check.status == "fail"]
-    report(seconds, [], checks=len(checks), failed=len(bad), bad=bad)
-
-
-def report(seconds: float, rows: list[tuple[str, float, float]], **more: Any) -> None:
-    """What a process of ours has to say: its time, its memory, its CPU time."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    peak = used.ru_maxrss / (MB if sys.platform == "darwin" else 1000 * 1000 / 1024)
-    cpu = used.ru_utime + used.ru_stime
-    print(json.dumps({"seconds": seconds, "peak": peak, "cpu": cpu, "addons": rows, **more}))
-
-
-# -- one after the other ---------------------------------------------------------------------------
-
-
-def in_order(order: Needs, addons: tuple[Addon, ...]) -> Iterator[Addon]:
-    """The order in which the installer begins them."""
-    by_name, first = {addon.name: addon for addon in addons}, depth(order)
-    gone: list[str] = []
-    while names := startable(order, gone, gone):
-        gone.append(min(names, key=lambda name: (-first[name], name)))
-        yield by_name[gone[-1]]
-
-
-def plainly(kit: Kit, layer: ClusterLayer, wanted: Wanted) -> None:
-    """One add-on, as upstream does it: Helm applies its chart and waits."""
-    addon, chart = wanted.addon, wanted.addon.chart
-    layer.install(wanted, release=False)
-    if chart:
-        with upstream_helm(kit, layer, addon.namespace) as helm:
-            helm.install(
-                wanted.archive,
-                chart.release,
-                wanted.values,
-                namespace=addon.namespace,
-                create_namespace=True,
-                wait="watcher",
-                timeout=int(layer.patience(addon)),
-            )
-    else:
-        until_ready(layer, wanted)
-    if wanted.after:
-        patiently(lambda: layer.configure(wanted))
-        until_ready(layer, wanted)
-
-
-def upstream_helm(kit: Kit, layer: ClusterLayer, namespace: str) -> Any:
-    """Helm with its own limits. A token at hand spares it the command that makes one."""
-    token, _ = Account(kit.settings.region, os.environ).cluster_token(kit.name)
-    content = kubeconfig(layer.outputs, ("none",))
-    content["users"][0]["user"] = {"token": token}
-    return sdk.load().Config(kubeconfig_content=json.dumps(content), namespace=namespace)
-
-
-def until_ready(layer: ClusterLayer, wanted: Wanted) -> None:
-    """Until all its workloads are ready, those of operators too."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while missing(wanted.addon, wanted.workloads, layer.standings()):
-        assert time.monotonic() < deadline, f"{wanted.addon.name} is not ready"
-        time.sleep(LOOK_SECONDS)
-
-
-def patiently(call: Callable[[], None]) -> None:
-    """What webhooks and definitions of a moment ago refuse is tried again."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            return call()
-        except JarkkitError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(PAUSE_SECONDS)
 
 
 # -- many nodes and pods ---------------------------------------------------------------------------

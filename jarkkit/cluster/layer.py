@@ -202,7 +202,8 @@ class ClusterLayer:
             # A stand-in and the real chart have workloads of the same names with other selectors,
             # which cannot be changed.
             self.helm.uninstall(*where, timeout=self.patience(wanted.addon))
-            self._remove_definitions(wanted.addon)
+            self._renew_definitions(wanted, chart)
+            self._take_over_definitions(wanted.addon, chart)
         elif before and (not before.digest or before.chart != wanted.record().chart):
             self._renew_definitions(wanted, chart)
         self.helm.apply(*where, wanted.archive, wanted.values, timeout=self.patience(wanted.addon))
@@ -217,15 +218,20 @@ class ClusterLayer:
             time.sleep(_LOOK_SECONDS)
         self.kube.create(namespace(name))
 
-    def _remove_definitions(self, addon: Addon) -> None:
-        """Definitions stay when a release goes, and Helm refuses to take over those that another
-        way of installing has made. Only a rehearsal has stand-ins, so nothing of value is lost."""
-        names = [f"{d.plural}.{d.group}" for d in addon.definitions]
-        for name in names:
-            self.kube.delete(*_DEFINITION, name)
-        until = monotonic() + _GONE_SECONDS
-        while monotonic() < until and any(self.kube.get(*_DEFINITION, name) for name in names):
-            time.sleep(_LOOK_SECONDS)
+    def _take_over_definitions(self, addon: Addon, chart: Chart) -> None:
+        """Definitions stay when a release goes. Helm refuses those that are not marked as its own,
+        and to delete them would delete what was made with them."""
+        marks = {
+            "labels": {"app.kubernetes.io/managed-by": "Helm"},
+            "annotations": {
+                "meta.helm.sh/release-name": chart.release,
+                "meta.helm.sh/release-namespace": addon.namespace,
+            },
+        }
+        for definition in addon.definitions:
+            name = f"{definition.plural}.{definition.group}"
+            if self.kube.get(*_DEFINITION, name) is not None:
+                self.kube.patch(*_DEFINITION, name, {"metadata": marks})
 
     def _renew_definitions(self, wanted: Wanted, chart: Chart) -> None:
         """Another version of a chart: Helm never changes what it has once made from `crds/`."""

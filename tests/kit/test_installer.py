@@ -213,7 +213,7 @@ def test_a_stand_in_gives_way_to_the_real_chart_with_its_definitions(ports: Port
         layer.charts.real = real  # type: ignore[attr-defined]
         list(install(layer))
     assert ports.helm.calls == ["apply web", "uninstall web", "apply web"]
-    assert "delete CustomResourceDefinition mades.x.io" in ports.kube.calls
+    assert "patch CustomResourceDefinition mades.x.io" in ports.kube.calls
 
 
 def test_custom_resources_come_when_the_workloads_are_ready(ports: Ports) -> None:

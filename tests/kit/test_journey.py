@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jarkkit.errors import JarkkitError
 from jarkkit.kit import Kit
-from jarkkit.records import Cluster, Owned, Part, Target
+from jarkkit.records import Cluster, Event, Owned, Part, Target
+from jarkkit.steps import cleanup
 from jarkkit.steps.cleanup import report
 from tests.kit.conftest import World
 
@@ -373,3 +376,54 @@ def test_a_deployment_keeps_its_name(tmp_path: Path) -> None:
     kit = Kit.create("one", rehearsal=False, home=tmp_path, environ={})
     with pytest.raises(JarkkitError, match="keeps its name"):
         kit.configure({"name": "two"})
+
+
+# -- the cluster within ------------------------------------------------------------------------
+
+
+class Emptied:
+    """A cluster layer whose API does not answer, or that counts how often it was asked for."""
+
+    def __init__(self, error: JarkkitError | None = None) -> None:
+        self.error, self.asked = error, 0
+
+    def __call__(self, outputs: Mapping[str, Any]) -> Any:
+        self.asked += 1
+        if self.error:
+            raise self.error
+        raise AssertionError("no test needs more")
+
+
+def with_cluster(world: World, status: str, connect: Emptied) -> list[Event]:
+    """Events of a cleanup while the account has a cluster of that status."""
+    world.deploy()
+    world.account.clusters["demo"] = Cluster(
+        name="demo", arn="a", status=status, version="1.36", endpoint="https://x"
+    )
+    world.kit._connecting = connect
+    return list(world.kit.cleanup(confirm="demo"))
+
+
+def test_a_cluster_that_does_not_answer_is_told_and_cleanup_goes_on(world: World) -> None:
+    silent = Emptied(JarkkitError("JK-KUBE-UNREACHABLE", "No answer.", "Wait."))
+    events = with_cluster(world, "ACTIVE", silent)
+    (warning,) = [event for event in events if event.kind == "warning"]
+    assert warning.code == "JK-KUBE-UNREACHABLE"
+    assert world.kit.last_receipt()
+
+
+def test_a_cluster_that_is_not_whole_is_not_emptied_and_that_is_told(world: World) -> None:
+    connect = Emptied()
+    events = with_cluster(world, "FAILED", connect)
+    assert connect.asked == 0
+    assert any("It is FAILED" in event.message for event in events if event.kind == "warning")
+
+
+def test_instances_that_karpenter_left_are_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cleanup, "_LOOK_SECONDS", 0.0)
+    world.account.launched = ("i-1", "i-2")
+    events = with_cluster(world, "FAILED", Emptied())
+    assert world.account.launched == ()
+    assert any("2 instances of Karpenter's" in event.message for event in events)
