@@ -55,7 +55,14 @@ ROUNDS = 3
 NODES_IN_ALL, PODS_IN_ALL = 1000, 10_000
 SETTLE_SECONDS = 10.0
 # The processes whose CPU time is told one by one; the rest is summed.
-TOLD = ("kube-apiserver", "etcd", "kwok", "kube-controller-manager", "account", "karpenter")
+TOLD = (
+    "kube-apiserver",
+    "etcd",
+    "kwok-controller",
+    "kube-controller-manager",
+    "account",
+    "karpenter",
+)
 PODS = "/api/v1/pods"
 KINDS = "nodes,deployments,statefulsets,daemonsets,pods"
 GOALS = {

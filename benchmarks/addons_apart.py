@@ -13,6 +13,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from jarkkit.addons.catalogue import Addon
@@ -31,7 +32,6 @@ from jarkkit.streams import drain
 
 NAME = "bench"
 LOOK_SECONDS, PATIENCE_SECONDS, PAUSE_SECONDS = 0.4, 600.0, 0.5
-BYTES_OF_PEAK = 1 if sys.platform == "darwin" else 1024  # what ru_maxrss counts in
 
 
 def opened() -> tuple[Kit, ClusterLayer]:
@@ -85,9 +85,20 @@ def looked_at() -> None:
 def report(seconds: float, rows: list[tuple[str, float, float]], **more: Any) -> None:
     """What a process of ours has to say: its time, its memory, its CPU time."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    peak = used.ru_maxrss * BYTES_OF_PEAK / 1e6
     cpu = used.ru_utime + used.ru_stime
-    print(json.dumps({"seconds": seconds, "peak": peak, "cpu": cpu, "addons": rows, **more}))
+    print(json.dumps({"seconds": seconds, "peak": peak(), "cpu": cpu, "addons": rows, **more}))
+
+
+def peak() -> float:
+    """Most resident memory of this process so far, in MB.
+
+    Linux counts what the process that started this one had, too, into ru_maxrss.
+    """
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # bytes on macOS
+    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    return int(lines["VmHWM"].split()[0]) * 1024 / 1e6
 
 
 # -- one after the other ---------------------------------------------------------------------------

@@ -39,7 +39,7 @@ _PASSES = re.compile(
     r"timeout awaiting|service unavailable|too many requests|being terminated",
     re.IGNORECASE,
 )
-_TRIES, _PAUSE_SECONDS = 6, 2.0
+_TRIES, _PAUSE_SECONDS = 20, 0.7
 
 State = Literal["waiting", "installing", "starting", "configuring", "finishing", "ready", "failed"]
 _WATCHED: tuple[State, ...] = ("starting", "finishing")
@@ -123,7 +123,9 @@ class _Run:
     ) -> None:
         self._layer, self._step, self._order, self._courses = layer, step, order, courses
         self._first = depth(order)
-        self._pool = ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="addon")
+        self._pool = ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="release")
+        # What needs no Helm does not queue up behind it: others wait for it.
+        self._quick = ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="objects")
         self._began = monotonic()
         self._stop = threading.Event()
 
@@ -132,7 +134,8 @@ class _Run:
         self._stop.set()
         if any(c.work and not c.work.done() for c in self._courses.values()):
             self._layer.helm.cancel()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._pool, self._quick):
+            pool.shutdown(wait=True, cancel_futures=True)
 
     def follow(self) -> Iterator[Event]:
         """Go on until nothing can go on."""
@@ -166,7 +169,8 @@ class _Run:
             if course.change != "none":
                 self._layer.memory.remember(course.name, course.begun)
             course.enter("installing")
-            course.work = self._pool.submit(self._install, course)
+            pool = self._pool if course.release else self._quick
+            course.work = pool.submit(self._install, course)
             if course.change != "none":
                 yield self._event(course, "started", _opening(course))
 
@@ -216,7 +220,7 @@ class _Run:
         absent = missing(course.wanted.addon, awaited, there)
         if not absent and by_chart:
             course.enter("configuring")
-            course.work = self._pool.submit(self._configure, course)
+            course.work = self._quick.submit(self._configure, course)
         elif not absent:
             yield self._ready(course)
         else:

@@ -291,8 +291,12 @@ def _identities(look: Look) -> Iterator[Check]:
 
 
 def _pages(look: Look) -> Iterator[Check]:
-    for place in places.places(look.settings):
-        yield from _guarded(place.title, partial(_page, place), look)
+    def ask(place: places.Place) -> tuple[Check, ...]:
+        return _guarded(place.title, partial(_page, place), look)
+
+    with ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="page") as pool:
+        for checks in pool.map(ask, places.places(look.settings)):
+            yield from checks
 
 
 def _page(place: places.Place, look: Look) -> Iterator[Check]:

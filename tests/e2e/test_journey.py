@@ -13,10 +13,11 @@ import pytest
 
 from jarkkit.kit import Kit
 from tests.conftest import CLEAN
-from tests.e2e.conftest import Place
+from tests.e2e.conftest import BARE, Place
 
 NOTEBOOKS = [
-    "00-start", "01-preflight", "02-configure", "03-plan", "04-deploy", "05-verify", "08-cleanup",
+    "00-start", "01-preflight", "02-configure", "03-plan", "04-deploy", "05-verify", "06-use",
+    "08-cleanup",
 ]  # fmt: skip
 
 
@@ -115,15 +116,16 @@ def test_by_hand_two_deployments_side_by_side(tmp_path: Path, terraform: str) ->
     one, two = Place(tmp_path, "lab1", CLEAN), Place(tmp_path, "lab2", CLEAN)
     one.ok("sandbox", "up", "--detach")
     try:
-        one.ok("init", "lab1", "--sandbox")
-        two.ok("init", "lab2", "--sandbox", "-p", "az_count=3")
+        few = ("-p", f"addons={json.dumps(BARE['addons'])}")  # with Karpenter, which is a setting
+        one.ok("init", "lab1", "--sandbox", *few)
+        two.ok("init", "lab2", "--sandbox", *few, "-p", "az_count=3")
         assert "missing" not in one.run("status").stderr.lower()
         one.ok("preflight", "lab1")
         one.ok("plan", "lab1")
         two.ok("plan", "lab2")
         deploying = one.start("deploy", "lab1")
         two.ok("deploy", "lab2")
-        assert deploying.wait(timeout=240) == 0
+        assert deploying.wait(timeout=600) == 0
         for place in (one, two):
             assert "deployed" in place.ok("status", place.name)
             place.ok("verify", place.name)
