@@ -55,11 +55,12 @@ def words(settings: Settings, outputs: Mapping[str, Any], ami_version: str) -> d
         outputs: Terraform's.
         ami_version: of the machine images that Karpenter launches, `v20261101`.
     """
+    pools = settings.karpenter  # without it Terraform knows nothing that they need
     return {
         **{name: _output(outputs, name) for name in OUTPUTS},
         **{f"settings.{k}": v for k, v in settings.model_dump(mode="json").items()},
-        "node_classes": node_classes(settings, outputs, ami_version),
-        "node_pools": node_pools(settings),
+        "node_classes": node_classes(settings, outputs, ami_version) if pools else [],
+        "node_pools": node_pools(settings) if pools else [],
         "jupyterhub_profiles": profiles(settings),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from jarkkit.addons.catalogue import Addon, catalogue
 from jarkkit.sandbox import stand_ins
 from jarkkit.sandbox.cluster.api import ApiError, Object
 from jarkkit.sandbox.cluster.toolchain import Toolchain, user_cache
-from tests.clusters.conftest import NAME, World, wait_for
+from tests.clusters.conftest import NAME, World, fresh_world, wait_for
 from tests.clusters.test_nodes import node_group, nodes_of, status
 from tests.clusters.test_operators import ray_job, workflow
 from tests.sandbox.test_stand_ins import addon
@@ -74,6 +75,13 @@ def is_up(world: World, thing: Addon) -> bool:
         if not found.get("observedGeneration") or ready != wanted:
             return False
     return True
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    """One of its own: it installs what other tests install in theirs."""
+    with fresh_world() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from jarkkit.steps import use, verify
 from jarkkit.streams import drain
 from jarkkit.workloads import NAMESPACE, Workload, objects, workload, workloads
 from tests.clusters import karpenter, operators
-from tests.clusters.conftest import NAME, World, wait_for
+from tests.clusters.conftest import NAME, World, fresh_world, wait_for
 from tests.clusters.doors import kube_of
 from tests.clusters.test_karpenter import device_plugin
 from tests.clusters.test_nodes import node_group, status
@@ -31,6 +31,13 @@ from tests.clusters.things import running
 
 SETTINGS = Settings(name=NAME)
 EBS = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "gp3"}}
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    """One of its own: it installs what other tests install in theirs."""
+    with fresh_world() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

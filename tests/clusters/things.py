@@ -59,7 +59,7 @@ def said(world: World, namespace: str, name: str, reason: str) -> str:
 
     def messages() -> list[str]:
         events = world.api.list(f"/api/v1/namespaces/{namespace}/events")
-        about = [e for e in events if e["involvedObject"]["name"] == name]
+        about = [e for e in events if e["involvedObject"].get("name") == name]
         return [e["message"] for e in about if e["reason"] == reason]
 
     return wait_for(messages)[-1]
