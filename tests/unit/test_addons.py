@@ -213,3 +213,10 @@ def test_a_workload_with_too_few_pods_is_missing() -> None:
     assert missing(shop, [wanted], {}) == [wanted]
     there = standings("Deployment", [deployment(2, readyReplicas=2, updatedReplicas=2)])
     assert missing(shop, [wanted], there) == []
+
+
+def test_without_karpenter_there_is_nothing_to_launch() -> None:
+    outputs = {k: v for k, v in OUTPUTS.items() if not k.startswith("node_")}
+    settings = Settings(karpenter=False, accelerators=())
+    meaning = words(settings, outputs, "v20261101")
+    assert meaning["node_pools"] == meaning["node_classes"] == []
