@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,11 @@ from benchmarks.clusters import (
     clusters_of,
     cpu_seconds,
     deployment_ready,
+    measure,
     memory,
     ready_nodes,
     sandbox,
+    show,
 )
 from benchmarks.run import CLEAN
 from jarkkit.addons.catalogue import Addon
@@ -91,22 +93,8 @@ def main() -> int:
     asked = reader.parse_args()
     if unknown := set(asked.parts) - known.keys():
         reader.error(f"no such part: {', '.join(sorted(unknown))}")
-    print(f"{date.today()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before")
-    for part in asked.parts or known:
-        try:
-            known[part](asked)
-        except AssertionError as error:  # waited for in vain
-            print(f"{part}: not measured: {error}")
-    print(f"load {os.getloadavg()[0]:.1f} after")
+    measure({part: partial(known[part], asked) for part in asked.parts or known})
     return 0
-
-
-def show(figures: Figures) -> None:
-    """A part of the table."""
-    for name, figure in figures.items():
-        goal = GOALS.get(name)
-        verdict = f"goal ≤ {goal:g}: {'met' if figure <= goal else 'MISSED'}" if goal else ""
-        print(f"{name:54} {figure:9.2f}  {verdict}", flush=True)
 
 
 # -- parts -----------------------------------------------------------------------------------------
@@ -142,7 +130,8 @@ def compared(kind: str, *, real: bool) -> None:
             f"{kind}: the kit's process, peak (MB)": ours["peak"],
             f"{kind}: the whole cluster (MB)": clusters_of(taken),
             **{f"  {name} (MB)": figure for name, figure in sorted(taken.items())},
-        }
+        },
+        GOALS,
     )
     print(f"  {'CPU by the kit and one after the other, begun and ready':54}")
     for name, a, b in cpu_rows(ours, plain, (before, after), (start, end)):
@@ -200,7 +189,8 @@ def verifying(asked: argparse.Namespace) -> None:
             "verify: the kit's process, peak (MB)": max(look["peak"] for look in looked),
             "  checks": looked[-1]["checks"],
             "  checks that fail": looked[-1]["failed"],
-        }
+        },
+        GOALS,
     )
 
 

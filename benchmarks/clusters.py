@@ -73,7 +73,6 @@ Figures = dict[str, float]
 
 def main(parts: list[str]) -> int:
     """Measure all parts, or those that are named."""
-    print(f"{date.today()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before")
     known: dict[str, Callable[[], Figures]] = {
         "setup": set_up,
         "create": creation,
@@ -81,19 +80,25 @@ def main(parts: list[str]) -> int:
         "addons": with_addons,
         "large": large,
     }
-    for part in parts or known:
-        try:
-            show(known[part]())
-        except AssertionError as error:  # waited for in vain
-            print(f"{part}: not measured: {error}")
-    print(f"load {os.getloadavg()[0]:.1f} after")
+    measure({part: lambda part=part: show(known[part]()) for part in parts or known})
     return 0
 
 
-def show(figures: Figures) -> None:
+def measure(parts: Mapping[str, Callable[[], None]]) -> None:
+    """Measure the parts; one that does not come to an end is said."""
+    print(f"{date.today()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before")
+    for name, part in parts.items():
+        try:
+            part()
+        except AssertionError as error:  # waited for in vain
+            print(f"{name}: not measured: {error}")
+    print(f"load {os.getloadavg()[0]:.1f} after")
+
+
+def show(figures: Figures, goals: Mapping[str, float] = GOALS) -> None:
     """A part of the table."""
     for name, figure in figures.items():
-        goal = GOALS.get(name)
+        goal = goals.get(name)
         verdict = f"goal ≤ {goal:g}: {'met' if figure <= goal else 'MISSED'}" if goal else ""
         print(f"{name:54} {figure:9.2f}  {verdict}", flush=True)
 

@@ -5,23 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-GROUPS = (
-    "Kubernetes",
-    "Nodes",
-    "Storage",
-    "Networking",
-    "Notebooks",
-    "Jobs",
-    "Ray",
-    "Delivery",
-    "Accelerators",
-    "Observability",
-)
 Group = Literal[
     "Kubernetes",
     "Nodes",
@@ -34,6 +22,7 @@ Group = Literal[
     "Accelerators",
     "Observability",
 ]
+GROUPS: tuple[Group, ...] = get_args(Group)
 Kind = Literal["Deployment", "StatefulSet", "DaemonSet"]
 
 

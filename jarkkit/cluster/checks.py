@@ -16,7 +16,7 @@ from jarkkit.addons.pools import node_pools, resource
 from jarkkit.checks import Check
 from jarkkit.cluster.conditions import values_at
 from jarkkit.cluster.pod_troubles import Trouble
-from jarkkit.cluster.readiness import Key, Standing, key
+from jarkkit.cluster.readiness import Key, Standing, is_up, key
 from jarkkit.settings import Settings
 
 Object = Mapping[str, Any]
@@ -168,13 +168,6 @@ def expected(settings: Settings) -> tuple[tuple[Addon, Workload], ...]:
         for addon in choice.chosen(settings)
         for workload in choice.workloads(addon, settings)
     )
-
-
-def is_up(workload: Workload, found: Standing | None) -> bool:
-    """True when it has all the pods that the add-on should have, ready."""
-    if found is None:
-        return False
-    return found.is_ready and found.wanted >= (workload.replicas or 0)
 
 
 def judge_workload(

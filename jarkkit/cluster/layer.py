@@ -23,7 +23,7 @@ from jarkkit.addons.words import fill, fill_objects, words
 from jarkkit.charts import Charts
 from jarkkit.clock import monotonic
 from jarkkit.cluster.memory import ClusterMemory
-from jarkkit.cluster.readiness import Key, Standing, standings
+from jarkkit.cluster.readiness import Key, Standing, all_standings
 from jarkkit.errors import JarkkitError
 from jarkkit.helm import Helm, Release
 from jarkkit.kube import Kube
@@ -40,7 +40,6 @@ DATA = frozenset({"PersistentVolumeClaim", "PersistentVolume"})
 _DEFINITION = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 _GONE_SECONDS, _LOOK_SECONDS = 60.0, 0.5
 _HASHED = re.compile(r"\{bcrypt:([^}]+)\}")
-KINDS = ("Deployment", "StatefulSet", "DaemonSet")
 MANAGED_BY = {"app.kubernetes.io/managed-by": "jarkkit"}
 
 
@@ -150,10 +149,7 @@ class ClusterLayer:
 
     def standings(self) -> dict[Key, Standing]:
         """Every workload of the cluster."""
-        found: dict[Key, Standing] = {}
-        for kind in KINDS:
-            found |= standings(kind, self.kube.list("apps/v1", kind))
-        return found
+        return all_standings(lambda kind: self.kube.list("apps/v1", kind))
 
     def releases(self) -> dict[tuple[str, str], Release]:
         """Helm's releases by namespace and name."""

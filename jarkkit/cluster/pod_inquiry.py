@@ -5,40 +5,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Protocol
 
 from jarkkit.cluster.pod_troubles import Object, Trouble, trouble, whose_log
 from jarkkit.errors import JarkkitError
+from jarkkit.kube import Kube, happened_at
 
 # A workload's pods mostly share one trouble; a DaemonSet has as many as there are nodes.
 _PODS = 20
 
 
-class Cluster(Protocol):
-    """What is asked of `jarkkit.kube.Kube`."""
-
-    def list(
-        self,
-        api_version: str,
-        kind: str,
-        namespace: str = "",
-        *,
-        labels: str = "",
-        fields: str = "",
-    ) -> Iterator[Object]: ...
-
-    def logs(
-        self,
-        namespace: str,
-        pod: str,
-        container: str = "",
-        *,
-        lines: int = 20,
-        previous: bool = False,
-    ) -> str: ...
-
-
-def inquire(kube: Cluster, workload: Object) -> Trouble | None:
+def inquire(kube: Kube, workload: Object) -> Trouble | None:
     """What keeps a Deployment, StatefulSet, DaemonSet or Job from being ready; None when its pods
     may just need more time. Asks for its own pods only. Raises the JK-KUBE-… of the calls."""
     meta = workload["metadata"]
@@ -47,7 +23,7 @@ def inquire(kube: Cluster, workload: Object) -> Trouble | None:
     return trouble(pods, events, _logs(kube, pods))
 
 
-def inquire_pod(kube: Cluster, pod: Object) -> Trouble | None:
+def inquire_pod(kube: Kube, pod: Object) -> Trouble | None:
     """The same for one pod."""
     namespace = pod["metadata"]["namespace"]
     return trouble((pod,), _events(kube, namespace, (pod,)), _logs(kube, (pod,)))
@@ -67,7 +43,7 @@ def _expression(expression: Object) -> str:
     return f"{key} {'in' if operator == 'In' else 'notin'} ({','.join(expression['values'])})"
 
 
-def _pods(kube: Cluster, workload: Object) -> Iterator[Object]:
+def _pods(kube: Kube, workload: Object) -> Iterator[Object]:
     """Those that are not ready; one that is ready is in nobody's way."""
     found = kube.list("v1", "Pod", workload["metadata"]["namespace"], labels=selector(workload))
     return (pod for pod in found if not is_ready(pod))
@@ -81,13 +57,13 @@ def is_ready(pod: Object) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
-def _events(kube: Cluster, namespace: str, pods: Sequence[Object]) -> tuple[Object, ...]:
+def _events(kube: Kube, namespace: str, pods: Sequence[Object]) -> tuple[Object, ...]:
     """What went wrong in the namespace, and what Karpenter says where a pod has no node."""
     found = list(kube.list("v1", "Event", namespace, fields="type!=Normal"))
     if any(not pod["spec"].get("nodeName") for pod in pods):
         for kind in ("NodeClaim", "NodePool"):
             found += kube.list("v1", "Event", fields=f"involvedObject.kind={kind}")
-    return tuple(sorted(found, key=_when))
+    return tuple(sorted(found, key=happened_at))
 
 
 def _of_others(event: Object, workload: str) -> bool:
@@ -96,7 +72,7 @@ def _of_others(event: Object, workload: str) -> bool:
     return event.get("reason") == "FailedCreate" and not f"{owner}-".startswith(f"{workload}-")
 
 
-def _logs(kube: Cluster, pods: Sequence[Object]) -> dict[str, str]:
+def _logs(kube: Kube, pods: Sequence[Object]) -> dict[str, str]:
     """The last lines of a container that ended; nothing where they cannot be had any more."""
     found = whose_log(pods)
     if found is None:
@@ -105,8 +81,3 @@ def _logs(kube: Cluster, pods: Sequence[Object]) -> dict[str, str]:
     with contextlib.suppress(JarkkitError):
         return {pod: kube.logs(namespace, pod, container, lines=8, previous=previous)}
     return {}
-
-
-def _when(event: Object) -> str:
-    times = (event.get("lastTimestamp"), event.get("eventTime"))
-    return str(next((time for time in times if time), event["metadata"]["creationTimestamp"]))

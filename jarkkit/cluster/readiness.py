@@ -5,10 +5,10 @@ https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, get_args
 
-from jarkkit.addons.catalogue import Addon, Workload
+from jarkkit.addons.catalogue import Addon, Kind, Workload
 
 Object = Mapping[str, Any]
 Key = tuple[str, str, str]
@@ -55,14 +55,23 @@ def standings(kind: str, things: Iterable[Object]) -> dict[Key, Standing]:
     }
 
 
+def all_standings(listed: Callable[[str], Iterable[Object]]) -> dict[Key, Standing]:
+    """Those of every kind of workload; `listed` gives the objects of one."""
+    found: dict[Key, Standing] = {}
+    for kind in get_args(Kind):
+        found |= standings(kind, listed(kind))
+    return found
+
+
 def missing(
     addon: Addon, workloads: Iterable[Workload], there: Mapping[Key, Standing]
 ) -> list[Workload]:
     """Those that are not there or not ready, or have fewer pods than the add-on should."""
-    return [w for w in workloads if not _is_up(w, there.get(key(addon, w)))]
+    return [w for w in workloads if not is_up(w, there.get(key(addon, w)))]
 
 
-def _is_up(workload: Workload, found: Standing | None) -> bool:
+def is_up(workload: Workload, found: Standing | None) -> bool:
+    """True when it has all the pods that the add-on should have, ready."""
     if found is None:
         return False
     return found.is_ready and found.wanted >= (workload.replicas or 0)

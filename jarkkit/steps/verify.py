@@ -17,14 +17,13 @@ from jarkkit.cluster import declared, places
 from jarkkit.cluster.layer import Connect
 from jarkkit.cluster.pod_inquiry import inquire
 from jarkkit.cluster.pod_troubles import Trouble
-from jarkkit.cluster.readiness import Key, Standing, key, standings
+from jarkkit.cluster.readiness import Key, Standing, all_standings, is_up, key
 from jarkkit.cluster.volume_probe import probe_volume
 from jarkkit.errors import JarkkitError
 from jarkkit.kube import Kube, Object
 from jarkkit.records import Cluster, ClusterState, Deployed, Part
 from jarkkit.settings import Settings
 
-_KINDS = ("Deployment", "StatefulSet", "DaemonSet")
 # Most of the time goes into waiting for answers.
 _AT_A_TIME = 4
 CHECKS = "checks"
@@ -241,9 +240,7 @@ def _nodes(look: Look) -> Sequence[Check]:
 
 
 def _workloads(look: Look) -> Sequence[Check]:
-    there: dict[Key, Standing] = {}
-    for kind in _KINDS:
-        there |= standings(kind, look.kube.list("apps/v1", kind))
+    there = all_standings(lambda kind: look.kube.list("apps/v1", kind))
     return judge.judge_workloads(look.settings, there, _troubles(look, there))
 
 
@@ -252,7 +249,7 @@ def _troubles(look: Look, there: Mapping[Key, Standing]) -> dict[Key, Trouble]:
     found: dict[Key, Trouble] = {}
     for addon, workload in judge.expected(look.settings):
         at = key(addon, workload)
-        if at not in there or judge.is_up(workload, there[at]):
+        if at not in there or is_up(workload, there[at]):
             continue
         thing = look.kube.get("apps/v1", workload.kind, workload.name, addon.namespace)
         wrong = inquire(look.kube, thing) if thing else None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,8 @@ from jarkkit.kit import Kit
 from jarkkit.records import Event
 from jarkkit.sandbox import control
 from jarkkit.settings import Settings
-from tests.conftest import pointed_at
+from tests.clusters.conftest import needs_programs
+from tests.conftest import CLEAN, pointed_at
 
 # Nothing of Karpenter: for its queue alone the provider waits half a minute.
 SMALL: dict[str, Any] = {"karpenter": False, "accelerators": []}
@@ -134,6 +138,41 @@ class Place:
         for item in found:
             counts[item.terraform_type] = counts.get(item.terraform_type, 0) + 1
         return counts
+
+
+@contextlib.contextmanager
+def stood_up(name: str, **values: Any) -> Iterator[Place]:
+    """A detached sandbox and a deployment in it, by the README's commands."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("needs kubectl on PATH")
+    needs_programs()
+    with tempfile.TemporaryDirectory(prefix="jarkkit-test-") as folder:
+        place = Place(Path(folder), name, CLEAN)
+        place.ok("sandbox", "up", "--detach")
+        try:
+            words = [w for k, v in values.items() for w in ("-p", f"{k}={json.dumps(v)}")]
+            place.ok("init", name, "--sandbox", *words)
+            for step in ("preflight", "plan", "deploy"):
+                place.ok(step, name)
+            yield place
+        finally:
+            place.ok("sandbox", "down")
+            assert control.find(place.home / ".sandbox") is None
+
+
+def kubectl(place: Place, *words: str, given: str = "") -> str:
+    """What a user's kubectl says, with nothing but the deployment's kubeconfig."""
+    done = subprocess.run(
+        ["kubectl", "--kubeconfig", place.folder / "kubeconfig", *words],
+        env={"PATH": os.environ["PATH"], "HOME": str(place.home)},
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def kill_tree(process: subprocess.Popen[bytes], *others: int) -> None:

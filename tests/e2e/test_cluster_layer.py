@@ -4,22 +4,15 @@ verified, used, changed, broken, mended, removed."""
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import psutil
 import pytest
 
 from jarkkit.records import ClusterState, Event
-from jarkkit.sandbox import control
-from tests.clusters.conftest import needs_programs
-from tests.conftest import CLEAN
-from tests.e2e.conftest import Place, kill_tree
+from tests.e2e.conftest import Place, kill_tree, kubectl, stood_up
 
 # The Deployments of the page that this kit implements, with their replicas.
 TABLE = {
@@ -63,35 +56,8 @@ TABLE = {
 @pytest.fixture(scope="module")
 def place(terraform: str) -> Iterator[Place]:
     """A detached sandbox and a deployment with everything in it."""
-    if shutil.which("kubectl") is None:
-        pytest.skip("needs kubectl on PATH")
-    needs_programs()
-    with tempfile.TemporaryDirectory(prefix="jarkkit-test-") as folder:
-        made = Place(Path(folder), "stack", CLEAN)
-        made.ok("sandbox", "up", "--detach")
-        try:
-            made.ok("init", "stack", "--sandbox")
-            for step in ("preflight", "plan", "deploy"):
-                made.ok(step, "stack")
-            yield made
-        finally:
-            made.ok("sandbox", "down")
-            assert control.find(made.home / ".sandbox") is None
-
-
-def kubectl(place: Place, *words: str, given: str = "") -> str:
-    """What a user's kubectl says, with nothing but the deployment's kubeconfig."""
-    done = subprocess.run(
-        ["kubectl", "--kubeconfig", place.folder / "kubeconfig", *words],
-        env={"PATH": os.environ["PATH"], "HOME": str(place.home)},
-        input=given,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    with stood_up("stack") as made:
+        yield made
 
 
 def deployments(place: Place) -> dict[str, dict[str, str]]:

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,11 +10,8 @@ import pytest
 import yaml
 
 from jarkkit.aws.session import Session
-from jarkkit.sandbox import control
 from jarkkit.settings import Settings
-from tests.clusters.conftest import needs_programs
-from tests.conftest import CLEAN
-from tests.e2e.conftest import BARE, Place
+from tests.e2e.conftest import BARE, Place, kubectl, stood_up
 
 DEPLOYMENT = """
 apiVersion: apps/v1
@@ -38,36 +30,8 @@ spec:
 @pytest.fixture(scope="module")
 def deployed(terraform: str) -> Iterator[Place]:
     """A detached sandbox and a deployment in it, by the README's commands."""
-    if shutil.which("kubectl") is None:
-        pytest.skip("needs kubectl on PATH")
-    needs_programs()
-    with tempfile.TemporaryDirectory(prefix="jarkkit-test-") as folder:
-        place = Place(Path(folder), "kube", CLEAN)
-        place.ok("sandbox", "up", "--detach")
-        try:
-            words = [w for k, v in BARE.items() for w in ("-p", f"{k}={json.dumps(v)}")]
-            place.ok("init", "kube", "--sandbox", *words)
-            for step in ("preflight", "plan", "deploy"):
-                place.ok(step, "kube")
-            yield place
-        finally:
-            place.ok("sandbox", "down")
-            assert control.find(place.home / ".sandbox") is None
-
-
-def kubectl(place: Place, *words: str, given: str = "") -> str:
-    """What a user's kubectl says, with nothing but the deployment's kubeconfig."""
-    done = subprocess.run(
-        ["kubectl", "--kubeconfig", place.folder / "kubeconfig", *words],
-        env={"PATH": os.environ["PATH"], "HOME": str(place.home)},
-        input=given,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    with stood_up("kube", **BARE) as made:
+        yield made
 
 
 def test_nodes_are_there_and_the_add_ons_run(deployed: Place) -> None:

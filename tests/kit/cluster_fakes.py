@@ -59,15 +59,7 @@ class FakeKube:
     def get(self, api_version: str, kind: str, name: str, namespace: str = "") -> Object | None:
         return self.objects.get((kind, namespace, name))
 
-    def list(
-        self,
-        api_version: str,
-        kind: str,
-        namespace: str = "",
-        *,
-        labels: str = "",
-        fields: str = "",
-    ) -> Iterator[Object]:
+    def list(self, _: str, kind: str, namespace: str = "", **chosen: str) -> Iterator[Object]:
         found = [o for (k, n, _), o in self.objects.items() if k == kind]
         return iter([o for o in found if namespace in ("", o["metadata"].get("namespace", ""))])
 

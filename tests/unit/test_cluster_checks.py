@@ -192,16 +192,8 @@ class FakeCluster:
     def __init__(self, pods: list[dict[str, Any]], events: list[dict[str, Any]]) -> None:
         self.pods, self.happened, self.asked = pods, events, list[str]()
 
-    def list(
-        self,
-        api_version: str,
-        kind: str,
-        namespace: str = "",
-        *,
-        labels: str = "",
-        fields: str = "",
-    ) -> Any:
-        self.asked.append(f"{kind} {namespace} {labels}{fields}")
+    def list(self, _: str, kind: str, namespace: str = "", **chosen: str) -> Any:
+        self.asked.append(f"{kind} {namespace} {''.join(chosen.values())}")
         return iter(self.pods if kind == "Pod" else self.happened)
 
     def logs(self, namespace: str, pod: str, container: str = "", **_: Any) -> str:
