@@ -99,29 +99,26 @@ class Charts:
             f"{chart.archive} of {chart.repository} there.",
         )
 
-    def require(self, charts: Iterable[Chart]) -> None:
-        """Raise JK-CHART-MISSING, with all their names, for those that cannot be found."""
-        if missing := self.missing(charts):
-            names = ", ".join(f"{chart.name} {chart.version}" for chart in missing)
+    def require(self, charts: Iterable[Chart]) -> tuple[Found, ...]:
+        """All of them. Raises JK-CHART-MISSING with the names of all that cannot be found, and
+        JK-CHART-CHECKSUM."""
+        found, missing = list[Found](), list[str]()
+        for chart in charts:
+            try:
+                found.append(self.find(chart))
+            except JarkkitError as error:
+                if error.code != "JK-CHART-MISSING":
+                    raise
+                missing.append(f"{chart.name} {chart.version}")
+        if missing:
             raise JarkkitError(
                 "JK-CHART-MISSING",
-                f"{len(missing)} charts are not in the chart cache {self.cache}: {names}.",
+                f"{len(missing)} charts are not in the chart cache {self.cache}: "
+                f"{', '.join(missing)}.",
                 "Where the internet can be reached: jarkkit addons pull. Elsewhere copy the "
                 "archives there; jarkkit addons show NAME tells where one is from.",
             )
-
-    def missing(self, charts: Iterable[Chart]) -> tuple[Chart, ...]:
-        """Those that cannot be found. Raises JK-CHART-CHECKSUM."""
-        return tuple(chart for chart in charts if not self._is_there(chart))
-
-    def _is_there(self, chart: Chart) -> bool:
-        try:
-            self.find(chart)
-        except JarkkitError as error:
-            if error.code != "JK-CHART-MISSING":
-                raise
-            return False
-        return True
+        return tuple(found)
 
     def pull(self, charts: Iterable[Chart]) -> Iterator[Pulled]:
         """Fetch those that the cache does not have; yields each as it ends. One that fails does

@@ -233,10 +233,9 @@ def charts(look: Preflight) -> Check:
     """Charts of the add-ons"""
     if look.charts is None:
         return Check(name="", status="skip", found="this sandbox has no clusters")
-    wanted = choice.charts(look.settings)
-    look.charts.require(wanted)
-    real = sum(look.charts.find(chart).real for chart in wanted)
-    stand_ins = len(wanted) - real
+    found = look.charts.require(choice.charts(look.settings))
+    real = sum(archive.real for archive in found)
+    stand_ins = len(found) - real
     return _pass(f"{real} real" + (f", stand-ins for {stand_ins}" if stand_ins else ""))
 
 

@@ -286,6 +286,16 @@ class TestFind:
         assert "jarkkit addons pull" in caught.value.fix
         assert not (tmp_path / "none").exists()
 
+    def test_all_that_are_missing_are_named_together(self, tmp_path: Path) -> None:
+        (tmp_path / "demo-1.2.3.tgz").write_bytes(archive("demo", "1.2.3"))
+        charts, here = Charts(tmp_path), chart("https://x")
+        assert [found.real for found in charts.require([here])] == [True]
+        with pytest.raises(
+            JarkkitError, match=r"2 charts .*: one 1\.2\.3, two 1\.2\.3\."
+        ) as caught:
+            charts.require([chart("https://x", "one"), here, chart("https://x", "two")])
+        assert caught.value.code == "JK-CHART-MISSING"
+
     def test_many_at_once(self, site: Site, tmp_path: Path) -> None:
         publish(site, "demo-1.2.3.tgz")
         names = [f"c{number}" for number in range(12)]
