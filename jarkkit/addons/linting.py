@@ -16,6 +16,7 @@ import yaml
 
 from jarkkit.addons import choice
 from jarkkit.addons.catalogue import Addon, catalogue
+from jarkkit.addons.order import in_circles
 from jarkkit.addons.placement import Node, nodes, possible, trouble, unknown_taints
 from jarkkit.addons.pools import Object, maker, resource
 from jarkkit.addons.profiles import profiles
@@ -75,12 +76,8 @@ def _needs_exist(addons: Mapping[str, Addon]) -> Iterator[str]:
 
 def _needs_end(addons: Mapping[str, Addon]) -> Iterator[str]:
     """No add-on waits for itself in the end."""
-    left = {name: set(addon.needs) & addons.keys() for name, addon in addons.items()}
-    while free := [name for name, wanted in left.items() if not wanted & left.keys()]:
-        for name in free:
-            del left[name]
-    if left:
-        yield f"{', '.join(sorted(left))}: need each other in a circle"
+    if circle := in_circles({name: set(addon.needs) for name, addon in addons.items()}):
+        yield f"{', '.join(circle)}: need each other in a circle"
 
 
 def _conditions_exist(addons: Mapping[str, Addon]) -> Iterator[str]:

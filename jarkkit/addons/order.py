@@ -33,7 +33,12 @@ def needs(addons: Iterable[Addon]) -> Needs:
     for name, wanted in named.items():
         if name not in first:
             wanted |= core
-    _refuse_circles(named)
+    if circle := in_circles(named):
+        raise JarkkitError(
+            "JK-ADDON-INVALID",
+            f"These add-ons need each other in a circle: {', '.join(circle)}.",
+            "Take one `needs` out of their files in jarkkit/addons/catalog/.",
+        )
     return {name: frozenset(wanted) for name, wanted in named.items()}
 
 
@@ -82,15 +87,10 @@ def _all_below(names: set[str], named: Mapping[str, set[str]]) -> set[str]:
     return found
 
 
-def _refuse_circles(named: Mapping[str, set[str]]) -> None:
+def in_circles(named: Mapping[str, set[str]]) -> list[str]:
+    """Those that would wait for themselves in the end, or for one that does."""
     left = dict(named)
-    while left:
-        free = [name for name, wanted in left.items() if not wanted & left.keys()]
-        if not free:
-            raise JarkkitError(
-                "JK-ADDON-INVALID",
-                f"These add-ons need each other in a circle: {', '.join(sorted(left))}.",
-                "Take one `needs` out of their files in jarkkit/addons/catalog/.",
-            )
+    while free := [name for name, wanted in left.items() if not wanted & left.keys()]:
         for name in free:
             del left[name]
+    return sorted(left)

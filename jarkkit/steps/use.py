@@ -16,6 +16,7 @@ from typing import Literal
 from jarkkit.clock import monotonic, now
 from jarkkit.cluster import places
 from jarkkit.cluster.conditions import values_at
+from jarkkit.cluster.layer import MANAGED_BY
 from jarkkit.cluster.pod_inquiry import inquire_pod, is_ready
 from jarkkit.cluster.pod_troubles import Trouble
 from jarkkit.errors import JarkkitError
@@ -43,7 +44,6 @@ _HOPELESS = ("JK-ADDON-IMAGE", "JK-ADDON-CRASH", "JK-ADDON-FAILED")
 _GONE_SECONDS = 180.0
 _STUCK_SECONDS = 45.0
 _LINES = 200
-_MANAGED_BY = "app.kubernetes.io/managed-by"
 _TYPE = "node.kubernetes.io/instance-type"
 
 
@@ -270,8 +270,7 @@ class _Run:
             self.node = pod["spec"].get("nodeName") or self.node
             text = self.kube.logs(NAMESPACE, name, logs.container, lines=_LINES)
             before, self.read[name] = self.read.get(name, ""), text
-            fresh = text[len(before) :] if text.startswith(before) else text
-            for line in fresh.splitlines():
+            for line in new_lines(before, text):
                 yield _event("message", name, f"{name}: {line[:300]}")
 
     def _worries(self, pods: tuple[Object, ...]) -> Iterator[Event]:
@@ -331,6 +330,15 @@ class _Run:
         )
 
 
+def new_lines(before: str, now: str) -> list[str]:
+    """What the end of a log has that its end a moment ago had not. Pure."""
+    old, lines = before.splitlines(), now.splitlines()
+    for gone in range(len(old)):  # as many lines have left the end at its top
+        if lines[: len(old) - gone] == old[gone:]:
+            return lines[len(old) - gone :]
+    return lines
+
+
 def ending(wait: Wait, found: Object) -> Literal["pass", "fail", ""]:
     """How it has ended; empty while it has not. Pure."""
     if any(condition.holds(found) for condition in wait.failure):
@@ -360,7 +368,7 @@ def _empty_namespace(kube: Kube, sleep: Callable[[float], None]) -> Generator[Ev
     """Make it; what an earlier run left in it goes first."""
     found = kube.get("v1", "Namespace", NAMESPACE)
     if found is not None:
-        if (found["metadata"].get("labels") or {}).get(_MANAGED_BY) != "jarkkit":
+        if not MANAGED_BY.items() <= (found["metadata"].get("labels") or {}).items():
             raise JarkkitError(
                 "JK-NAME-TAKEN",
                 f"There is a namespace {NAMESPACE} that is not the kit's.",
@@ -372,7 +380,7 @@ def _empty_namespace(kube: Kube, sleep: Callable[[float], None]) -> Generator[Ev
         {
             "apiVersion": "v1",
             "kind": "Namespace",
-            "metadata": {"name": NAMESPACE, "labels": {_MANAGED_BY: "jarkkit"}},
+            "metadata": {"name": NAMESPACE, "labels": MANAGED_BY},
         }
     )
 

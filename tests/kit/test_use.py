@@ -272,3 +272,17 @@ class TestCommands:
         assert isinstance(answer.exception, JarkkitError)
         assert "s3cret" not in answer.output
         assert "password: s3cret" in self.say("password", "grafana", "--yes").stdout
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "new"),
+    [
+        ("", "a\nb\n", ["a", "b"]),
+        ("a\n", "a\nb\n", ["b"]),
+        ("a\nb\n", "a\nb\n", []),
+        ("a\nb\nc\n", "b\nc\nd\n", ["d"]),  # the end is as long as it may be
+        ("a\nb\n", "x\ny\n", ["x", "y"]),
+    ],
+)
+def test_a_line_of_a_log_is_told_once(before: str, now: str, new: list[str]) -> None:
+    assert use.new_lines(before, now) == new
