@@ -187,13 +187,13 @@ class Kit:
     def tools(self) -> Report:
         """The questions of preflight that need no account."""
         layer = self._layer()
-        look = preflight.Preflight(layer.settings, layer.account, layer.terraform, self.workspace)
+        look = preflight.Look(layer.settings, layer.account, layer.terraform, self.workspace)
         return preflight.tools(look)
 
     def preflight(self) -> Report:
         """Will it work here? Saved as reports/preflight."""
         layer = self._reaching()
-        look = preflight.Preflight(
+        look = preflight.Look(
             layer.settings,
             layer.account,
             layer.terraform,
@@ -393,7 +393,7 @@ def machine(environ: Mapping[str, str] | None = None) -> Report:
     environ = os.environ if environ is None else environ
     home = find_home(environ)
     settings = Settings()
-    look = preflight.Preflight(
+    look = preflight.Look(
         settings,
         Account(settings.region, environ),
         Terraform(home, environ, lambda what: home / f"{what}.log"),

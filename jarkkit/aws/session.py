@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -58,6 +59,7 @@ class Session:
         self._environ = environ
         self._session: Any = None
         self._clients: dict[str, Any] = {}
+        self._making = threading.Lock()
 
     @property
     def endpoint(self) -> str | None:
@@ -65,9 +67,10 @@ class Session:
         return self._environ.get("AWS_ENDPOINT_URL") or None
 
     def client(self, service: str) -> Any:
-        """The service's client; made once. Raises JK-AWS-NO-CREDENTIALS for a missing profile."""
-        if service not in self._clients:
-            with translated(f"{service} client"):
+        """The service's client; made once, and good for many threads. Raises JK-AWS-NO-CREDENTIALS
+        for a missing profile."""
+        with self._making, translated(f"{service} client"):
+            if service not in self._clients:
                 self._clients[service] = self._boto3().client(
                     service,
                     region_name=self.region,
