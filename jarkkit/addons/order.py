@@ -1,21 +1,27 @@
 """What must be ready before what. Pure.
 
 Add-ons that are not `core` wait for those that are: pods that need room must not fill the core
-nodes before Karpenter can add others.
+nodes before Karpenter can add others. What fits onto the nodes that are there waits for the others
+of the core alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from jarkkit.addons.catalogue import Addon
 from jarkkit.errors import JarkkitError
 
 Needs = Mapping[str, frozenset[str]]
 
+_MAKES_ROOM = frozenset({"karpenter"})
 
-def needs(addons: Iterable[Addon]) -> Needs:
+
+def needs(addons: Iterable[Addon], fitting: Collection[str] = ()) -> Needs:
     """By add-on those of the chosen ones that must be ready first.
+
+    Args:
+        fitting: names of those that have room without Karpenter.
 
     Raises JK-ADDON-INVALID for a circle, and for something needed that is switched off.
     """
@@ -32,7 +38,7 @@ def needs(addons: Iterable[Addon]) -> Needs:
     first = _all_below(core, named)
     for name, wanted in named.items():
         if name not in first:
-            wanted |= core
+            wanted |= core - _MAKES_ROOM if name in fitting else core
     if circle := in_circles(named):
         raise JarkkitError(
             "JK-ADDON-INVALID",

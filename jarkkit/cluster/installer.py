@@ -96,8 +96,8 @@ def install(layer: ClusterLayer, step: Step = "deploy") -> Generator[Event, None
     Raises the error of the first add-on that failed, when all others are through: JK-ADDON-…,
     JK-HELM-…, JK-KUBE-…; before anything is changed JK-ADDON-INVALID and JK-CHART-MISSING.
     """
-    order = needs(layer.addons)
     layer.kube.version()  # a cluster that does not answer is told here
+    order = needs(layer.addons, layer.fitting())
     wanted = [layer.wanted(addon) for addon in layer.addons]
     layer.pin()
     yield from remove_what_is_off(layer, step)
@@ -160,7 +160,11 @@ class _Run:
         ready = [c.name for c in self._courses.values() if c.state == "ready"]
         begun = [c.name for c in self._courses.values() if c.state != "waiting"]
         names = startable(self._order, ready, begun)
-        return [self._courses[n] for n in sorted(names, key=lambda n: (-self._first[n], n))]
+        return sorted((self._courses[name] for name in names), key=self._precedence)
+
+    def _precedence(self, course: Course) -> tuple[bool, int, str]:
+        """What makes room goes first, then what many wait for."""
+        return (not course.wanted.addon.core, -self._first[course.name], course.name)
 
     def _start(self) -> Iterator[Event]:
         for course in self._startable():

@@ -24,6 +24,7 @@ from jarkkit.charts import Charts
 from jarkkit.clock import monotonic
 from jarkkit.cluster.memory import ClusterMemory
 from jarkkit.cluster.readiness import Key, Standing, all_standings
+from jarkkit.cluster.room import fitting
 from jarkkit.errors import JarkkitError
 from jarkkit.helm import Helm, Release
 from jarkkit.kube import Kube
@@ -154,6 +155,13 @@ class ClusterLayer:
     def releases(self) -> dict[tuple[str, str], Release]:
         """Helm's releases by namespace and name."""
         return {(r.namespace, r.name): r for r in self.helm.releases()}
+
+    def fitting(self) -> frozenset[str]:
+        """Names of the add-ons that have room on the nodes that are there."""
+        workloads = {a.name: choice.workloads(a, self.settings) for a in self.addons}
+        core = [w for a in self.addons if a.core for w in workloads[a.name]]
+        others = {a.name: workloads[a.name] for a in self.addons if not a.core}
+        return fitting(list(self.kube.list("v1", "Node")), core, others)
 
     # -- installing ----------------------------------------------------------------------------
 

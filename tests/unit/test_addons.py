@@ -48,6 +48,14 @@ def addon(name: str, *needs: str, core: bool = False) -> Addon:
 # -- order -------------------------------------------------------------------------------------
 
 
+def test_what_fits_onto_the_nodes_does_not_wait_for_karpenter() -> None:
+    graph = [addon("dns", core=True), addon("karpenter", "dns", core=True), addon("a"), addon("b")]
+    found = order.needs(graph, fitting={"a"})
+    assert found["a"] == {"dns"}
+    assert found["b"] == {"dns", "karpenter"}
+    assert found["karpenter"] == {"dns"}
+
+
 def test_what_is_not_core_waits_for_what_is() -> None:
     found = order.needs([addon("dns"), addon("nodes", "dns", core=True), addon("jobs")])
     assert found == {"dns": frozenset(), "nodes": {"dns"}, "jobs": {"nodes"}}
