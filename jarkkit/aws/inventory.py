@@ -12,12 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from jarkkit.aws.session import Session, client_error_code, translated
 from jarkkit.errors import JarkkitError
 from jarkkit.records import Owned
 
 TAG = "jarkkit:deployment"
-_THREADS = 8
+_THREADS = 24  # as many connections has a client
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,6 @@ Place = Callable[[_Look], Iterator[Owned]]
 def scan(session: Session, name: str) -> tuple[tuple[Owned, ...], tuple[str, ...], tuple[str, ...]]:
     """Look everywhere. Returns what was found, where it was looked, where that was not possible."""
     look = _Look(session, name)
-    for service in sorted({place.split(" ")[0] for place in PLACES}):
-        session.client(service)  # boto3 makes clients in one thread only
     with ThreadPoolExecutor(_THREADS) as pool:
         answers = list(pool.map(lambda item: _ask(look, *item), PLACES.items()))
     found = tuple(owned for owned_here, _ in answers for owned in owned_here)
@@ -238,27 +238,35 @@ def _eks(look: _Look) -> Iterator[Owned]:
 
 
 def _roles(look: _Look) -> Iterator[Owned]:
-    for role in _pages(look.client("iam"), "list_roles", "Roles"):
-        if role["RoleName"].startswith(look.prefix):
-            name = role["RoleName"]
+    iam = look.client("iam")
+    for role in _pages(iam, "list_roles", "Roles"):
+        name = role["RoleName"]
+        # IAM lists no tags. A name alone makes nothing ours: somebody may have had it first.
+        if name.startswith(look.prefix) and look.is_ours(
+            iam.get_role(RoleName=name)["Role"].get("Tags")
+        ):
             yield Owned(terraform_type="aws_iam_role", import_id=name, name=name, arn=role["Arn"])
 
 
 def _policies(look: _Look) -> Iterator[Owned]:
-    for policy in _pages(look.client("iam"), "list_policies", "Policies", Scope="Local"):
-        if policy["PolicyName"].startswith(look.prefix):
-            yield Owned(
-                terraform_type="aws_iam_policy",
-                import_id=policy["Arn"],
-                name=policy["PolicyName"],
-                arn=policy["Arn"],
-            )
+    iam = look.client("iam")
+    for policy in _pages(iam, "list_policies", "Policies", Scope="Local"):
+        arn, name = policy["Arn"], policy["PolicyName"]
+        if name.startswith(look.prefix) and look.is_ours(
+            iam.get_policy(PolicyArn=arn)["Policy"].get("Tags")
+        ):
+            yield Owned(terraform_type="aws_iam_policy", import_id=arn, name=name, arn=arn)
 
 
 def _profiles(look: _Look) -> Iterator[Owned]:
-    for profile in _pages(look.client("iam"), "list_instance_profiles", "InstanceProfiles"):
+    iam = look.client("iam")
+    for profile in _pages(iam, "list_instance_profiles", "InstanceProfiles"):
         name = profile["InstanceProfileName"]
-        if name.startswith((look.prefix, f"{look.name}_")):  # Karpenter writes NAME_hash
+        if not name.startswith((look.prefix, f"{look.name}_")):  # Karpenter writes NAME_hash
+            continue
+        found = iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
+        tags = _mapping(found.get("Tags"))
+        if look.is_ours(tags) or f"kubernetes.io/cluster/{look.name}" in tags:
             yield Owned(terraform_type="aws_iam_instance_profile", import_id=name, name=name)
 
 
@@ -268,24 +276,33 @@ def _keys(look: _Look) -> Iterator[Owned]:
         described = kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"]
         if described["KeyManager"] != "CUSTOMER" or described["KeyState"] == "PendingDeletion":
             continue
-        tags = kms.list_resource_tags(KeyId=key["KeyId"]).get("Tags", [])
-        if look.is_ours({tag["TagKey"]: tag["TagValue"] for tag in tags}):
+        tags = _tags_of_key(kms, key["KeyId"])
+        if look.is_ours(tags):
             yield Owned(
                 terraform_type="aws_kms_key",
                 import_id=key["KeyId"],
-                name=next((t["TagValue"] for t in tags if t["TagKey"] == "Name"), ""),
+                name=tags.get("Name", ""),
                 billable=True,
             )
 
 
 def _aliases(look: _Look) -> Iterator[Owned]:
-    for alias in _pages(look.client("kms"), "list_aliases", "Aliases"):
-        name = alias["AliasName"]
-        if name.startswith("alias/") and look.name in name.split("/")[1:] and "aws/" not in name:
+    """An alias has no tags: it is whose its key is."""
+    kms = look.client("kms")
+    for alias in _pages(kms, "list_aliases", "Aliases"):
+        name, key = alias["AliasName"], alias.get("TargetKeyId")
+        named = look.name in name.split("/")[1:] and "aws/" not in name
+        if named and key and look.is_ours(_tags_of_key(kms, key)):
             yield Owned(terraform_type="aws_kms_alias", import_id=name, name=name)
 
 
+def _tags_of_key(kms: Any, key_id: str) -> dict[str, str]:
+    tags = kms.list_resource_tags(KeyId=key_id).get("Tags", [])
+    return {tag["TagKey"]: tag["TagValue"] for tag in tags}
+
+
 def _log_groups(look: _Look) -> Iterator[Owned]:
+    """By name alone: AWS' services write to groups of these names, and make them without tags."""
     for service in ("eks", "vpc", "containerinsights"):
         prefix = f"/aws/{service}/{look.name}/"
         groups = _pages(
@@ -305,7 +322,8 @@ def _queues(look: _Look) -> Iterator[Owned]:
     wanted = f"karpenter-{look.name}"
     sqs = look.client("sqs")
     for url in sqs.list_queues(QueueNamePrefix=wanted).get("QueueUrls", []):
-        if url.rsplit("/", 1)[-1] == wanted:
+        ours = look.is_ours(sqs.list_queue_tags(QueueUrl=url).get("Tags"))
+        if ours and url.rsplit("/", 1)[-1] == wanted:
             yield Owned(terraform_type="aws_sqs_queue", import_id=url, name=wanted)
 
 
@@ -349,10 +367,21 @@ def _file_systems(look: _Look) -> Iterator[Owned]:
 
 
 def _buckets(look: _Look) -> Iterator[Owned]:
-    for bucket in look.client("s3").list_buckets().get("Buckets", []):
+    s3 = look.client("s3")
+    for bucket in s3.list_buckets().get("Buckets", []):
         name = bucket["Name"]
-        if name.startswith(f"{look.name}-artifacts-"):
+        if name.startswith(f"{look.name}-artifacts-") and look.is_ours(_tags_of_bucket(s3, name)):
             yield Owned(terraform_type="aws_s3_bucket", import_id=name, name=name, billable=True)
+
+
+def _tags_of_bucket(s3: Any, name: str) -> object:
+    """Empty where it has none, which S3 calls an error."""
+    try:
+        return s3.get_bucket_tagging(Bucket=name).get("TagSet")
+    except ClientError as error:
+        if client_error_code(error) == "NoSuchTagSet":
+            return {}
+        raise
 
 
 def _load_balancers(look: _Look) -> Iterator[Owned]:
@@ -371,7 +400,8 @@ def _load_balancers(look: _Look) -> Iterator[Owned]:
 
 def _workspaces(look: _Look) -> Iterator[Owned]:
     for item in _pages(look.client("amp"), "list_workspaces", "workspaces", alias=look.name):
-        if item["status"]["statusCode"] != "DELETING" and item.get("alias") == look.name:
+        alive = item["status"]["statusCode"] != "DELETING"
+        if alive and item.get("alias") == look.name and look.is_ours(item.get("tags")):
             yield Owned(
                 terraform_type="aws_prometheus_workspace",
                 import_id=item["workspaceId"],
@@ -381,8 +411,12 @@ def _workspaces(look: _Look) -> Iterator[Owned]:
 
 
 def _budgets(look: _Look) -> Iterator[Owned]:
-    account = look.client("sts").get_caller_identity()["Account"]
-    budget = look.client("budgets").describe_budget(AccountId=account, BudgetName=look.name)
+    caller, budgets = look.client("sts").get_caller_identity(), look.client("budgets")
+    account, partition = caller["Account"], caller["Arn"].split(":")[1]
+    budget = budgets.describe_budget(AccountId=account, BudgetName=look.name)
+    arn = f"arn:{partition}:budgets::{account}:budget/{look.name}"
+    if not look.is_ours(budgets.list_tags_for_resource(ResourceARN=arn).get("ResourceTags")):
+        return
     yield Owned(
         terraform_type="aws_budgets_budget",
         import_id=f"{account}:{look.name}",
