@@ -22,6 +22,8 @@ lab: control-plane  ## open the notebooks in JupyterLab, as a rehearsal
 bench: programs  ## measure speed and memory, side by side with the bare tools
 	$(BIN)/python -m benchmarks.clusters
 	$(BIN)/python -m benchmarks.addons
+	$(BIN)/python -m benchmarks.preflight --peer
+	$(BIN)/python -m benchmarks.ui
 	$(BIN)/python benchmarks/run.py
 
 lint: setup  ## style, types, layers, Terraform, notebooks

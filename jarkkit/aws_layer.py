@@ -28,7 +28,7 @@ from jarkkit.terraform import Terraform
 from jarkkit.terraform_messages import changes_of
 from jarkkit.workspace import Workspace
 
-_ADOPT = "adopt"
+_ADOPT, _ADOPT_PLAN = "adopt", "adopt.tfplan"
 _SETTLE_SECONDS = 5.0
 # An address that depends on what is adopted first (a route on its table) is matched a round later.
 _ADOPTION_ROUNDS = 4
@@ -233,26 +233,33 @@ class AwsLayer:
 
     # -- applying ------------------------------------------------------------------------------
 
-    def apply(self, step: Step, plan: Plan) -> Iterator[Event]:
-        """Carry out a plan with progress. The target is written down before the first change."""
+    def apply(self, step: Step, plan: Plan, *, after: float = 0.0) -> Iterator[Event]:
+        """Carry out a plan with progress. The target is written down before the first change.
+
+        Args:
+            after: published seconds of what follows in the same step; it counts as time left.
+        """
         self.workspace.save("target", plan.target)
         began = monotonic()
         elapsed = iter(lambda: monotonic() - began, None)
         word = "destroy" if plan.destroy else "apply"
         yield _phase(step, word, "started", message=counted(plan))
         events = self.terraform.apply(step, plan.file)
-        yield from Progress(plan.pending).follow(events, elapsed)
+        yield from Progress(plan.pending, after).follow(events, elapsed)
         self.workspace.save_generated(_ADOPT, None)
         yield _phase(step, word, "done")
 
     def adopt_now(self, step: Step, target: Target) -> Iterator[Event]:
-        """Bring strays of an unfinished run into the state without changing anything else, so
-        that a destroy finds them."""
-        yield from self.plan(step, target, file="adopt.tfplan")
-        blocks = self.workspace.generated(_ADOPT).get("import", [])
+        """Bring into the state what is in the account and not in it, so that a destroy finds it.
+
+        Taken over all at once and nothing else with it: while things are imported one by one, the
+        configuration refers to others that are not there yet.
+        """
+        yield from self.plan(step, target, file=_ADOPT_PLAN)
+        if blocks := self.workspace.generated(_ADOPT).get("import", []):
+            yield from self.terraform.plan(step, _ADOPT_PLAN, only=[b["to"] for b in blocks])
+            yield from self.terraform.apply(step, _ADOPT_PLAN)
         self.workspace.save_generated(_ADOPT, None)
-        for block in blocks:
-            self.terraform.import_resource(block["to"], block["id"])
 
 
 _MOVING = ("CREATING", "UPDATING", "DELETING", "PENDING")

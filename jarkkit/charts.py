@@ -13,7 +13,6 @@ import hashlib
 import io
 import json
 import os
-import platform
 import tarfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +27,7 @@ import yaml
 from jarkkit.addons.catalogue import Chart
 from jarkkit.chart_repositories import Repositories, Sent
 from jarkkit.errors import JarkkitError
+from jarkkit.home import user_cache
 
 # In Chart.yaml of the charts that a sandbox makes from the catalogue.
 STAND_IN = "jarkkit.io/stand-in"
@@ -208,11 +208,7 @@ def chart_cache(environ: Mapping[str, str] = os.environ) -> Path:
     which is $JARKKIT_CACHE or the system's own place."""
     if named := environ.get("JARKKIT_CHART_CACHE"):
         return Path(named).expanduser()
-    if cache := environ.get("JARKKIT_CACHE"):
-        return Path(cache).expanduser() / "charts"
-    if platform.system() == "Darwin":
-        return Path.home() / "Library" / "Caches" / "jarkkit" / "charts"
-    return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jarkkit" / "charts"
+    return user_cache(environ) / "charts"
 
 
 def stand_in_folder(environ: Mapping[str, str] = os.environ) -> Path | None:

@@ -1,12 +1,15 @@
 """`Check` and `Report`: one shape for every question the kit asks of the world.
 
 Preflight, verify, diagnose and the cleanup receipt all answer with a `Report`, and it is rendered
-here and nowhere else: as text for a terminal, as HTML for a notebook, as JSON for programs.
+here and nowhere else: as text for a terminal, as HTML for a notebook, as JSON for programs. For
+people the verdict comes first, then what failed, what to know and what is unknown, each with its
+remedy; what is well comes last and briefly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Literal
 
@@ -25,6 +28,18 @@ COLOUR: dict[Status, str] = {
     "unknown": "#56b4e9",
     "skip": "#999999",
 }
+_WORD: dict[Status, str] = {
+    "fail": "failed",
+    "warn": "to know",
+    "unknown": "unknown",
+    "pass": "passed",
+    "skip": "not needed",
+}
+# What a reader must look at, the gravest first.
+_FINDINGS: tuple[Status, ...] = ("fail", "warn", "unknown")
+# What is told briefly.
+_REST: tuple[Status, ...] = ("pass", "skip")
+_WIDTH = 100
 
 
 class Check(BaseModel):
@@ -32,6 +47,12 @@ class Check(BaseModel):
 
     `unknown` means that the question could not be answered (no permission, throttled): it is never
     counted as a pass or as a failure.
+
+    Attributes:
+        found: the evidence.
+        link: where to read or to do more.
+        group: what it is about; checks of one group are shown together.
+        follows: what is wrong because of this, a line each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +65,8 @@ class Check(BaseModel):
     fix: str = ""
     code: str = ""
     link: str = ""
+    group: str = ""
+    follows: tuple[str, ...] = ()
 
 
 class Report(BaseModel):
@@ -67,16 +90,23 @@ class Report(BaseModel):
     @property
     def verdict(self) -> str:
         """The report in one line."""
-        if not self.checks:
-            return f"{self.title}: nothing was checked"
-        parts = [f"{self.count('pass')} of {len(self.checks)} passed"]
-        words: dict[Status, str] = {"fail": "failed", "warn": "to know", "unknown": "unknown"}
-        parts += [f"{self.count(s)} {word}" for s, word in words.items() if self.count(s)]
-        return f"{self.title}: {'yes' if self.ok else 'no'} ({', '.join(parts)})"
+        counts = {status: self.count(status) for status in _WORD if status != "skip"}
+        parts = [f"{count} {_WORD[status]}" for status, count in counts.items() if count]
+        if not parts:
+            return f"{self.title} Nothing was checked."
+        return f"{self.title} {self._answer()}: {', '.join(parts)}."
+
+    def _answer(self) -> str:
+        if not self.ok:
+            return "No"
+        if not self.count("unknown"):
+            return "Yes"
+        answered = self.count("pass") or self.count("warn")
+        return "Yes, as far as could be asked" if answered else "Not known"
 
     def failures(self) -> tuple[Check, ...]:
         """The checks that failed."""
-        return tuple(check for check in self.checks if check.status == "fail")
+        return self._having("fail")
 
     def must_pass(self, code: str) -> None:
         """Raise the error of that code, with every failed check and its fix, unless all is well."""
@@ -91,43 +121,121 @@ class Report(BaseModel):
         )
 
     def text(self) -> str:
-        """For a terminal: the verdict, then a line per check, with the fix under what needs one."""
-        return "\n".join([self.verdict, *_text_lines(self.checks), *self.notes])
+        """For a terminal."""
+        findings = (_text_of_finding(check) for status in _FINDINGS for check in self._told(status))
+        lines = [line for finding in findings for line in finding]
+        lines += [line for status in _REST for line in _brief(self._having(status))]
+        return "\n".join([self.verdict, *lines, *self.notes])
 
     def _repr_html_(self) -> str:
-        rows = "".join(_html_row(check) for check in self.checks)
-        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
-        head = "".join(
-            f'<th scope="col" style="text-align:left">{word}</th>'
-            for word in ("", "Check", "Found", "Needed", "Why and what to do")
-        )
-        return (
-            f'<p><strong style="color:{COLOUR["pass" if self.ok else "fail"]}">'
-            f"{escape(self.verdict)}</strong></p>"
-            f'<table class="jarkkit-report"><thead><tr>{head}</tr></thead>'
-            f"<tbody>{rows}</tbody></table>{notes}"
-        )
+        findings = [check for status in _FINDINGS for check in self._told(status)]
+        rest = [check for status in _REST for check in self._having(status)]
+        colour = COLOUR["pass" if self.ok else "fail"]
+        parts = [f'<p><strong style="color:{colour}">{escape(self.verdict)}</strong></p>']
+        if findings:
+            parts.append(_table(map(_html_row, findings)))
+        if rest:
+            words = ", ".join(f"{self.count(s)} {_WORD[s]}" for s in _REST if self.count(s))
+            table = _table(_html_groups(rest))
+            parts.append(f"<details><summary>{words}</summary>{table}</details>")
+        return "".join([*parts, *(f"<p>{escape(note)}</p>" for note in self.notes)])
+
+    def _having(self, status: Status) -> tuple[Check, ...]:
+        return tuple(check for check in self.checks if check.status == status)
+
+    def _told(self, status: Status) -> tuple[Check, ...]:
+        """Those of a status as they are told: one for all that have the same reason."""
+        told: dict[tuple[str, ...], Check] = {}
+        for check in self._having(status):
+            own = {"name", "group"} if check.fix else {"group"}
+            same = tuple(check.model_dump(exclude=own).values())
+            names = [told[same].name, check.name] if same in told else [check.name]
+            told[same] = check.model_copy(update={"name": ", ".join(names)})
+        return tuple(told.values())
 
 
-def _text_lines(checks: Iterable[Check]) -> Iterable[str]:
+def grouped(group: str, checks: Iterable[Check]) -> tuple[Check, ...]:
+    """The checks, as being about that."""
+    return tuple(check.model_copy(update={"group": group}) for check in checks)
+
+
+def _by(key: Literal["group", "found"], checks: Iterable[Check]) -> dict[str, list[Check]]:
+    found: dict[str, list[Check]] = {}
     for check in checks:
-        needed = f" (needed: {check.needed})" if check.needed else ""
-        yield f"  {SYMBOL[check.status]} {check.name}: {check.found or check.status}{needed}"
-        if check.status in ("fail", "warn", "unknown"):
-            if check.why:
-                yield f"      why: {check.why}"
-            if check.fix:
-                yield f"      fix: {check.fix}{f' [{check.code}]' if check.code else ''}"
+        found.setdefault(getattr(check, key), []).append(check)
+    return found
+
+
+# -- text ------------------------------------------------------------------------------------------
+
+
+def _text_of_finding(check: Check) -> Iterator[str]:
+    needed = f" (needed: {check.needed})" if check.needed else ""
+    code = f" [{check.code}]" if check.code else ""
+    head = f"{check.name}: {check.found or check.status}{needed}{code}"
+    yield from _wrapped(head, f"  {SYMBOL[check.status]} ")
+    for word, said in (("why", check.why), ("fix", check.fix), ("see", check.link)):
+        if said:
+            yield f"      {word}: {said}"
+    yield from (f"      so: {line}" for line in check.follows)
+
+
+def _brief(checks: Iterable[Check]) -> Iterator[str]:
+    """A paragraph per group; what is the same of several is said once."""
+    for group, members in _by("group", checks).items():
+        said = "; ".join(
+            f"{', '.join(check.name for check in same)}{f': {found}' if found else ''}"
+            for found, same in _by("found", members).items()
+        )
+        mark = f"  {SYMBOL[members[0].status]} "
+        yield from _wrapped(f"{group}. {said}" if group else said, mark)
+
+
+def _wrapped(text: str, mark: str) -> list[str]:
+    indent = " " * len(mark)
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=mark,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
+# -- HTML ------------------------------------------------------------------------------------------
+
+
+def _table(rows: Iterable[str]) -> str:
+    words = ("", "Check", "Found", "Needed", "Why and what to do")
+    head = "".join(f'<th scope="col" style="text-align:left">{word}</th>' for word in words)
+    return (
+        f'<table class="jarkkit-report"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def _html_groups(checks: Iterable[Check]) -> Iterator[str]:
+    for group, members in _by("group", checks).items():
+        if group:
+            yield (
+                '<tr><th colspan="5" scope="rowgroup" style="text-align:left">'
+                f"{escape(group)}</th></tr>"
+            )
+        yield from map(_html_row, members)
 
 
 def _html_row(check: Check) -> str:
     advice = [escape(check.why)] if check.why else []
-    if check.status in ("fail", "warn", "unknown") and check.fix:
+    if check.status in _FINDINGS and check.fix:
         advice.append(f"<em>Fix:</em> {escape(check.fix)}")
     if check.code:
         advice.append(f"<code>{escape(check.code)}</code>")
     if check.link:
-        advice.append(f'<a href="{escape(check.link)}">more</a>')
+        advice.append(_html_link(check.link))
+    if check.follows:
+        lines = "".join(f"<li>{escape(line)}</li>" for line in check.follows)
+        advice.append(f"and so:<ul>{lines}</ul>")
     mark = (
         f'<td style="color:{COLOUR[check.status]};font-weight:bold" title="{check.status}">'
         f'{SYMBOL[check.status]} <span class="jarkkit-status">{check.status}</span></td>'
@@ -135,3 +243,10 @@ def _html_row(check: Check) -> str:
     cells = (check.name, check.found, check.needed)
     middle = "".join(f'<td style="text-align:left">{escape(cell)}</td>' for cell in cells)
     return f'<tr>{mark}{middle}<td style="text-align:left">{" · ".join(advice)}</td></tr>'
+
+
+def _html_link(link: str) -> str:
+    """A page of the kit's own documentation has no address that holds in every notebook."""
+    if link.startswith("https://"):
+        return f'<a href="{escape(link)}">more</a>'
+    return f"see <code>{escape(link)}</code>"

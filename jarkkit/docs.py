@@ -7,8 +7,13 @@ import sys
 from pathlib import Path
 
 from jarkkit.addons.catalogue import Addon, catalogue
+from jarkkit.drills import drills
 from jarkkit.errors import CODES
+from jarkkit.permissions.policy import document, parts, published, text
+from jarkkit.permissions.statements import templates
 from jarkkit.settings import CLUSTER_VERSIONS, FAMILIES, GROUPS, Settings, field_extra, fields_of
+from jarkkit.steps.preflight import QUESTIONS
+from jarkkit.steps.preflight.asking import question_name
 
 
 def settings_page() -> str:
@@ -108,17 +113,105 @@ def addons_page(page: str) -> str:
     return f"{before}{begin}\n\n{addons_table()}\n{end}{after}"
 
 
+_STATEMENTS = (
+    "<!-- Made from jarkkit/permissions/ by `make docs`; a test holds the two together. -->"
+)
+
+
+def permissions_table() -> str:
+    """The part of docs/permissions.md that is made: every statement, and what could not be
+    narrower."""
+    head = ["| statement | for | steps | not narrower, because |", "|---|---|---|---|"]
+    rows = [
+        f"| `{s.sid}` | {s.purpose} | {', '.join(s.steps)} | {' '.join(s.unbound.split())} |"
+        for s in templates()
+    ]
+    return "\n".join([*head, *rows]) + "\n"
+
+
+def permissions_page(page: str) -> str:
+    """docs/permissions.md as it should be. Raises ValueError where the marks are gone."""
+    before, begin, rest = page.partition(_STATEMENTS)
+    _, end, after = rest.partition(_END)
+    if not (begin and end):
+        raise ValueError("docs/permissions.md has lost the marks around its table")
+    return f"{before}{begin}\n\n{permissions_table()}\n{end}{after}"
+
+
+_QUESTIONS = (
+    "<!-- Made from jarkkit/steps/preflight/ by `make docs`; a test holds the two together. -->"
+)
+
+
+def questions_table() -> str:
+    """The part of docs/preflight.md that is made: every question, by what it is about."""
+    head = ["| about | questions |", "|---|---|"]
+    rows = [
+        f"| {group} | {'; '.join(map(question_name, questions))} |"
+        for group, questions in QUESTIONS.items()
+    ]
+    return "\n".join([*head, *rows]) + "\n"
+
+
+def preflight_page(page: str) -> str:
+    """docs/preflight.md as it should be. Raises ValueError where the marks are gone."""
+    before, begin, rest = page.partition(_QUESTIONS)
+    _, end, after = rest.partition(_END)
+    if not (begin and end):
+        raise ValueError("docs/preflight.md has lost the marks around its table")
+    return f"{before}{begin}\n\n{questions_table()}\n{end}{after}"
+
+
+_DRILLS = "<!-- Made from jarkkit/drills/ by `make docs`; a test holds the two together. -->"
+
+
+def drills_table() -> str:
+    """The part of docs/troubleshooting.md that is made: every drill."""
+    head = ["| drill | switched on | what one sees | where to look | what helps | code |"]
+    rows = [
+        f"| `{d.name}` | {d.switched_on} | {d.see} | {d.look} | {d.mend} "
+        f"| [{d.code}](#{d.code.lower()}) |"
+        for d in drills().values()
+    ]
+    return "\n".join([*head, "|---|---|---|---|---|---|", *rows]) + "\n"
+
+
+def troubleshooting_page(page: str) -> str:
+    """docs/troubleshooting.md as it should be. Raises ValueError where the marks are gone."""
+    before, begin, rest = page.partition(_DRILLS)
+    _, end, after = rest.partition(_END)
+    if not (begin and end):
+        raise ValueError("docs/troubleshooting.md has lost the marks around its table")
+    return f"{before}{begin}\n\n{drills_table()}\n{end}{after}"
+
+
+def policies() -> dict[str, str]:
+    """docs/iam-policy.json, and the same in parts that AWS takes as managed policies."""
+    statements = published()
+    split = {f"iam-policy/{name}.json": text(part) for name, part in parts(statements).items()}
+    return {"iam-policy.json": text(document(statements)), **split}
+
+
 PAGES = {"settings.md": settings_page, "errors.md": errors_page}
+MARKED = {
+    "addons.md": addons_page,
+    "permissions.md": permissions_page,
+    "preflight.md": preflight_page,
+    "troubleshooting.md": troubleshooting_page,
+}
 
 
 def main(folder: Path) -> None:
-    """Write all generated pages, and the table of add-ons, into a folder."""
+    """Write all generated pages, the made parts of others, and the policies, into a folder."""
     folder.mkdir(exist_ok=True)
     for name, write in PAGES.items():
         (folder / name).write_text(write())
-    addons = folder / "addons.md"
-    if addons.is_file():
-        addons.write_text(addons_page(addons.read_text()))
+    for name, renew in MARKED.items():
+        if (page := folder / name).is_file():
+            page.write_text(renew(page.read_text()))
+    (folder / "iam-policy").mkdir(exist_ok=True)
+    for name, policy in policies().items():
+        (folder / name).write_text(policy)
 
 
 if __name__ == "__main__":

@@ -68,15 +68,19 @@ class Progress:
 
     The published durations give the first estimate; what this run has taken for the share that is
     done corrects it, so that a rehearsal at any speed, or a slow day at AWS, is soon reflected.
+
+    Args:
+        after: published seconds of what follows these changes in the same step.
     """
 
     changes: tuple[ResourceChange, ...]
+    after: float = 0.0
     _left: dict[str, ResourceChange] = field(init=False)
     _all: float = field(init=False)
 
     def __post_init__(self) -> None:
         self._left = {change.address: change for change in self.changes}
-        self._all = critical_path(self.changes)
+        self._all = critical_path(self.changes) + self.after
 
     def follow(self, events: Iterable[Event], elapsed: Iterator[float]) -> Iterator[Event]:
         """The same events, with `done`, `total` and `seconds_left` filled in.
@@ -97,7 +101,7 @@ class Progress:
     def seconds_left(self, elapsed: float) -> float:
         """Seconds left after `elapsed` seconds: the published figure for what is not done yet,
         scaled by how this run compares with it so far."""
-        left = critical_path(self._left.values())
+        left = critical_path(self._left.values()) + self.after
         done = self._all - left
         trust = done / self._all if self._all else 1.0
         pace = elapsed / done if done else 1.0

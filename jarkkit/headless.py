@@ -25,7 +25,8 @@ from pydantic import BaseModel, ConfigDict
 from jarkkit.clock import now
 from jarkkit.errors import CODES, JarkkitError
 from jarkkit.home import notebooks_folder
-from jarkkit.records import Event
+from jarkkit.past import timed
+from jarkkit.records import Event, Timed
 from jarkkit.scrub import Scrub
 from jarkkit.settings import unknown_name
 from jarkkit.ui import HEADLESS
@@ -53,7 +54,11 @@ class Ran(BaseModel):
 
 
 class Run(BaseModel):
-    """A whole run; saved as run.json."""
+    """A whole run; saved as run.json.
+
+    Attributes:
+        times: of each deploy and cleanup what was expected before it began, and what it took.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -62,6 +67,7 @@ class Run(BaseModel):
     started: str
     seconds: float
     notebooks: tuple[Ran, ...]
+    times: tuple[Timed, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -152,6 +158,7 @@ class Runner:
             started=started,
             seconds=round(time.monotonic() - began, 1),
             notebooks=tuple(self._ran),
+            times=timed(self.workspace, started) if self.workspace.exists else (),
         )
         if self.workspace.exists:
             self.workspace.save("run", run)

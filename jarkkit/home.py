@@ -7,6 +7,7 @@ run in a folder below it, so it is looked for upwards.
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -38,6 +39,15 @@ def deployments(home: Path) -> tuple[str, ...]:
 def sandbox_home(home: Path) -> Path:
     """The folder of the home's sandbox."""
     return home / SANDBOX
+
+
+def user_cache(environ: Mapping[str, str] = os.environ) -> Path:
+    """The user's cache folder of jarkkit: $JARKKIT_CACHE, else the system's own place."""
+    if named := environ.get("JARKKIT_CACHE"):
+        return Path(named).expanduser()
+    if platform.system() == "Darwin":
+        return Path.home() / "Library" / "Caches" / "jarkkit"
+    return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jarkkit"
 
 
 def notebooks_folder() -> Path:

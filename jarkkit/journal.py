@@ -9,37 +9,49 @@ from typing import TypeVar
 
 from jarkkit.clock import monotonic, now
 from jarkkit.errors import JarkkitError
-from jarkkit.records import Entry, Event, Step
+from jarkkit.records import Entry, Event, Seconds, Step
 from jarkkit.workspace import Workspace
 
 R = TypeVar("R")
 
 
 def journaled(
-    workspace: Workspace, step: Step, work: Generator[Event, None, R], *, digest: str = ""
+    workspace: Workspace,
+    step: Step,
+    work: Generator[Event, None, R],
+    *,
+    digest: str = "",
+    expected: Seconds | None = None,
 ) -> Generator[Event, None, R]:
     """Run `work` as the deployment's only writer, recorded in ledger and events.
 
     The entry `started` is on the disk before the work begins; one that has no counterpart tells
-    the next run that the process died.
+    the next run that the process died. `expected` is how long it was said to take.
     """
     with workspace.only_writer():
         began = monotonic()
         workspace.record(
-            Entry(time=now(), step=step, status="started", pid=os.getpid(), digest=digest)
+            Entry(
+                time=now(),
+                step=step,
+                status="started",
+                pid=os.getpid(),
+                digest=digest,
+                expected=expected,
+            )
         )
 
-        def ended(status: str, code: str = "", message: str = "") -> None:
+        def ended(status: str, error: JarkkitError | None = None) -> None:
+            said = error.as_dict() if error else {}
             workspace.record(
                 Entry.model_validate(
                     {
                         "time": now(),
                         "step": step,
                         "status": status,
-                        "code": code,
-                        "message": message,
                         "digest": digest,
                         "seconds": round(monotonic() - began, 1),
+                        **said,
                     }
                 )
             )
@@ -52,13 +64,13 @@ def journaled(
                 time=now(), step=step, kind="error", message=error.message, code=error.code
             )
             workspace.log(event)
-            ended("interrupted" if interrupted else "failed", error.code, error.message)
+            ended("interrupted" if interrupted else "failed", error)
             raise
         except (KeyboardInterrupt, GeneratorExit):
-            ended("interrupted", "JK-INTERRUPTED")
+            ended("interrupted", JarkkitError("JK-INTERRUPTED", "", ""))
             raise
         except Exception as error:
-            ended("failed", "JK-INTERNAL", repr(error))
+            ended("failed", JarkkitError("JK-INTERNAL", repr(error), ""))
             raise
         ended("finished")
         return result

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
@@ -21,13 +22,23 @@ from jarkkit.checks import Report
 from jarkkit.clock import now
 from jarkkit.cluster import places
 from jarkkit.cluster.layer import ClusterLayer, Connect
+from jarkkit.cluster.map import ClusterMap, cluster_map
 from jarkkit.cluster.memory import ClusterMemory
 from jarkkit.cluster.places import Login
+from jarkkit.costing import Costing
+from jarkkit.costs.lines import SESSION_HOURS
+from jarkkit.costs.table import PriceTable
+from jarkkit.drills import drill as drilled
+from jarkkit.drills import hindrance
 from jarkkit.errors import JarkkitError
 from jarkkit.helm import Helm
 from jarkkit.home import DEPLOYMENTS, deployments, find_home, sandbox_home, terraform_folder
 from jarkkit.journal import journaled
 from jarkkit.kube import Kube
+from jarkkit.machine import Machine
+from jarkkit.past import past_of
+from jarkkit.prospect import Prospect, prospect
+from jarkkit.quotas.table import QuotaTable
 from jarkkit.records import (
     Caller,
     Deployed,
@@ -41,12 +52,33 @@ from jarkkit.records import (
 )
 from jarkkit.settings import Settings
 from jarkkit.settings_sources import read_environment, read_yaml
-from jarkkit.steps import cleanup, deploy, plan, preflight, status, use, verify
+from jarkkit.steps import (
+    cleanup,
+    cost,
+    deploy,
+    diagnose,
+    drill,
+    plan,
+    preflight,
+    quotas,
+    regions,
+    status,
+    use,
+    verify,
+)
+from jarkkit.steps.cost import Cost
+from jarkkit.steps.quotas import Filed, Wish
 from jarkkit.steps.use import Offers, Pages, Used
+from jarkkit.survey import Survey
 from jarkkit.terraform import Terraform
+from jarkkit.times import Estimate, Times, times
 from jarkkit.workspace import Workspace
 
 R = TypeVar("R")
+# Seconds for which a cluster's API that does not answer is asked again: it may just restart. Who
+# asks what is wrong does not wait for that.
+_PATIENCE = 30.0
+_LITTLE_PATIENCE = 4.0
 
 
 class Kit:
@@ -60,12 +92,14 @@ class Kit:
         account: Account | None = None,
         terraform: Terraform | None = None,
         connect: Connect | None = None,
+        machine: Machine | None = None,
     ) -> None:
         self.workspace = workspace
         self._environ = environ
         self._account = account
         self._terraform = terraform
         self._connecting = connect
+        self._machine = machine
 
     @classmethod
     def open(
@@ -154,6 +188,11 @@ class Kit:
         """The settings as they are on the disk now."""
         return self.workspace.settings()
 
+    @property
+    def has_clusters(self) -> bool:
+        """False in a sandbox with an account alone: then there is no cluster layer."""
+        return self._connect() is not None
+
     def where_am_i(self) -> Caller:
         """Whose credentials are in use."""
         return self._reaching().account.caller()
@@ -187,20 +226,73 @@ class Kit:
     def tools(self) -> Report:
         """The questions of preflight that need no account."""
         layer = self._layer()
-        look = preflight.Look(layer.settings, layer.account, layer.terraform, self.workspace)
+        look = preflight.Look(
+            layer.settings,
+            layer.account,
+            layer.terraform,
+            self.workspace,
+            machine=self._machine or Machine(self._environ),
+        )
         return preflight.tools(look)
 
-    def preflight(self) -> Report:
-        """Will it work here? Saved as reports/preflight."""
+    def preflight(self, *, refresh: bool = False) -> Report:
+        """Will it work here? Saved as reports/preflight. `refresh` asks the account anew what it
+        answered minutes ago."""
         layer = self._reaching()
+        if refresh:
+            layer.account.forget()
         look = preflight.Look(
             layer.settings,
             layer.account,
             layer.terraform,
             self.workspace,
             self._charts() if self._connect() else None,
+            self._machine or Machine(self._environ),
         )
         return self._reported("preflight", preflight.preflight(look))
+
+    def quotas(self, *, refresh: bool = False) -> QuotaTable:
+        """What it needs of service quotas against what the account has. Saved as reports/quotas.
+        `refresh` as above."""
+        layer = self._reaching()
+        if refresh:
+            layer.account.forget()
+        found = quotas.table(layer.account, layer.settings)
+        self.workspace.save("reports/quotas", found)
+        return found
+
+    def ask_for_quota(self, wish: Wish) -> Filed:
+        """Send a request to raise a quota; one that is open already is not sent again."""
+        return quotas.ask_for(self._reaching().account, wish)
+
+    def regions(
+        self, only: Sequence[str] = (), *, settings: Settings | None = None, refresh: bool = False
+    ) -> Survey:
+        """Where to build? All enabled Regions side by side, or those named. Saved as
+        reports/regions.
+
+        Args:
+            settings: others than the deployment's own.
+            refresh: ask anew what was answered minutes ago.
+        """
+        account = self._reaching().account
+        if refresh:
+            account.forget()
+        table = PriceTable.shipped()
+        found = regions.survey(account, settings or self.settings, table, made=now(), only=only)
+        self.workspace.save("reports/regions", found)
+        return found
+
+    def prospect(self, settings: Settings | None = None) -> Prospect:
+        """What the settings' Region holds for them, and for others like them: prices, quotas, what
+        is offered. It judges changes without asking again. Raises JK-TARGET-REHEARSAL."""
+        settings = settings or self.settings
+        past = None if self.rehearsal else past_of(self.workspace)
+        return prospect(self._reaching().account.in_region(settings.region), settings, past)
+
+    def region_names(self) -> tuple[str, ...]:
+        """Regions where EKS exists, by the SDK's data. Calls nobody."""
+        return self._layer().account.known_regions()
 
     def plan(self) -> Generator[Event, None, Plan]:
         """Make a plan and save it."""
@@ -216,6 +308,57 @@ class Kit:
         """Does it work? Saved as reports/verify. `deep` makes a volume, too, and removes it."""
         report = verify.verify(self._reaching(), self._connect(), deep=deep)
         return self._reported("verify", report)
+
+    def cluster_map(self) -> ClusterMap:
+        """Which pods run on which nodes; empty in a sandbox whose clusters have none. Saved as
+        reports/map. Raises JK-PLAN-MISSING, JK-TARGET-…, JK-KUBE-…"""
+        found = ClusterMap(made=now(), nodes=(), pods=())
+        if self.has_clusters:
+            kube = self._kube()
+            nodes, pods = kube.list("v1", "Node"), kube.list("v1", "Pod")
+            found = cluster_map(self.settings, nodes, pods, made=now())
+        self.workspace.save("reports/map", found)
+        return found
+
+    def diagnose(self) -> Report:
+        """Why is it broken? Looks everywhere at once, changes nothing, and works at any moment,
+        also while a step is under way. Saved as reports/diagnose where that is possible."""
+        case = diagnose.Case(
+            self.workspace,
+            reach=self._reaching,
+            connect=partial(self._connect, _LITTLE_PATIENCE),
+            where=self.status,
+        )
+        report = diagnose.diagnose(case)
+        with contextlib.suppress(JarkkitError):
+            self.workspace.save("reports/diagnose", report)
+        return report
+
+    def drill_hindrance(self, name: str) -> str:
+        """Why a drill cannot be done here; empty when it can. Calls nobody.
+
+        Raises JK-DRILL-UNKNOWN, and JK-DRILL-REFUSED in a real account.
+        """
+        if not self.rehearsal:
+            raise drill.refused(self.name)
+        deployed = self.last_deployed() is not None
+        return hindrance(
+            drilled(name), self.settings, deployed=deployed, clusters=self.has_clusters
+        )
+
+    def provoke(self, name: str) -> None:
+        """Let the cluster feel a drill's fault. Raises JK-DRILL-REFUSED, JK-KUBE-…"""
+        if not self.rehearsal:
+            raise drill.refused(self.name)
+        if drilled(name).in_cluster:
+            drill.provoke(self._kube(), drilled(name))
+
+    def calm(self, name: str) -> None:
+        """Take away what was made for a drill. Raises JK-DRILL-REFUSED, JK-KUBE-…"""
+        if not self.rehearsal:
+            raise drill.refused(self.name)
+        if drilled(name).objects:
+            drill.calm(self._kube())
 
     def workloads(self) -> Offers:
         """The example workloads, and what keeps one from running here. Calls nobody."""
@@ -250,6 +393,23 @@ class Kit:
         receipt = self.last_receipt()
         return cleanup.report(receipt) if receipt else None
 
+    def cost(self, *, hours: float = SESSION_HOURS, refresh: bool = False) -> Cost:
+        """What it costs an hour, a session of so many hours and a month; what was spent so far and
+        what is there now. The account is asked only for what is there, for Spot prices where a
+        pool may have Spot, and with `refresh` for today's list prices.
+        """
+        costing = Costing(self.settings, self._account_or_none(), hours, refresh)
+        receipt, entries = self.last_receipt(), self.entries()
+        return cost.cost(costing, entries, receipt, rehearsal=self.rehearsal)
+
+    def time(self) -> Times:
+        """How long a deploy and a cleanup take on AWS, with the critical path. Calls nobody.
+
+        What real deployments of this home took is counted; rehearsals say nothing about AWS.
+        """
+        past = None if self.rehearsal else past_of(self.workspace)
+        return times(self.settings, past)
+
     def status(self) -> Where:
         """Where it stands and the one next command. Calls nobody."""
         planned = self.last_plan()
@@ -262,6 +422,7 @@ class Kit:
             target=self.workspace.load("target", Target),
             settings_changed=planned is not None and self._changed_since(planned),
             running=self.workspace.busy or self._layer().terraform.running,
+            takes=expected.brief if (expected := self._expected("deploy")) else "",
         )
 
     # -- what is on the disk -------------------------------------------------------------------
@@ -282,9 +443,21 @@ class Kit:
         """The proof of the last cleanup."""
         return self.workspace.load("receipt", Receipt)
 
-    def last_report(self, kind: Literal["preflight", "verify"]) -> Report | None:
+    def last_report(self, kind: Literal["preflight", "verify", "diagnose"]) -> Report | None:
         """The last report of that step."""
         return self.workspace.load(f"reports/{kind}", Report)
+
+    def last_quotas(self) -> QuotaTable | None:
+        """The last comparison with the account's quotas."""
+        return self.workspace.load("reports/quotas", QuotaTable)
+
+    def last_cluster_map(self) -> ClusterMap | None:
+        """Where things ran when that was last looked at."""
+        return self.workspace.load("reports/map", ClusterMap)
+
+    def last_survey(self) -> Survey | None:
+        """The last comparison of Regions."""
+        return self.workspace.load("reports/regions", Survey)
 
     def events(self, step: Step | None = None) -> tuple[Event, ...]:
         """What happened, oldest first."""
@@ -321,14 +494,19 @@ class Kit:
             )
         return self._layer()
 
-    def _connect(self) -> Connect | None:
+    def _account_or_none(self) -> Account | None:
+        """The account, unless it is a sandbox's that is not there."""
+        gone = self._environ.get("AWS_ENDPOINT_URL") == NOWHERE and self._account is None
+        return None if gone else self._layer().account
+
+    def _connect(self, patience: float = _PATIENCE) -> Connect | None:
         """How to reach the cluster's API; None in a sandbox whose clusters have none."""
         if self._connecting is not None:
             return self._connecting
         if self._environ.get("JARKKIT_SANDBOX_ACCOUNT_ONLY"):
             return None
         layer = self._layer()
-        return lambda outputs: self._cluster(layer, outputs)
+        return lambda outputs: self._cluster(layer, outputs, patience)
 
     def _kube(self) -> Kube:
         """The API of the deployed cluster. Raises JK-PLAN-MISSING, JK-TARGET-…, JK-USE-UNKNOWN."""
@@ -352,7 +530,9 @@ class Kit:
         stand_ins = stand_in_folder(self._environ) if self.rehearsal else None
         return Charts(chart_cache(self._environ), stand_ins)
 
-    def _cluster(self, layer: AwsLayer, outputs: Mapping[str, Any]) -> ClusterLayer:
+    def _cluster(
+        self, layer: AwsLayer, outputs: Mapping[str, Any], patience: float
+    ) -> ClusterLayer:
         account, settings = layer.account, layer.settings
         endpoint = str(outputs["cluster_endpoint"])
         authority = str(outputs["cluster_certificate_authority"])
@@ -361,8 +541,8 @@ class Kit:
             memory=ClusterMemory(self.workspace, outputs),
             settings=settings,
             outputs=outputs,
-            kube=Kube(endpoint, authority, token),
-            helm=Helm(endpoint, authority, token),
+            kube=Kube(endpoint, authority, token, patience=patience),
+            helm=Helm(endpoint, authority, token, patience=patience),
             charts=self._charts(),
             ami_version=partial(account.node_image_version, settings.cluster_version),
             secret=partial(_secret, account, self._environ),
@@ -372,8 +552,22 @@ class Kit:
     def _changed_since(self, planned: Plan) -> bool:
         return planned.digest != self._layer().digest(planned.target)
 
+    def _expected(self, step: Step) -> Estimate | None:
+        """How long it is said to take; None where nothing can be said, such as of settings that
+        contradict themselves."""
+        with contextlib.suppress(JarkkitError):
+            return {"deploy": self.time().deploy, "cleanup": self.time().cleanup}.get(step)
+        return None
+
     def _journaled(self, step: Step, work: Generator[Event, None, R]) -> Generator[Event, None, R]:
-        return journaled(self.workspace, step, work, digest=self.settings.digest())
+        expected = self._expected(step)
+        return journaled(
+            self.workspace,
+            step,
+            work,
+            digest=self.settings.digest(),
+            expected=expected.seconds if expected else None,
+        )
 
     def _reported(self, step: Literal["preflight", "verify"], report: Report) -> Report:
         self.workspace.save(f"reports/{step}", report)
@@ -398,8 +592,23 @@ def machine(environ: Mapping[str, str] | None = None) -> Report:
         Account(settings.region, environ),
         Terraform(home, environ, lambda what: home / f"{what}.log"),
         Workspace(home),
+        machine=Machine(environ),
     )
     return preflight.tools(look)
+
+
+def survey(
+    settings: Settings,
+    only: Sequence[str] = (),
+    *,
+    environ: Mapping[str, str] | None = None,
+    refresh: bool = False,
+) -> Survey:
+    """Where to build? Without a deployment: for these settings, in the environment's account."""
+    account = Account(settings.region, os.environ if environ is None else environ)
+    if refresh:
+        account.forget()
+    return regions.survey(account, settings, PriceTable.shipped(), made=now(), only=only)
 
 
 def settings_of_file(path: Path) -> dict[str, Any]:

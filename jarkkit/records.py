@@ -64,8 +64,21 @@ class Event(Record):
     seconds_left: float | None = None
 
 
+class Seconds(Record):
+    """A time: at least, likely, at most."""
+
+    low: float
+    likely: float
+    high: float
+
+
 class Entry(Record):
-    """One line of the ledger: a step started, or how it ended."""
+    """One line of the ledger: a step started, or how it ended.
+
+    Attributes:
+        expected: how long AWS was expected to take for it; with `started`.
+        seconds: how long it took; when it has ended.
+    """
 
     time: str
     step: Step
@@ -73,7 +86,26 @@ class Entry(Record):
     digest: str = ""
     code: str = ""
     message: str = ""
+    fix: str = ""
+    evidence: str = ""
     pid: int | None = None
+    expected: Seconds | None = None
+    seconds: float | None = None
+
+
+class Timed(Record):
+    """What was expected of a step and what it took.
+
+    Attributes:
+        expected: on AWS, said before it began.
+        expected_here: by this home's own whole runs of the same kind before; None without any.
+        seconds: what it took; None where it has not ended.
+    """
+
+    step: Step
+    status: Literal["started", "finished", "failed", "interrupted"]
+    expected: Seconds | None = None
+    expected_here: Seconds | None = None
     seconds: float | None = None
 
 
@@ -102,6 +134,67 @@ class ClusterVersion(Record):
     end_of_standard_support: str = ""
 
 
+class CapacityReservation(Record):
+    """Instances that are set aside for the account (EC2 DescribeCapacityReservations).
+
+    Attributes:
+        state: `active`, `scheduled`, `expired`, `cancelled`, …
+        total, free: instances.
+        block: True for a Capacity Block.
+        ends: UTC, ISO 8601; empty where it has no end.
+    """
+
+    reservation_id: str
+    instance_type: str
+    zone: str
+    state: str
+    total: int
+    free: int
+    block: bool = False
+    ends: str = ""
+
+
+class CapacityBlock(Record):
+    """A Capacity Block that can be bought (EC2 DescribeCapacityBlockOfferings).
+
+    Attributes:
+        starts: UTC, ISO 8601.
+        usd: for all of it, paid at once.
+    """
+
+    instance_type: str
+    zone: str
+    starts: str
+    hours: int
+    instances: int
+    usd: float
+
+
+class Subnet(Record):
+    """A subnet (EC2 DescribeSubnets).
+
+    Attributes:
+        free: addresses that nothing has.
+    """
+
+    subnet_id: str
+    vpc_id: str
+    zone: str
+    free: int
+
+
+class InstanceType(Record):
+    """What an instance type has (EC2 DescribeInstanceTypes).
+
+    Attributes:
+        accelerators: GPUs or Neuron devices.
+    """
+
+    name: str
+    vcpus: int
+    accelerators: int = 0
+
+
 class Cluster(Record):
     """An EKS cluster as the API describes it."""
 
@@ -111,6 +204,48 @@ class Cluster(Record):
     version: str
     endpoint: str = ""
     platform_version: str = ""
+
+
+class ControlPlane(Record):
+    """How an EKS cluster does (EKS DescribeCluster).
+
+    Attributes:
+        issues: code and message of each health issue.
+        public: its endpoint can be reached from the internet, from the networks in `open_to`.
+    """
+
+    status: str
+    issues: tuple[str, ...] = ()
+    public: bool = True
+    open_to: tuple[str, ...] = ()
+    vpc_id: str = ""
+
+
+class Instance(Record):
+    """An instance that is, or was, to be a node (EC2 DescribeInstances).
+
+    Attributes:
+        launched: UTC, ISO 8601.
+        group: the Karpenter pool or the managed node group.
+        reason: code and message of why it is in its state; mostly empty.
+    """
+
+    instance_id: str
+    instance_type: str
+    zone: str
+    state: str
+    launched: str
+    group: str = ""
+    spot: bool = False
+    reason: str = ""
+
+
+class Gateway(Record):
+    """A NAT gateway (EC2 DescribeNatGateways); `message` says why it failed."""
+
+    gateway_id: str
+    state: str
+    message: str = ""
 
 
 class Part(Record):
@@ -135,6 +270,17 @@ class Owned(Record):
     name: str = ""
     arn: str = ""
     billable: bool = False
+
+
+class UniqueName(Record):
+    """A name that only one thing can have, in the account and its Region or in the whole world.
+
+    `vpc_id` is set where it is unique in that VPC only.
+    """
+
+    terraform_type: str
+    name: str
+    vpc_id: str = ""
 
 
 class Target(Record):

@@ -6,8 +6,10 @@ from html import escape
 
 from jarkkit import pictures, ui
 from jarkkit.checks import COLOUR, Report
+from jarkkit.clock import now
 from jarkkit.headless import Run
 from jarkkit.kit import Kit
+from jarkkit.prospect import Prospect
 from jarkkit.scrub import Scrub
 
 _STYLE = """
@@ -26,10 +28,15 @@ def page(kit: Kit, run: Run, scrub: Scrub) -> str:
     parts = [
         _head(kit, run),
         _journey(run),
+        _regions(kit),
         _findings("Preflight", kit.last_report("preflight")),
+        _quotas(kit),
+        _cost(kit),
         _plan(kit),
         _timelines(kit),
         _findings("Verify", kit.last_report("verify")),
+        _cluster(kit),
+        _findings("Troubleshoot", kit.last_report("diagnose")),
         _findings("Cleanup", kit.proof()),
     ]
     body = "\n".join(part for part in parts if part)
@@ -76,6 +83,38 @@ def _journey(run: Run) -> str:
 
 def _findings(title: str, report: Report | None) -> str:
     return f"<h2>{title}</h2>{report._repr_html_()}" if report else ""
+
+
+def _regions(kit: Kit) -> str:
+    survey = kit.last_survey()
+    if survey is None:
+        return ""
+    return f"<h2>Regions</h2>{pictures.region_map(survey).html()}{_folded(survey._repr_html_())}"
+
+
+def _quotas(kit: Kit) -> str:
+    table = kit.last_quotas()
+    if table is None:
+        return ""
+    return f"<h2>Quotas</h2>{pictures.quota_bars(table).html()}{_folded(table._repr_html_())}"
+
+
+def _cost(kit: Kit) -> str:
+    """By the shipped prices: nobody is asked while a report is written."""
+    bill = Prospect(kit.settings.region).bill(kit.settings, now()[:10])
+    return f"<h2>Cost</h2>{pictures.cost_split(bill).html()}{_folded(bill._repr_html_())}"
+
+
+def _cluster(kit: Kit) -> str:
+    found = kit.last_cluster_map()
+    if found is None or not found.nodes:
+        return ""
+    picture = pictures.cluster_map(found)
+    return f"<h2>Cluster</h2>{picture.html()}<p>{escape(found.told())}</p>"
+
+
+def _folded(table: str) -> str:
+    return f"<details><summary>In words</summary>{table}</details>"
 
 
 def _plan(kit: Kit) -> str:

@@ -407,6 +407,17 @@ class Settings(BaseModel):
     )
 
     # JupyterHub
+    attendees: int = _field(
+        1,
+        "JupyterHub",
+        "People at the same time",
+        "How many people work at the same time, each with an accelerator of the first pool where "
+        "there is one. Preflight says whether pools and quotas are large enough for them; nothing "
+        "is built for it.",
+        unit="people",
+        ge=1,
+        le=1000,
+    )
     jupyterhub_auth: Literal["password", "cognito", "oidc"] = _field(
         "password",
         "JupyterHub",

@@ -181,8 +181,14 @@ class Terraform:
             self.folder / ".terraform.lock.hcl"
         ).is_file()
 
-    def plan(self, step: Step, file: str, *, destroy: bool = False) -> Iterator[Event]:
-        """Write a plan file. Raises JK-TF-… and JK-AWS-… as the diagnostics say."""
+    def plan(
+        self, step: Step, file: str, *, destroy: bool = False, only: Sequence[str] = ()
+    ) -> Iterator[Event]:
+        """Write a plan file. Raises JK-TF-… and JK-AWS-… as the diagnostics say.
+
+        Args:
+            only: addresses to plan, with what they need; empty plans everything.
+        """
         line = self._line(
             "plan",
             json=IsFlagged,
@@ -190,6 +196,7 @@ class Terraform:
             parallelism=PARALLELISM,
             out=file,
             destroy=IsFlagged if destroy else None,
+            target=list(only) or None,
         )
         yield from self._follow("plan", line, step)
         with contextlib.suppress(OSError):  # a plan holds every value of the state
@@ -224,10 +231,6 @@ class Terraform:
     def untaint(self, address: str) -> None:
         """Tell Terraform that a resource is sound although its creation was interrupted."""
         self._run(self._line("untaint", address))
-
-    def import_resource(self, address: str, import_id: str) -> None:
-        """Bring one existing resource into the state."""
-        self._run(self._line("import", address, import_id, input=False))
 
     # -- a run that is under way -------------------------------------------------------------
 

@@ -194,6 +194,11 @@ class Workspace:
                 digest.update(path.read_bytes() + b"\0")
         return digest.hexdigest()[:16]
 
+    def state(self) -> bytes | None:
+        """Terraform's local state as it lies in the folder; None where there is none."""
+        path = self.folder / "terraform.tfstate"
+        return path.read_bytes() if path.is_file() else None
+
     def mend_state(self) -> str:
         """Put a damaged local state aside and its backup in its place.
 
@@ -223,6 +228,18 @@ class Workspace:
     def newest_log(self) -> Path | None:
         """The newest raw log, if there is one."""
         return max((self.folder / "logs").glob("*.jsonl"), default=None)
+
+    def diagnostics(self, since: str) -> tuple[dict[str, Any], ...]:
+        """What Terraform complained of, by the raw logs that were begun since then: lines of its
+        JSON stream."""
+        logs = sorted((self.folder / "logs").glob("*.jsonl"))
+        fresh = [log for log in logs if log.name >= since.replace(":", "")]
+        return tuple(
+            line
+            for log in fresh
+            for line in self._lines(f"logs/{log.name}")
+            if line.get("type") == "diagnostic"
+        )
 
     # -- one writer at a time ----------------------------------------------------------------
 

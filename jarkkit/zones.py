@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 
 from jarkkit.errors import JarkkitError
 from jarkkit.records import Zone
@@ -33,6 +34,27 @@ def instance_patterns(settings: Settings) -> tuple[str, ...]:
     # `g6` must not match g6e: the family ends at the dot. p6-b200 is a family of its own.
     patterns += [f"{pool.family}.*" for pool in settings.accelerators]
     return tuple(dict.fromkeys(patterns))
+
+
+def matches(instance_type: str, patterns: Iterable[str]) -> bool:
+    """Whether an instance type matches one of EC2's patterns (`g6.*`)."""
+    return any(fnmatchcase(instance_type, pattern) for pattern in patterns)
+
+
+def by_pattern(
+    patterns: Iterable[str], types: Mapping[str, frozenset[str]]
+) -> dict[str, frozenset[str]]:
+    """For each pattern the names of the zones that offer a type of it.
+
+    Args:
+        types: the zones of each instance type.
+    """
+    return {
+        pattern: frozenset[str]().union(
+            *(zones for name, zones in types.items() if matches(name, (pattern,)))
+        )
+        for pattern in patterns
+    }
 
 
 def choose(

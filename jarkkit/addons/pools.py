@@ -19,7 +19,7 @@ ACCELERATOR = "accelerator"
 CORE = {"jarkkit/nodes": "core"}
 _TAINTS = {"nvidia": "nvidia.com/gpu", "neuron": "aws.amazon.com/neuron"}
 # Images of CUDA and Neuron frameworks have 10 to 20 GiB each, and models come on top.
-_DISK_GIB = {"cpu": 100, "accelerator": 300}
+DISK_GIB = {"cpu": 100, "accelerator": 300}
 
 
 def maker(family: str) -> Literal["nvidia", "neuron"]:
@@ -56,7 +56,7 @@ def node_classes(settings: Settings, outputs: Mapping[str, Any], ami_version: st
     """The EC2NodeClasses: how instances are launched. AL2023's alias picks NVIDIA's or Neuron's
     image by itself."""
     return [
-        _node_class(name, gib, settings, outputs, ami_version) for name, gib in _DISK_GIB.items()
+        _node_class(name, gib, settings, outputs, ami_version) for name, gib in DISK_GIB.items()
     ]
 
 

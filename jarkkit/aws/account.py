@@ -4,23 +4,99 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
+from jarkkit import zones
 from jarkkit.aws import inventory
+from jarkkit.aws.health import Health
+from jarkkit.aws.identity import Identity
+from jarkkit.aws.instance_types import InstanceTypes
+from jarkkit.aws.leftovers import Leftovers
+from jarkkit.aws.offers import Offers
+from jarkkit.aws.pricing import Pricing
+from jarkkit.aws.quotas import Quotas
 from jarkkit.aws.session import Session, client_error_code, translated
+from jarkkit.aws.skew import skew_seconds
 from jarkkit.aws.token import cluster_token
+from jarkkit.aws.usage import Usage
 from jarkkit.errors import JarkkitError
 from jarkkit.records import Caller, Cluster, ClusterVersion, Owned, Part, Zone
 
+_NEEDED = (
+    "sts", "ec2", "eks", "iam", "kms", "logs", "sqs", "events", "ssm", "efs", "s3", "elbv2",
+    "autoscaling", "service-quotas",
+)  # fmt: skip
 _ALIVE = ("pending", "running", "stopping", "stopped", "shutting-down")
 
 
 class Account:
     """An AWS account in one Region, real or rehearsed. Making one calls nobody."""
 
-    def __init__(self, region: str, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, region: str, environ: Mapping[str, str], session: Session | None = None
+    ) -> None:
         self.region = region
-        self._session = Session(region, environ)
+        self._environ = environ
+        self._session = session or Session(region, environ)
+
+    def in_region(self, region: str) -> Account:
+        """The same account in another Region."""
+        return Account(region, self._environ, self._session.elsewhere(region))
+
+    @cached_property
+    def offers(self) -> Offers:
+        """What AWS offers here."""
+        return Offers(self._session)
+
+    @cached_property
+    def health(self) -> Health:
+        """How the parts of a deployment do."""
+        return Health(self._session)
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Who is calling, and what that one may do."""
+        return Identity(self._session)
+
+    @cached_property
+    def leftovers(self) -> Leftovers:
+        """Who has the names that a deployment is about to use."""
+        return Leftovers(self._session)
+
+    @cached_property
+    def instance_types(self) -> InstanceTypes:
+        """What instance types have."""
+        return InstanceTypes(self._session)
+
+    @cached_property
+    def quotas(self) -> Quotas:
+        """Service quotas, and requests to raise them."""
+        return Quotas(self._session)
+
+    @cached_property
+    def usage(self) -> Usage:
+        """What is in use of what quotas count."""
+        return Usage(self._session, self.instance_types)
+
+    @cached_property
+    def pricing(self) -> Pricing:
+        """What AWS charges here."""
+        return Pricing(self._session)
+
+    def forget(self) -> None:
+        """What was answered before now is asked anew, in every Region."""
+        self._session.forget()
+
+    def endpoints(self) -> dict[str, str]:
+        """The URLs at which the services are called without which nothing can be deployed. Calls
+        nobody."""
+        return {name: str(self._session.client(name).meta.endpoint_url) for name in _NEEDED}
+
+    def clock_skew(self) -> float | None:
+        """How many seconds this machine's clock is ahead of AWS' (behind: negative); None where
+        AWS does not say what time it is."""
+        return skew_seconds(self._session)
 
     def caller(self) -> Caller:
         """Whose credentials these are. The first call of every step: it needs no permission."""
@@ -34,50 +110,21 @@ class Account:
 
     def enabled_regions(self) -> tuple[str, ...]:
         """Regions that are enabled in this account."""
-        with translated("ec2 DescribeRegions"):
-            answer = self._session.client("ec2").describe_regions()
-        return tuple(sorted(region["RegionName"] for region in answer["Regions"]))
+        return self.offers.enabled_regions()
 
     def zones(self) -> tuple[Zone, ...]:
         """All zones that the account sees in the Region, Local and Wavelength Zones included."""
-        with translated("ec2 DescribeAvailabilityZones"):
-            answer = self._session.client("ec2").describe_availability_zones()
-        return tuple(
-            Zone(
-                name=zone["ZoneName"],
-                zone_id=zone["ZoneId"],
-                zone_type=zone.get("ZoneType", "availability-zone"),
-                opt_in_status=zone.get("OptInStatus", "opt-in-not-required"),
-                state=zone.get("State", "available"),
-            )
-            for zone in answer["AvailabilityZones"]
-        )
+        return self.offers.zones()
 
     def offerings(self, patterns: Iterable[str]) -> dict[str, frozenset[str]]:
         """For each instance-type pattern (`g6.*`, `m5.xlarge`) the names of the zones that offer
         a type of it."""
-        found: dict[str, frozenset[str]] = {}
-        pages = self._session.client("ec2").get_paginator("describe_instance_type_offerings")
-        for pattern in patterns:
-            filters = [{"Name": "instance-type", "Values": [pattern]}]
-            with translated("ec2 DescribeInstanceTypeOfferings"):
-                answer = pages.paginate(LocationType="availability-zone", Filters=filters)
-                offered = [o for page in answer for o in page["InstanceTypeOfferings"]]
-            found[pattern] = frozenset(offer["Location"] for offer in offered)
-        return found
+        wanted = list(patterns)
+        return zones.by_pattern(wanted, self.offers.types(wanted))
 
     def cluster_versions(self) -> tuple[ClusterVersion, ...]:
         """The Kubernetes versions that EKS offers here today."""
-        with translated("eks DescribeClusterVersions"):
-            answer = self._session.client("eks").describe_cluster_versions()
-        return tuple(
-            ClusterVersion(
-                version=item["clusterVersion"],
-                support=str(item.get("versionStatus") or item.get("status") or ""),
-                end_of_standard_support=str(item.get("endOfStandardSupportDate", ""))[:10],
-            )
-            for item in answer["clusterVersions"]
-        )
+        return self.offers.cluster_versions()
 
     def cluster(self, name: str) -> Cluster | None:
         """The cluster of that name, or None."""

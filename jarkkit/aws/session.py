@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import gc
+import hashlib
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
@@ -24,6 +30,7 @@ from botocore.exceptions import (
     UnauthorizedSSOTokenError,
 )
 
+from jarkkit.aws.answers import DAY, PUBLIC, Answer, Answers, Key, answers_folder
 from jarkkit.errors import JarkkitError
 
 _EXPIRED = {
@@ -46,54 +53,54 @@ _THROTTLED = {
     "PriorRequestNotComplete",
 }
 
+# For so long nobody asks again who we are, where that was refused: all who ask at the same time
+# would wait for the same refusal, one after the other.
+_REFUSAL_SECONDS = 10.0
 
-class Session:
-    """Makes clients for one Region from an environment. Making one calls nobody.
 
-    The environment is handed in, not read from the process, so that a rehearsal's endpoint and
-    credentials can never mix with the user's real ones.
-    """
+class _Sdk:
+    """boto3 for one identity, in all Regions."""
 
-    def __init__(self, region: str, environ: Mapping[str, str]) -> None:
-        self.region = region
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.making = threading.Lock()
+        self.answers = Answers(answers_folder(environ))
         self._environ = environ
         self._session: Any = None
-        self._clients: dict[str, Any] = {}
-        self._making = threading.Lock()
+        self._account_id = ""
+        self._refused: tuple[float, JarkkitError] | None = None
+        self._identifying = threading.Lock()
 
-    @property
-    def endpoint(self) -> str | None:
-        """The endpoint that replaces AWS' own; None for the real ones."""
-        return self._environ.get("AWS_ENDPOINT_URL") or None
+    def account_id(self, sts: Callable[[], Any]) -> str:
+        """Whose credentials these are; asked once."""
+        with self._identifying:
+            if self._refused and time.monotonic() - self._refused[0] < _REFUSAL_SECONDS:
+                raise copy.copy(self._refused[1])
+            try:
+                self._account_id = self._account_id or self._identified(sts)
+            except JarkkitError as error:
+                self._refused = time.monotonic(), error
+                raise
+            return self._account_id
 
-    def client(self, service: str) -> Any:
-        """The service's client; made once, and good for many threads. Raises JK-AWS-NO-CREDENTIALS
-        for a missing profile."""
-        with self._making, translated(f"{service} client"):
-            if service not in self._clients:
-                self._clients[service] = self._boto3().client(
-                    service,
-                    region_name=self.region,
-                    endpoint_url=self.endpoint,
-                    config=Config(
-                        connect_timeout=5,
-                        read_timeout=60,
-                        max_pool_connections=24,
-                        retries={"mode": "standard", "total_max_attempts": 4},
-                        user_agent_extra="jarkkit",
-                    ),
-                )
-        return self._clients[service]
+    def _identified(self, sts: Callable[[], Any]) -> str:
+        """The account. An access key belongs to the same one for ever, so that is remembered."""
 
-    def known_regions(self) -> tuple[str, ...]:
-        """Regions that have EKS, from the SDK's own data: no call is made."""
-        session = self._boto3()
-        found: set[str] = set()
-        for partition in session.get_available_partitions():
-            found.update(session.get_available_regions("eks", partition_name=partition))
-        return tuple(sorted(found))
+        def ask() -> str:
+            with translated("sts GetCallerIdentity"):
+                return str(sts().get_caller_identity()["Account"])
 
-    def _boto3(self) -> Any:
+        with self.making, translated("the credentials"):
+            credentials = self.boto3().get_credentials()
+            access_key = credentials.access_key if credentials else ""
+        if not access_key:
+            return ask()
+        digest = hashlib.sha256(access_key.encode()).hexdigest()[:16]
+        key = Key(PUBLIC, "global", f"account of the access key {digest}")
+        return str(self.answers.ask(key, DAY, ask).value)
+
+    def boto3(self) -> Any:
+        """boto3's session. Call it, and make clients of it, while holding `making`: it is not made
+        for threads."""
         if self._session is None:
             environ = self._environ
             key = environ.get("AWS_ACCESS_KEY_ID")
@@ -107,6 +114,110 @@ class Session:
             core = botocore.session.Session({"profile": (None, None, profile, None)})
             self._session = boto3.Session(botocore_session=core, **(explicit if key else {}))
         return self._session
+
+
+class Session:
+    """Makes clients for one Region from an environment. Making one calls nobody.
+
+    The environment is handed in, not read from the process, so that a rehearsal's endpoint and
+    credentials can never mix with the user's real ones.
+    """
+
+    def __init__(self, region: str, environ: Mapping[str, str], sdk: _Sdk | None = None) -> None:
+        self.region = region
+        self._environ = environ
+        self._sdk = sdk or _Sdk(environ)
+        self._clients: dict[str, Any] = {}
+
+    def elsewhere(self, region: str) -> Session:
+        """The same credentials in another Region. A client there costs little: what the SDK has
+        read of a service is shared."""
+        return Session(region, self._environ, self._sdk)
+
+    @property
+    def answers(self) -> Answers:
+        """What was answered before, to this session and to those elsewhere."""
+        return self._sdk.answers
+
+    @property
+    def endpoint(self) -> str | None:
+        """The endpoint that replaces AWS' own; None for the real ones."""
+        return self._environ.get("AWS_ENDPOINT_URL") or None
+
+    def client(self, service: str) -> Any:
+        """The service's client; made once, and good for many threads. Raises JK-AWS-NO-CREDENTIALS
+        for a missing profile."""
+        with self._sdk.making, translated(f"{service} client"):
+            if service not in self._clients:
+                with _without_collecting():
+                    self._clients[service] = self._sdk.boto3().client(
+                        service,
+                        region_name=self.region,
+                        endpoint_url=self.endpoint,
+                        config=Config(
+                            connect_timeout=5,
+                            read_timeout=60,
+                            max_pool_connections=24,
+                            # Not `adaptive`: where everything is refused it lets one call
+                            # through in two seconds, so that a report takes minutes. APIs that
+                            # are called often are called at their rate (`asking.Pace`).
+                            retries={"mode": "standard", "total_max_attempts": 4},
+                            user_agent_extra="jarkkit",
+                            # The SDK reads the proxy from the process. A sandbox on loopback is
+                            # no proxy's business.
+                            proxies={} if _is_loopback(self.endpoint) else None,
+                        ),
+                    )
+        return self._clients[service]
+
+    def remembered(
+        self, question: str, max_age_seconds: float, ask: Callable[[], Any], *, public: bool = False
+    ) -> Answer:
+        """What this account answered here before, if that is not older; else what `ask` gets now,
+        in values that JSON has. Its errors are raised, and never remembered.
+
+        Args:
+            question: in words, with everything that the answer depends on.
+            public: the answer is the same for every account.
+        """
+        try:
+            whose = PUBLIC if public else self._sdk.account_id(lambda: self.client("sts"))
+        except JarkkitError as error:
+            if error.code in ("JK-AWS-DENIED", "JK-AWS-THROTTLED"):
+                return Answer(ask(), datetime.now(UTC))  # nobody knows whose answer it is
+            raise
+        return self._sdk.answers.ask(Key(whose, self.region, question), max_age_seconds, ask)
+
+    def forget(self) -> None:
+        """Whatever was answered before now is asked anew, in every Region."""
+        self._sdk.answers.forget()
+
+    def known_regions(self) -> tuple[str, ...]:
+        """Regions that have EKS, from the SDK's own data: no call is made."""
+        found: set[str] = set()
+        with self._sdk.making:
+            session = self._sdk.boto3()
+            for partition in session.get_available_partitions():
+                found.update(session.get_available_regions("eks", partition_name=partition))
+        return tuple(sorted(found))
+
+
+@contextlib.contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Python's collector rests. A client is tens of thousands of objects that stay, and the
+    collector would look through everything there is again and again while they are made: it took
+    half of the time of asking all Regions."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _is_loopback(url: str | None) -> bool:
+    return urlsplit(url or "").hostname in ("127.0.0.1", "localhost", "::1")
 
 
 def client_error_code(error: BaseException) -> str:
@@ -147,7 +258,7 @@ def _explain(error: BotoCoreError | ClientError | HTTPClientError, doing: str) -
         return JarkkitError(
             "JK-AWS-DENIED",
             f"{doing}: these credentials are not allowed to do that.",
-            "Let the action named below be allowed, or use other credentials.",
+            "Let the action that AWS names be allowed, or use other credentials.",
             evidence=said,
         )
     if code in _THROTTLED:

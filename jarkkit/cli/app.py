@@ -114,12 +114,18 @@ def configure(
 
 
 @app.command()
-def preflight(name: Name = "", as_json: Json = False) -> int:
+def preflight(
+    name: Name = "",
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Ask anew what was answered minutes ago.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
     """Will it work here?"""
     from jarkkit.cli import show
     from jarkkit.kit import Kit
 
-    return show.report(Kit.open(name).preflight(), as_json=as_json)
+    return show.report(Kit.open(name).preflight(refresh=refresh), as_json=as_json)
 
 
 @app.command()
@@ -130,6 +136,8 @@ def plan(name: Name = "", as_json: Json = False) -> None:
 
     kit = Kit.open(name)
     show.plan(show.follow(kit.plan(), as_json=as_json), as_json=as_json)
+    if not as_json:
+        show.say(f"{kit.cost().bill.summary}\nThe {kit.time().deploy.summary}")
 
 
 @app.command()
@@ -157,6 +165,30 @@ def verify(
     from jarkkit.kit import Kit
 
     return show.report(Kit.open(name).verify(deep=deep), as_json=as_json)
+
+
+@app.command()
+def diagnose(name: Name = "", as_json: Json = False) -> int:
+    """Why is it broken? Looks everywhere, changes nothing, works at any moment."""
+    from jarkkit.cli import show
+    from jarkkit.kit import Kit
+
+    return show.report(Kit.open(name).diagnose(), as_json=as_json)
+
+
+@app.command()
+def cost(
+    name: Name = "",
+    hours: Annotated[float, typer.Option(min=0.0, help="How long a session is.")] = 4.0,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Ask AWS for today's list prices first.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """What does it cost: an hour, a session, a month, so far?"""
+    from jarkkit.cli import cost as costs
+
+    costs.run(name, hours=hours, refresh=refresh, as_json=as_json)
 
 
 @app.command()
@@ -303,9 +335,17 @@ def _somebody_there() -> bool:
 
 
 from jarkkit.cli.addons import app as _addons  # noqa: E402 - the last of the commands
+from jarkkit.cli.drills import drills as _drills  # noqa: E402
+from jarkkit.cli.permissions import permissions as _permissions  # noqa: E402
+from jarkkit.cli.quotas import app as _quotas  # noqa: E402
+from jarkkit.cli.regions import regions as _regions  # noqa: E402
 from jarkkit.cli.sandbox import app as _sandbox  # noqa: E402 - needs the types above
 from jarkkit.cli.use import app as _use  # noqa: E402
 
+app.command(name="permissions")(_permissions)
+app.command(name="regions")(_regions)
 app.add_typer(_addons, name="addons")
+app.add_typer(_quotas, name="quotas")
 app.add_typer(_use, name="use")
+_sandbox.command(name="drills")(_drills)
 app.add_typer(_sandbox, name="sandbox")

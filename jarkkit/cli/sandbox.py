@@ -8,9 +8,12 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from jarkkit.sandbox import profiles
 
 if TYPE_CHECKING:
     from jarkkit.sandbox.cluster.toolchain import Progress
@@ -73,14 +76,28 @@ def up(
     speed: Annotated[float, typer.Option(help="1 is AWS' own time, 60 faster, 0 at once.")] = 0.0,
     profile: Annotated[
         str,
-        typer.Option(help="workshop (GPU quotas granted), no-gpu-quota or fresh-account."),
-    ] = "workshop",
+        typer.Option(help="; ".join(f"{k}: {v}" for k, v in profiles.PROFILES.items()) + "."),
+    ] = profiles.DEFAULT,
     faults: Faults = None,
     port: Annotated[int, typer.Option(help="Port on loopback; 0 takes a free one.")] = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget the saved account.")] = False,
     account_only: Annotated[
         bool, typer.Option("--account-only", help="Nothing behind its clusters: no set-up needed.")
     ] = False,
+    latency: Annotated[
+        float | None, typer.Option(metavar="MS", help="Milliseconds that every call takes.")
+    ] = None,
+    rate_limits: Annotated[
+        bool | None, typer.Option(help="Refuse calls that are too many, at AWS' published rates.")
+    ] = None,
+    policies: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--policy",
+            metavar="FILE",
+            help="All that its user may do; repeatable. `jarkkit permissions` makes such files.",
+        ),
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Go on in the background.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -98,6 +115,9 @@ def up(
         profile=profile,
         faults=faults or (),
         account_only=account_only,
+        latency_ms=latency,
+        rate_limits=rate_limits,
+        policies=policies or (),
     )
     if as_json:
         show.out(json.dumps(control.status(running.home), indent=1))

@@ -20,6 +20,11 @@ def inquire(kube: Kube, workload: Object) -> Trouble | None:
     meta = workload["metadata"]
     pods = tuple(islice(_pods(kube, workload), _PODS))
     events = [e for e in _events(kube, meta["namespace"], pods) if not _of_others(e, meta["name"])]
+    return judged(kube, pods, events)
+
+
+def judged(kube: Kube, pods: Sequence[Object], events: Sequence[Object]) -> Trouble | None:
+    """The same for pods of one workload, with what was said about them and Karpenter's nodes."""
     return trouble(pods, events, _logs(kube, pods))
 
 

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 from jarkkit.errors import JarkkitError
+from jarkkit.sandbox import profiles
 from jarkkit.sandbox.server import Daemon, Options
 
 
@@ -20,10 +21,13 @@ def main() -> int:
     parser.add_argument("home", type=Path)
     parser.add_argument("--speed", type=float, default=0.0)
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--profile", default="workshop")
+    parser.add_argument("--profile", default=profiles.DEFAULT)
     parser.add_argument("--fault", action="append", default=[])
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--account-only", action="store_true")
+    parser.add_argument("--latency", type=float, default=0.0, help="milliseconds")
+    parser.add_argument("--rate-limits", action="store_true")
+    parser.add_argument("--policy", action="append", type=Path, default=[])
     parser.add_argument("--with-parent", action="store_true", help="end when stdin ends")
     asked = parser.parse_args()
     options = Options(
@@ -33,6 +37,9 @@ def main() -> int:
         faults=tuple(asked.fault),
         fresh=asked.fresh,
         account_only=asked.account_only,
+        latency_ms=asked.latency,
+        rate_limits=asked.rate_limits,
+        policies=tuple(asked.policy),
     )
     daemon = Daemon(asked.home, options)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

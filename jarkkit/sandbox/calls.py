@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 # Operations of the query and JSON protocols that only look.
-_LOOKING = ("Describe", "List", "Get", "Lookup", "BatchGet", "Simulate", "Head")
+LOOKING = ("Describe", "List", "Get", "Lookup", "BatchGet", "Simulate", "Head")
 
 
 def buffer_body(environ: dict[str, Any]) -> None:
@@ -21,11 +21,17 @@ def buffer_body(environ: dict[str, Any]) -> None:
     environ["jarkkit.body"] = body
 
 
-def service_of(environ: dict[str, Any]) -> str:
-    """The service, from the signature's credential scope."""
+def scope_of(environ: dict[str, Any]) -> tuple[str, str]:
+    """Region and service, from the signature's credential scope."""
     words = environ.get("HTTP_AUTHORIZATION", "").split("Credential=", 1)
     scope = words[1].split(",")[0].split("/") if len(words) == 2 else []
-    return str(scope[3]) if len(scope) == 5 else "s3"
+    return (scope[2], scope[3]) if len(scope) == 5 else ("", "s3")
+
+
+def is_narrowed(environ: dict[str, Any]) -> bool:
+    """True for a query that asks for a page or has a filter."""
+    body = environ["jarkkit.body"]
+    return b"Filter.1." in body or b"MaxResults=" in body
 
 
 def named_operation(environ: dict[str, Any]) -> str:
@@ -43,11 +49,13 @@ class Call(NamedTuple):
     Attributes:
         xml: whether it is answered in XML; JSON otherwise. SDKs change over (SQS did), so this is
             the request's to say and not the service's.
+        region: where it is signed for; empty when it is not signed.
     """
 
     service: str
     operation: str
     xml: bool = False
+    region: str = ""
 
     def __str__(self) -> str:
         return f"{self.service}:{self.operation}"
@@ -59,16 +67,16 @@ def _action(query: str) -> str:
 
 def identify(environ: dict[str, Any]) -> Call:
     """Service and operation; the operation is empty where it cannot be told."""
-    service = service_of(environ)
+    region, service = scope_of(environ)
     named = named_operation(environ)
     xml = service == "s3" or (bool(named) and "HTTP_X_AMZ_TARGET" not in environ)
-    return Call(service, named or _routed(service, environ), xml)
+    return Call(service, named or _routed(service, environ), xml, region)
 
 
 def changes_something(environ: dict[str, Any], operation: str) -> bool:
     """False for calls that certainly only look."""
     if operation:
-        return not operation.startswith(_LOOKING)
+        return not operation.startswith(LOOKING)
     return environ["REQUEST_METHOD"] not in ("GET", "HEAD")
 
 

@@ -23,6 +23,8 @@ DURATIONS: dict[str, float] = {
     "NAT gateway delete": 50.0,
     "Spot interruption": 120.0,
     "node join": 40.0,
+    "quota increase approve": 900.0,
+    "quota increase case": 300.0,
 }
 
 

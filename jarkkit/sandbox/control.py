@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ from typing import Any
 import psutil
 
 from jarkkit.errors import JarkkitError
+from jarkkit.sandbox import profiles
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
-PROFILES = ("workshop", "no-gpu-quota", "fresh-account")
 
 
 @dataclass(frozen=True)
@@ -52,29 +52,43 @@ def start(
     detach: bool = False,
     fresh: bool = False,
     port: int = 0,
-    profile: str = "workshop",
+    profile: str = profiles.DEFAULT,
     faults: Iterable[str] = (),
     account_only: bool = False,
+    latency_ms: float | None = None,
+    rate_limits: bool | None = None,
+    policies: Sequence[Path] = (),
 ) -> Running:
     """Start a sandbox in that folder, with the account that was saved there, and wait until it
-    answers. One that runs with the same options is taken as it is.
+    answers. One that runs with the same options is taken as it is, at the pace that is asked for.
 
-    With `account_only` nothing stands behind its clusters, and no programs are needed.
+    Args:
+        account_only: nothing stands behind its clusters, and no programs are needed.
+        latency_ms, rate_limits: see `set_pace`; None leaves it, and is none at first.
+        policies: see `set_policies`; a sandbox that runs takes them over.
 
-    Raises JK-SANDBOX-SPEED, JK-SANDBOX-STATE, JK-SANDBOX-FAULT, JK-SANDBOX-START,
-    JK-TOOLCHAIN-MISSING.
+    Raises JK-SANDBOX-SPEED, JK-SANDBOX-STATE, JK-SANDBOX-FAULT, JK-SANDBOX-POLICY,
+    JK-SANDBOX-START, JK-TOOLCHAIN-MISSING.
     """
-    if profile not in PROFILES:
+    if profile not in profiles.PROFILES:
+        choice = ", ".join(profiles.PROFILES)
         raise JarkkitError(
-            "JK-USAGE", f"There is no profile {profile!r}.", f"Choose from: {', '.join(PROFILES)}."
+            "JK-USAGE", f"There is no profile {profile!r}.", f"Choose from: {choice}."
         )
     if running := find(home):
-        return _same(running, speed, fresh, profile, account_only)
+        same = _same(running, speed, fresh, profile, account_only)
+        set_pace(home, latency_ms=latency_ms, rate_limits=rate_limits)
+        if policies:
+            set_policies(home, policies)
+        return same
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     words = ["--speed", str(speed), "--port", str(port), "--profile", profile]
     words += [word for fault in faults for word in ("--fault", fault)]
     words += ["--fresh"] if fresh else []
     words += ["--account-only"] if account_only else []
+    words += ["--latency", str(latency_ms)] if latency_ms else []
+    words += ["--rate-limits"] if rate_limits else []
+    words += [word for path in policies for word in ("--policy", str(path.resolve()))]
     words += [] if detach else ["--with-parent"]
     with (home / "sandbox.log").open("wb") as log:
         process = subprocess.Popen(
@@ -115,6 +129,30 @@ def status(home: Path) -> dict[str, Any]:
 def set_faults(home: Path, faults: Iterable[str]) -> dict[str, Any]:
     """Switch faults on; those not named are off. Raises JK-SANDBOX-MISSING, JK-SANDBOX-FAULT."""
     answer = _ask(require(home), "faults", {"faults": list(faults)}) or {}
+    if error := answer.get("error"):
+        raise JarkkitError(error["code"], error["message"], error["fix"])
+    return answer
+
+
+def set_pace(
+    home: Path, *, latency_ms: float | None = None, rate_limits: bool | None = None
+) -> dict[str, Any]:
+    """Let calls take time on their way, and be refused when they are too many, as by AWS; None
+    leaves it as it is. Raises JK-SANDBOX-MISSING.
+
+    Args:
+        latency_ms: milliseconds per call; those at the same time wait side by side.
+        rate_limits: whether the published rates of EC2, Service Quotas, Pricing and so on hold.
+    """
+    asked = {"latency_ms": latency_ms, "rate_limits": rate_limits}
+    return _ask(require(home), "pace", asked) or {}
+
+
+def set_policies(home: Path, paths: Iterable[Path]) -> dict[str, Any]:
+    """Let the sandbox's user do exactly what the policies in these files allow together; without
+    any, everything. Raises JK-SANDBOX-MISSING, JK-SANDBOX-POLICY."""
+    asked = {"policies": [str(path.resolve()) for path in paths]}
+    answer = _ask(require(home), "policies", asked) or {}
     if error := answer.get("error"):
         raise JarkkitError(error["code"], error["message"], error["fix"])
     return answer

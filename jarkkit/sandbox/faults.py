@@ -1,7 +1,8 @@
 """Things that go wrong on purpose, by name, so that their remedies can be practised.
 
-A fault is `name` or `name:argument,…`; an argument names calls as `service.Operation`, and either
-part may be left out. Faults that refuse a call answer in the service's own error format. A lack of
+A fault is `name` or `name:argument,…`; an argument names calls as `service.Operation`, of which
+either part may be left out, or Regions, and then only calls there are meant: `throttled:eks,
+eu-west-1`. Faults that refuse a call answer in the service's own error format. A lack of
 capacity is for the account to find, which knows what a call would launch where; its arguments may
 also name instance types, families and zones: `insufficient-capacity:g5,us-west-2a`.
 """
@@ -10,8 +11,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from xml.sax.saxutils import escape
 
 from jarkkit.errors import JarkkitError
@@ -26,7 +27,8 @@ class Kind:
     """What a fault does to the calls that it matches.
 
     Attributes:
-        codes: the AWS error code by protocol family; `ec2` has names of its own.
+        code: the AWS error code in newer protocols; `ec2_code` is that of EC2, which has its own.
+        of_services: status and code of services that have their own, too.
         calls: what it matches without an argument; empty means everything.
         placed: the account decides for each instance; only calls that are named are refused whole.
         in_cluster: something in a cluster goes wrong and no call is refused; arguments name what.
@@ -41,7 +43,11 @@ class Kind:
     unreachable: bool = False
     placed: bool = False
     in_cluster: bool = False
+    of_services: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
+
+# Services whose errors are older than the suffix Exception.
+_OLD = ("iam", "sts", "elasticloadbalancing", "autoscaling", "monitoring")
 
 KINDS: dict[str, Kind] = {
     "access-denied": Kind(
@@ -51,6 +57,7 @@ KINDS: dict[str, Kind] = {
         "User: arn:aws:iam::123456789012:user/learner is not authorized to perform: {call} "
         "because no identity-based policy allows the {call} action",
         status=403,
+        of_services=dict.fromkeys((*_OLD, "s3"), (403, "AccessDenied")),
     ),
     "expired-credentials": Kind(
         "the credentials have expired",
@@ -58,12 +65,20 @@ KINDS: dict[str, Kind] = {
         "RequestExpired",
         "The security token included in the request is expired",
         status=403,
+        of_services=dict.fromkeys((*_OLD, "s3"), (403, "ExpiredToken")),
     ),
     "throttled": Kind(
         "AWS answers that there are too many calls",
         "ThrottlingException",
         "RequestLimitExceeded",
         "Rate exceeded",
+        of_services={
+            **dict.fromkeys(_OLD, (400, "Throttling")),
+            "ec2": (503, "RequestLimitExceeded"),
+            "eks": (429, "ThrottlingException"),
+            "s3": (503, "SlowDown"),
+            "servicequotas": (400, "TooManyRequestsException"),
+        },
     ),
     "insufficient-capacity": Kind(
         "AWS has no capacity for instances, or for those of a type, family or zone",
@@ -96,6 +111,21 @@ KINDS: dict[str, Kind] = {
 }
 
 
+# No fault: so AWS answers in a Region that the account has not enabled, which knows no keys of it.
+NOT_ENABLED = Kind(
+    "the Region is not enabled",
+    "UnrecognizedClientException",
+    "AuthFailure",
+    "The security token included in the request is invalid.",
+    status=403,
+    of_services={
+        **dict.fromkeys(_OLD, (403, "InvalidClientTokenId")),
+        "ec2": (401, "AuthFailure"),
+        "s3": (403, "InvalidAccessKeyId"),
+    },
+)
+
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 # An instance type, a family or a zone: small letters with a digit among them. `ec2` is a service.
 _PLACE = re.compile(r"(?!ec2$)[a-z][a-z0-9.-]*\d[a-z0-9.-]*")
 
@@ -106,12 +136,14 @@ class Fault:
 
     Attributes:
         calls: patterns of calls, as they were given.
+        regions: where these calls are meant; empty means everywhere.
         places: instance types, families and zones, as they were given.
     """
 
     name: str
     calls: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
 
     @property
     def kind(self) -> Kind:
@@ -119,11 +151,13 @@ class Fault:
         return KINDS[self.name]
 
     def __str__(self) -> str:
-        arguments = ",".join((*self.calls, *self.places))
+        arguments = ",".join((*self.calls, *self.places, *self.regions))
         return f"{self.name}:{arguments}" if arguments else self.name
 
     def hits(self, call: Call) -> bool:
         """True when the call is one that this fault is about."""
+        if self.regions and call.region not in self.regions:
+            return False
         calls = self.calls or self.kind.calls
         return not calls or any(_matches(pattern, call) for pattern in calls)
 
@@ -186,7 +220,9 @@ def _parse(word: str) -> Fault:
     given = [argument for argument in rest.split(",") if argument]
     kind = KINDS[name]
     places = [a for a in given if kind.in_cluster or (kind.placed and _PLACE.fullmatch(a))]
-    return Fault(name, tuple(a for a in given if a not in places), tuple(places))
+    regions = [a for a in given if a not in places and _REGION.fullmatch(a)]
+    calls = [a for a in given if a not in (*places, *regions)]
+    return Fault(name, tuple(calls), tuple(places), tuple(regions))
 
 
 def _matches(pattern: str, call: Call) -> bool:
@@ -196,9 +232,14 @@ def _matches(pattern: str, call: Call) -> bool:
 
 def answer(fault: Fault, call: Call) -> Answer:
     """The refusal as the service would word it."""
-    kind = fault.kind
-    code = kind.ec2_code if call.service == "ec2" else kind.code
-    return error(call, kind.status, code, kind.message.format(call=call))
+    return refusal(fault.kind, call)
+
+
+def refusal(kind: Kind, call: Call) -> Answer:
+    """A refusal of that kind as the service would word it."""
+    usual = (kind.status, kind.ec2_code if call.service == "ec2" else kind.code)
+    status, code = kind.of_services.get(call.service, usual)
+    return error(call, status, code, kind.message.format(call=call))
 
 
 def error(call: Call, status: int, code: str, message: str) -> Answer:

@@ -12,13 +12,14 @@ import io
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -34,20 +35,22 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from jarkkit.errors import JarkkitError
-from jarkkit.sandbox import calls, faults, guard, state
+from jarkkit.sandbox import calls, faults, guard, profiles, regions, state
 from jarkkit.sandbox.account import install
+from jarkkit.sandbox.account.iam import limits, service_linked
 from jarkkit.sandbox.account.sqs import waiting
 from jarkkit.sandbox.backends import Account
 from jarkkit.sandbox.clock import CLOCK
 from jarkkit.sandbox.clusters import HOST, POD_IDENTITY
 from jarkkit.sandbox.files import write_private
+from jarkkit.sandbox.pace import PACE
 
 if TYPE_CHECKING:
     from jarkkit.sandbox.cluster.toolchain import Toolchain
 
 ADMIN = "/jarkkit/"
-USER = "learner"
 CHARTS = "charts"
+ANSWERS = "answers"
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -58,14 +61,18 @@ class Options:
 
     Attributes:
         account_only: its clusters are entries in the account, with nothing behind them.
+        policies: files with all that the user may do; none lets the user do everything.
     """
 
     speed: float = 0.0
     port: int = 0
-    profile: str = "workshop"
+    profile: str = profiles.DEFAULT
     faults: tuple[str, ...] = ()
     fresh: bool = False
     account_only: bool = False
+    latency_ms: float = 0.0
+    rate_limits: bool = False
+    policies: tuple[Path, ...] = ()
 
 
 @dataclass
@@ -85,6 +92,7 @@ class Daemon:
     _served: int = 0
     _answered: dict[str, faults.Answer] = field(default_factory=dict)
     _calls: IO[str] = field(default_factory=io.StringIO)
+    _needs: IO[str] = field(default_factory=io.StringIO)
     _guard: subprocess.Popen[bytes] | None = None
 
     @property
@@ -102,10 +110,15 @@ class Daemon:
         before = self._open_account()
         key_id, secret = before.get("key") or _new_user()
         self._key = (key_id, secret)
+        self._limits = limits.Limits(key_id)
+        self._limit(self.options.policies)
+        if self.options.profile != "fresh-account":
+            service_linked.ensure(tuple(service_linked.NAMES))
         server = self._bind(before.get("port", 0))
         self._port = server.server_port
         mode = "w" if self.options.fresh else "a"
         self._calls = (self.home / "calls.log").open(mode, buffering=1)
+        self._needs = (self.home / "permissions.log").open(mode, buffering=1)
         self._host_clusters()
         self._announce(key_id, secret)
         threading.Thread(target=self._save_when_changed, daemon=True).start()
@@ -124,6 +137,7 @@ class Daemon:
         """Make the account as asked for; returns what was saved beside an earlier one."""
         CLOCK.speed = self.options.speed
         faults.ACTIVE.switch(self.options.faults)
+        PACE.set(self.options.latency_ms, self.options.rate_limits)
         install()
         from jarkkit.sandbox.account.servicequotas.models import QuotasBackend
 
@@ -176,10 +190,19 @@ class Daemon:
                 "AWS_EC2_METADATA_DISABLED": "true",
                 "NO_PROXY": "127.0.0.1,localhost",
                 "no_proxy": "127.0.0.1,localhost",
+                "JARKKIT_ACCOUNT_CACHE": str(self._empty_cache()),
                 **self._about_charts(),
             },
         }
         write_private(self.home / "sandbox.json", json.dumps(known, indent=1).encode())
+
+    def _empty_cache(self) -> Path:
+        """Where the kit keeps answers of this account: none from before this start."""
+        for old in self.home.glob(f"{ANSWERS}-*"):
+            shutil.rmtree(old, ignore_errors=True)
+        folder = self.home.resolve() / f"{ANSWERS}-{secrets.token_hex(4)}"
+        folder.mkdir(mode=0o700)
+        return folder
 
     def _about_charts(self) -> dict[str, str]:
         """What the kit needs to know of this sandbox; empty means not set."""
@@ -287,21 +310,24 @@ class Daemon:
                 return self._pod_identity(environ, start_response)
             calls.buffer_body(environ)
             call = calls.identify(environ)
+            PACE.wait()
             waiting.for_message(call, environ, self._lock, self._stopping)
             with self._lock:
                 again = environ.get("HTTP_AMZ_SDK_INVOCATION_ID", "") + call.operation
                 if answered := self._answered.get(again):
                     start_response(answered[0], answered[1])
                     return answered[2]
-                refused = faults.ACTIVE.refusing(call)
+                refused = _refusing(call, environ) or self._forbidding(call, environ)
                 status, headers, body = (
-                    faults.answer(refused, call) if refused else _ask(account, environ, call)
+                    faults.refusal(refused, call) if refused else _ask(account, environ, call)
                 )
                 self._log(call, status)
                 if calls.changes_something(environ, call.operation):
+                    if status.startswith("2"):
+                        service_linked.ensure(service_linked.used_by(call))
                     self._note_change()
                     self._remember(environ, again, (status, headers, body))
-            if refused and refused.kind.unreachable:
+            if refused and refused.unreachable:
                 return _hang_up(environ)
             start_response(status, headers)
             return body
@@ -315,6 +341,22 @@ class Daemon:
             self._answered[key] = answer
             while len(self._answered) > 256:
                 del self._answered[next(iter(self._answered))]
+
+    def _forbidding(self, call: calls.Call, environ: dict[str, Any]) -> faults.Kind | None:
+        """Why the user's policies do not let the call pass; None when they do. What it needs is
+        noted, each permission once."""
+        needs, forbidden = self._limits.judge(call, environ)
+        for need in needs:
+            self._needs.write(json.dumps([need.action, need.resource, need.context]) + "\n")
+        return forbidden
+
+    def _limit(self, paths: Sequence[Path]) -> None:
+        """Let the user do what these policies allow. Raises JK-SANDBOX-POLICY."""
+        limits.attach(limits.read(paths))
+        self._limits.enforced = bool(paths)
+        for answer in self.home.glob(f"{ANSWERS}-*/**/*"):  # it may be another one from now on
+            if answer.is_file():
+                answer.unlink()
 
     def _log(self, call: calls.Call, status: str) -> None:
         """One line per call, for those who want to know what was asked of the account."""
@@ -355,6 +397,14 @@ class Daemon:
             except JarkkitError as error:
                 return {"error": error.as_dict()}
             HOST.clusters.account_changed()
+        elif word == "policies":
+            try:
+                with self._lock:
+                    self._limit([Path(path) for path in asked["policies"]])
+            except JarkkitError as error:
+                return {"error": error.as_dict()}
+        elif word == "pace":
+            PACE.set(asked.get("latency_ms"), asked.get("rate_limits"))
         elif word == "save":
             self._save()
         elif word == "stop":
@@ -362,6 +412,9 @@ class Daemon:
         return {
             **self._identity,
             "faults": [str(fault) for fault in faults.ACTIVE.faults],
+            "latency_ms": PACE.latency * 1000,
+            "rate_limits": PACE.limited,
+            "limited": self._limits.enforced,
             "calls": self._served,
             "clusters": HOST.clusters.status(),
             "charts": [] if self.options.account_only else self._charts(),
@@ -382,6 +435,16 @@ class _Handler(MotoRequestHandler):
 
     def version_string(self) -> str:
         return "jarkkit-sandbox"
+
+
+def _refusing(call: calls.Call, environ: dict[str, Any]) -> faults.Kind | None:
+    """Why the account does not even see the call; None when it does."""
+    if call.region in regions.NOT_ENABLED:
+        return faults.NOT_ENABLED
+    if fault := faults.ACTIVE.refusing(call):
+        return fault.kind
+    exceeded = PACE.exceeded(call, narrowed=calls.is_narrowed(environ))
+    return faults.KINDS["throttled"] if exceeded else None
 
 
 def _ask(account: Wsgi, environ: dict[str, Any], call: calls.Call) -> faults.Answer:
@@ -406,8 +469,8 @@ def _hang_up(environ: dict[str, Any]) -> Iterable[bytes]:
 def _new_user() -> tuple[str, str]:
     """The one who rehearses: an IAM user with an access key."""
     iam: Any = iam_backends[DEFAULT_ACCOUNT_ID]["global"]
-    iam.create_user("us-east-1", USER)
-    key = iam.create_access_key(USER)
+    iam.create_user("us-east-1", limits.USER)
+    key = iam.create_access_key(limits.USER)
     return key.access_key_id, key.secret_access_key
 
 

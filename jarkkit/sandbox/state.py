@@ -24,7 +24,7 @@ from moto.iam.models import AWSManagedPolicy, iam_backends
 from jarkkit.errors import JarkkitError
 from jarkkit.sandbox.files import write_private
 
-FORMAT = 2
+FORMAT = 3
 
 
 class _Pickler(pickle.Pickler):

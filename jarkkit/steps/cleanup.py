@@ -42,9 +42,13 @@ def cleanup(layer: AwsLayer, connect: Connect | None) -> Generator[Event, None, 
         yield from _empty(layer, connect)
         yield from _last_instances(layer)
     if _was_planned(layer):
-        destroyed = yield from _destroy(layer, target)
+        destroyed = yield from _destroy(layer, target, adopt=layer.unfinished())
     yield Event(time=now(), step="cleanup", kind="phase", subject="receipt", status="started")
     left, looked, not_looked = layer.account.owned(layer.settings.name)
+    if left:
+        yield _warning(f"{len(left)} things are left that Terraform's state does not know")
+        destroyed += yield from _destroy(layer, target, adopt=True)
+        left, looked, not_looked = layer.account.owned(layer.settings.name)
     receipt = Receipt(
         time=now(),
         target=target,
@@ -76,7 +80,7 @@ def _empty(layer: AwsLayer, connect: Connect) -> Iterator[Event]:
         if not error.code.startswith("JK-KUBE-"):
             raise
         text = f"The cluster could not be emptied: {error.message} What it made is looked for."
-        yield Event(time=now(), step="cleanup", kind="warning", message=text, code=error.code)
+        yield _warning(text, error.code)
         return
     yield from remove_all(inside, "cleanup")
 
@@ -104,8 +108,7 @@ def _last_instances(layer: AwsLayer) -> Iterator[Event]:
             return  # Terraform will say what is in its way, and the receipt what is left
         if fresh := frozenset(left) - asked:
             asked |= fresh
-            text = f"{len(fresh)} instances of Karpenter's are still there: ending them"
-            yield Event(time=now(), step="cleanup", kind="warning", message=text)
+            yield _warning(f"{len(fresh)} instances of Karpenter's are still there: ending them")
             layer.account.end_instances(sorted(fresh))
         layer.sleep(_LOOK_SECONDS)
 
@@ -122,9 +125,14 @@ def _was_planned(layer: AwsLayer) -> bool:
     return bool(layer.workspace.tfvars())
 
 
-def _destroy(layer: AwsLayer, target: Target) -> Generator[Event, None, int]:
+def _destroy(layer: AwsLayer, target: Target, *, adopt: bool) -> Generator[Event, None, int]:
+    """Destroy what is in Terraform's state; returns how many resources that were.
+
+    Args:
+        adopt: take over first what is in the account and not in the state.
+    """
     yield from layer.prepare("cleanup")
-    if layer.unfinished():
+    if adopt:
         yield from layer.adopt_now("cleanup", target)
     plan = yield from layer.plan("cleanup", target, file="destroy.tfplan", destroy=True)
     if plan.pending:
@@ -141,6 +149,10 @@ def _left_over(receipt: Receipt) -> JarkkitError:
         "below with its id, to be removed by hand.",
         evidence="\n".join(shown[:40]),
     )
+
+
+def _warning(message: str, code: str = "") -> Event:
+    return Event(time=now(), step="cleanup", kind="warning", message=message, code=code)
 
 
 def report(receipt: Receipt) -> Report:

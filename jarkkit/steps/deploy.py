@@ -15,6 +15,7 @@ from jarkkit.cluster.installer import install, remove_what_is_off
 from jarkkit.cluster.layer import Connect
 from jarkkit.errors import JarkkitError
 from jarkkit.records import Deployed, Event, Plan, Target
+from jarkkit.times import cluster_layer_seconds
 
 NO_CLUSTERS = "This sandbox has an account alone: no add-on is installed into the cluster."
 
@@ -49,7 +50,8 @@ def deploy(
         needs(choice.chosen(layer.settings))  # said now, not when the AWS layer costs money
         charts.require(choice.charts(layer.settings))
         yield from _let_go(layer, connect)
-    plan = yield from aws_layer(layer, target, saved)
+    after = cluster_layer_seconds(layer.settings) if connect else 0.0
+    plan = yield from aws_layer(layer, target, saved, after)
     deployed = Deployed(
         time=now(),
         target=target,
@@ -92,12 +94,14 @@ def _saved_plan(layer: AwsLayer, target: Target) -> Plan:
     return saved
 
 
-def aws_layer(layer: AwsLayer, target: Target, saved: Plan) -> Generator[Event, None, Plan]:
+def aws_layer(
+    layer: AwsLayer, target: Target, saved: Plan, after: float = 0.0
+) -> Generator[Event, None, Plan]:
     """The AWS layer, by the saved plan, or by a fresh one when an earlier run stopped half-way."""
     if not layer.unfinished() and not _applied(layer, saved):
-        yield from layer.apply("deploy", saved)
+        yield from layer.apply("deploy", saved, after=after)
         return saved
-    return (yield from _again(layer, target, saved))
+    return (yield from _again(layer, target, saved, after))
 
 
 def _applied(layer: AwsLayer, saved: Plan) -> bool:
@@ -106,7 +110,9 @@ def _applied(layer: AwsLayer, saved: Plan) -> bool:
     return deployed is not None and deployed.time > saved.made
 
 
-def _again(layer: AwsLayer, target: Target, saved: Plan) -> Generator[Event, None, Plan]:
+def _again(
+    layer: AwsLayer, target: Target, saved: Plan, after: float
+) -> Generator[Event, None, Plan]:
     """Look at what is there, plan the rest, and carry that out."""
     resuming = layer.unfinished()
     yield from layer.settle("deploy")
@@ -122,7 +128,7 @@ def _again(layer: AwsLayer, target: Target, saved: Plan) -> Generator[Event, Non
             "Look at the differences first: jarkkit plan. Then deploy again.",
         )
     if rest.pending:
-        yield from layer.apply("deploy", rest)
+        yield from layer.apply("deploy", rest, after=after)
     return rest.model_copy(update={"digest": saved.digest})
 
 

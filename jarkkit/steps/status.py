@@ -19,15 +19,19 @@ def status(
     target: Target | None,
     settings_changed: bool,
     running: bool,
+    takes: str = "",
 ) -> Where:
     """The state of a deployment from what its folder says.
 
     Args:
+        takes: how long a deploy is said to take, in words; told before there is one.
         settings_changed: the settings are not those of the plan.
         running: some process is working on it now, or Terraform outlived its kit.
     """
     last = entries[-1] if entries else None
     state, summary, command = _stand(entries, plan, deployed, receipt, settings_changed, running)
+    if takes and state in ("configured", "planned"):
+        summary = f"{summary} Deploying takes {takes} on AWS."
     return Where.model_validate(
         {
             "deployment": name,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jarkkit.addons import choice
 from jarkkit.aws_layer import AwsLayer
-from jarkkit.checks import Check, Report
+from jarkkit.checks import Check, Report, grouped
 from jarkkit.cluster import checks as judge
 from jarkkit.cluster import declared, places
 from jarkkit.cluster.layer import Connect
@@ -45,9 +45,9 @@ def verify(layer: AwsLayer, connect: Connect | None = None, *, deep: bool = Fals
     cluster = layer.account.cluster(layer.settings.name)
     parts = layer.account.parts(layer.settings.name) if cluster else ()
     checks = (
-        *judge_cluster(layer.settings, cluster),
-        *judge_parts(layer.settings, parts),
-        *judge_outputs(layer.settings, deployed),
+        *grouped("Cluster", judge_cluster(layer.settings, cluster)),
+        *grouped("Node groups and EKS add-ons", judge_parts(layer.settings, parts)),
+        *grouped("Around the cluster", judge_outputs(layer.settings, deployed)),
     )
     notes: tuple[str, ...] = ()
     if connect is not None and cluster is not None:
@@ -194,8 +194,9 @@ def cluster_checks(look: Look) -> tuple[Check, ...]:
         "Declared checks": _declared,
     }
     with ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="verify") as pool:
-        asked = [pool.submit(_guarded, name, part, look) for name, part in parts.items()]
-        checks = (*api, *(check for answer in asked for check in answer.result()))
+        asked = {name: pool.submit(_guarded, name, part, look) for name, part in parts.items()}
+        answers = (grouped(name, answer.result()) for name, answer in asked.items())
+        checks = (*grouped("Cluster", api), *(check for answer in answers for check in answer))
     # Afterwards: its claim is not bound at first, which another check would hold against it.
     return (*checks, *_guarded("A volume", _probe, look)) if look.deep else checks
 

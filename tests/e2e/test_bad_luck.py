@@ -250,6 +250,17 @@ class TestTheMachine:
 
 
 class TestState:
+    def test_cleanup_finds_everything_when_it_was_lost(self, there: Callable[[str], Place]) -> None:
+        place = there("lost")
+        place.make()
+        for step in ("plan", "deploy"):
+            place.ok(step, *(["--yes"] if step == "deploy" else []))
+        for file in place.folder.glob("terraform.tfstate*"):
+            file.unlink()
+        receipt = json.loads(place.ok("cleanup", "--confirm", "lost", "--json"))
+        assert receipt["left"] == []
+        assert receipt["destroyed"] > 30
+
     def test_in_a_bucket_with_its_own_lock(
         self, there: Callable[[str], Place], troubled: control.Running, terraform: str
     ) -> None:

@@ -17,7 +17,7 @@ from tests.e2e.conftest import BARE, Place
 
 NOTEBOOKS = [
     "00-start", "01-preflight", "02-configure", "03-plan", "04-deploy", "05-verify", "06-use",
-    "08-cleanup",
+    "07-troubleshoot", "08-cleanup",
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import pytest
 from jarkkit.kit import Kit
 from jarkkit.settings import Settings
 from jarkkit.workspace import Workspace
+from tests.kit.fake_machine import FakeMachine
 from tests.kit.fakes import FakeAccount, FakeTerraform
 
 
@@ -39,5 +40,6 @@ def world(tmp_path: Path) -> World:
         {"JARKKIT_SANDBOX_ACCOUNT_ONLY": "1"},
         account=account,  # type: ignore[arg-type]
         terraform=terraform,  # type: ignore[arg-type]
+        machine=FakeMachine(),
     )
     return World(kit, account, terraform)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,12 @@ from jarkkit.records import (
 from jarkkit.settings import CLUSTER_VERSIONS
 from jarkkit.terraform import Tool
 from jarkkit.terraform_messages import changes_of
+from tests.kit.fake_health import FakeHealth
+from tests.kit.fake_identity import FakeIdentity
+from tests.kit.fake_leftovers import FakeLeftovers
+from tests.kit.fake_offers import FakeOffers
+from tests.kit.fake_pricing import FakePricing
+from tests.kit.fake_quotas import FakeInstanceTypes, FakeQuotas, FakeUsage
 
 LETTERS = "abc"
 
@@ -39,6 +45,30 @@ class FakeAccount:
     left: tuple[Owned, ...] = ()
     launched: tuple[str, ...] = ()
     failing: dict[str, JarkkitError] = field(default_factory=dict)
+    skew: float | None = 0.0
+    leftovers: FakeLeftovers = field(default_factory=FakeLeftovers)
+    identity: FakeIdentity = field(default_factory=FakeIdentity)
+    health: FakeHealth = field(default_factory=FakeHealth)
+    pricing: FakePricing = field(default_factory=FakePricing)
+    quotas: FakeQuotas = field(default_factory=FakeQuotas)
+    usage: FakeUsage = field(default_factory=FakeUsage)
+    instance_types: FakeInstanceTypes = field(default_factory=FakeInstanceTypes)
+    offers: FakeOffers = field(default_factory=FakeOffers)
+    forgotten: int = 0
+
+    def in_region(self, region: str) -> FakeAccount:
+        offers = replace(self.offers, region=region)
+        return replace(self, region=region, offers=offers)
+
+    def forget(self) -> None:
+        self.forgotten += 1
+
+    def clock_skew(self) -> float | None:
+        self._maybe_fail("clock_skew")
+        return self.skew
+
+    def endpoints(self) -> dict[str, str]:
+        return {"sts": "https://sts.us-west-2.amazonaws.com", "iam": "https://iam.amazonaws.com"}
 
     def _maybe_fail(self, method: str) -> None:
         if method in self.failing:
@@ -114,14 +144,16 @@ class FakeTerraform:
         (self.folder / ".terraform").mkdir(exist_ok=True)
         return iter(())
 
-    def plan(self, step: Step, file: str, *, destroy: bool = False) -> Iterator[Event]:
-        self.calls.append(f"plan {file}")
+    def plan(
+        self, step: Step, file: str, *, destroy: bool = False, only: Sequence[str] = ()
+    ) -> Iterator[Event]:
+        self.calls.append(" ".join(["plan", file, *only]))
         self.last = file
         self._maybe_fail("plan")
         imports = self.folder / "adopt.tf.json"
         todo = {
             "delete": list(self.state) if destroy else [],
-            "create": [] if destroy else [a for a in self.wanted if a not in self.state],
+            "create": [] if destroy else [a for a in only or self.wanted if a not in self.state],
             "import": json.loads(imports.read_text())["import"] if imports.exists() else [],
         }
         (self.folder / file).write_text(json.dumps(todo))
@@ -179,10 +211,6 @@ class FakeTerraform:
     def untaint(self, address: str) -> None:
         self.calls.append(f"untaint {address}")
         del self.tainted[address]
-
-    def import_resource(self, address: str, import_id: str) -> None:
-        self.calls.append(f"import {address} {import_id}")
-        self.state.append(address)
 
     def attach(self, step: Step) -> Iterator[Event]:
         self.calls.append("attach")

@@ -188,7 +188,7 @@ def test_cleanup_after_a_killed_run_imports_the_strays_first(world: World) -> No
     world.account.left = (Owned(terraform_type="aws_vpc", import_id="vpc-1", name="demo"),)
     with pytest.raises(JarkkitError, match="JK-CLEANUP-LEFT"):
         list(world.kit.cleanup(confirm="demo"))
-    assert "import aws_vpc.demo vpc-1" in world.terraform.calls
+    assert "plan adopt.tfplan aws_vpc.demo" in world.terraform.calls
     world.account.left = ()
     list(world.kit.cleanup(confirm="demo"))
     assert world.terraform.state == []
@@ -274,12 +274,20 @@ def test_what_may_not_be_asked_is_unknown(world: World) -> None:
     assert found.ok
 
 
-def test_without_credentials_the_rest_is_still_answered(world: World) -> None:
+def test_without_credentials_the_account_is_unknown_and_the_rest_is_answered(
+    world: World,
+) -> None:
     world.account.failing = {"caller": JarkkitError("JK-AWS-NO-CREDENTIALS", "none", "log in")}
     found = world.kit.preflight()
-    assert not found.ok
-    assert status_of(found, "AWS credentials") == "fail"
-    assert status_of(found, "The Kubernetes version") == "pass"
+    assert [check.name for check in found.failures()] == ["AWS credentials"]
+    assert status_of(found, "The Kubernetes version") == "unknown"
+    assert status_of(found, "Add-ons fit together") == "pass"
+
+
+def test_a_region_that_does_not_exist_is_told_though_nothing_answers_there(world: World) -> None:
+    world.kit.configure({"region": "us-west-9"})
+    world.account.failing = {"caller": JarkkitError("JK-AWS-UNREACHABLE", "no answer", "look")}
+    assert status_of(world.kit.preflight(), "The Region") == "fail"
 
 
 def test_somebody_elses_cluster_blocks_the_name(world: World) -> None:

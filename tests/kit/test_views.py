@@ -14,10 +14,9 @@ from jarkkit.checks import Check, Report
 from jarkkit.cli import app as cli
 from jarkkit.cli import failures, show
 from jarkkit.errors import JarkkitError
-from jarkkit.form import Form
 from jarkkit.records import Event
 from jarkkit.scrub import Scrub, words_of
-from jarkkit.settings import GROUPS, Settings
+from jarkkit.settings import Settings
 from jarkkit.streams import drain
 from jarkkit.workspace import Workspace
 from tests.kit.conftest import World
@@ -106,37 +105,6 @@ class TestSummaries:
     def test_anything_else_has_none(self) -> None:
         with pytest.raises(TypeError):
             ui.summary(3)
-
-
-class TestForm:
-    def test_it_gives_what_it_was_given(self) -> None:
-        settings = Settings(az_count=3, accelerators=("g6", "inf2"))  # type: ignore[arg-type]
-        form = Form(settings, editable=True)
-        form._widget()
-        assert form.value == settings
-
-    def test_edits_are_read_as_settings(self) -> None:
-        form = Form(Settings(), editable=True)
-        form._widget()
-        form._inputs["az_count"].value = 3
-        form._inputs["nat"].value = "per-az"
-        form._inputs["accelerators"].value = "[g6, inf2]"
-        value = form.value
-        assert (value.az_count, value.nat) == (3, "per-az")
-        assert [pool.family for pool in value.accelerators] == ["g6", "inf2"]
-
-    def test_a_value_that_cannot_work_is_told_at_once(self) -> None:
-        form = Form(Settings(), editable=True)
-        form._widget()
-        form._inputs["az_count"].value = 9
-        assert "JK-SETTINGS-INVALID" in form._said.value
-        with pytest.raises(JarkkitError):
-            _ = form.value
-
-    def test_not_editable_it_shows_every_group(self) -> None:
-        shown = Form(Settings(), editable=False)._html()
-        for group in GROUPS:
-            assert f"<h4>{group}</h4>" in shown
 
 
 class TestLines:

@@ -8,7 +8,7 @@ import pytest
 
 from jarkkit.addons.catalogue import Addon, catalogue
 from jarkkit.addons.words import MADE, OUTPUTS
-from jarkkit.docs import addons_page, addons_table, main
+from jarkkit.docs import addons_page, addons_table, main, preflight_page
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "addons.md").read_text()
@@ -16,6 +16,13 @@ PAGE = (ROOT / "docs" / "addons.md").read_text()
 
 def test_the_table_of_add_ons_is_up_to_date() -> None:
     assert addons_page(PAGE) == PAGE
+
+
+def test_the_questions_of_preflight_are_up_to_date() -> None:
+    page = (ROOT / "docs" / "preflight.md").read_text()
+    assert preflight_page(page) == page
+    with pytest.raises(ValueError, match="marks"):
+        preflight_page("# Preflight\n")
 
 
 def test_every_add_on_has_a_row() -> None:

@@ -24,7 +24,7 @@ def cells(path: Path, kind: str) -> list[Any]:
 def test_they_are_those_of_the_journey() -> None:
     assert NAMES == [
         "00-start", "01-preflight", "02-configure", "03-plan", "04-deploy", "05-verify", "06-use",
-        "08-cleanup",
+        "07-troubleshoot", "08-cleanup",
     ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -40,8 +41,11 @@ def test_every_direct_import_is_a_declared_dependency() -> None:
     }  # fmt: skip
     imported = set()
     for path in (ROOT / "jarkkit").rglob("*.py"):
-        words = r"^\s*(?:from|import) ([a-zA-Z_][a-zA-Z_0-9]*)"
-        imported |= set(re.findall(words, path.read_text(), flags=re.MULTILINE))
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                imported.add(str(node.module).split(".")[0])
     foreign = {called.get(n, n) for n in imported if n not in sys.stdlib_module_names}
     assert foreign - declared - {"jarkkit"} == set()
 

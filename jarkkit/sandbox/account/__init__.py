@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import re
+import sys
+
+# Services that moto has not at all, with the beginning of their addresses.
+_NEW = {"pricing": r"https?://pricing\.(.+)\.amazonaws\.com"}
+
 
 def install() -> None:
     """Put the extensions in moto's place. Before the first call to the account."""
+    _add_services()
     from moto.budgets.models import budgets_backends
     from moto.ec2.models import ec2_backends
     from moto.ec2.models.security_groups import SecurityGroupRule
@@ -12,6 +20,7 @@ def install() -> None:
     from moto.eks.models import eks_backends
     from moto.elb.models import elb_backends
     from moto.elbv2.models import elbv2_backends
+    from moto.iam.models import iam_backends
     from moto.servicequotas.models import servicequotas_backends
     from moto.sqs.models import sqs_backends
     from moto.ssm.models import ssm_backends
@@ -23,6 +32,7 @@ def install() -> None:
     from jarkkit.sandbox.account.eks.models import EksBackend
     from jarkkit.sandbox.account.elb.models import ElbBackend
     from jarkkit.sandbox.account.elbv2.models import Elbv2Backend
+    from jarkkit.sandbox.account.iam.models import IamBackend
     from jarkkit.sandbox.account.servicequotas.models import QuotasBackend
     from jarkkit.sandbox.account.sqs.models import SqsBackend
     from jarkkit.sandbox.account.ssm.models import SsmBackend
@@ -33,7 +43,19 @@ def install() -> None:
     eks_backends.backend = EksBackend
     elb_backends.backend = ElbBackend
     elbv2_backends.backend = Elbv2Backend
+    iam_backends.backend = IamBackend
     servicequotas_backends.backend = QuotasBackend
     sqs_backends.backend = SqsBackend
     ssm_backends.backend = SsmBackend
+    importlib.import_module("jarkkit.sandbox.account.usage")  # moto asks every provider of metrics
     SecurityGroupRule.description = property(rule_description)  # type: ignore[assignment]
+
+
+def _add_services() -> None:
+    """Let moto find our packages as if they were its own."""
+    from moto.backend_index import backend_url_patterns
+
+    for service, address in _NEW.items():
+        sys.modules[f"moto.{service}"] = importlib.import_module(f"{__name__}.{service}")
+        if service not in dict(backend_url_patterns):
+            backend_url_patterns.append((service, re.compile(address)))

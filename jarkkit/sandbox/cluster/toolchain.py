@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import IO
 
 from jarkkit.errors import JarkkitError
+from jarkkit.home import user_cache as user_cache
 
 BUILDS = Path(__file__).parent.parent / "builds"
 # Go as a wheel, for machines without one.
@@ -497,15 +498,6 @@ class Toolchain:
                 f"{free >> 30} GiB are free.",
                 "Make room, or name a folder of programs with JARKKIT_KUBE_BIN.",
             )
-
-
-def user_cache(environ: Mapping[str, str] = os.environ) -> Path:
-    """The user's cache folder of jarkkit: $JARKKIT_CACHE, else the system's own place."""
-    if named := environ.get("JARKKIT_CACHE"):
-        return Path(named).expanduser()
-    if platform.system() == "Darwin":
-        return Path.home() / "Library" / "Caches" / "jarkkit"
-    return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jarkkit"
 
 
 def _copy_tree(source: Path, to: Path) -> None:

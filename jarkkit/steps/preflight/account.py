@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from ipaddress import IPv4Network
 
@@ -11,7 +12,15 @@ from jarkkit.checks import Check
 from jarkkit.errors import JarkkitError
 from jarkkit.records import ClusterVersion, Target
 from jarkkit.settings import CLUSTER_VERSIONS, Settings
-from jarkkit.steps.preflight.asking import Look, Question, failed, passed
+from jarkkit.steps.preflight.asking import (
+    NOTHING_ANSWERED,
+    Look,
+    Question,
+    failed,
+    masked,
+    passed,
+)
+from jarkkit.survey import Survey
 from jarkkit.targets import check_target, target_of
 
 
@@ -20,8 +29,9 @@ def credentials(look: Look) -> Check:
     try:
         caller = look.account.caller()
     except JarkkitError as error:
-        # Who we are needs no permission: without an answer to this there is no answer at all.
-        return failed(error).model_copy(update={"status": "fail"})
+        if error.code in NOTHING_ANSWERED:
+            return failed(error).model_copy(update={"status": "fail"})
+        raise
     who = caller.arn.split(":", 5)[-1]
     return passed(f"{who} in account {masked(caller.account_id)}")
 
@@ -64,7 +74,21 @@ def accelerators(look: Look) -> Check:
         return Check(name="", status="skip", found="none chosen")
     offered = look.account.offerings(zones.instance_patterns(look.settings))
     chosen = set(zones.choose(look.settings, look.account.zones(), offered))
-    return judge_offerings(look.settings, offered, chosen)
+    check = judge_offerings(look.settings, offered, chosen)
+    fails = check.status == "fail"
+    return check.model_copy(update={"fix": f"{check.fix} {_elsewhere(look)}"}) if fails else check
+
+
+def _elsewhere(look: Look) -> str:
+    """Where it would do, as far as an earlier survey knows."""
+    survey = None
+    with contextlib.suppress(JarkkitError):  # a report of another release
+        survey = look.workspace.load("reports/regions", Survey)
+    wanted = {pool.family for pool in look.settings.accelerators}
+    if survey is None or not wanted <= {*survey.families}:
+        return "Which one: jarkkit regions"
+    names = ", ".join(survey.that_will_do()) or "none"
+    return f"Regions that would do, by the survey of {survey.made[:10]}: {names}."
 
 
 def judge_offerings(
@@ -114,20 +138,6 @@ def judge_version(wanted: str, offered: tuple[ClusterVersion, ...]) -> Check:
     return passed(f"{wanted}{f', standard support until {until}' if until else ''}")
 
 
-def name_is_free(look: Look) -> Check:
-    """The cluster's name."""
-    name = look.settings.name
-    if look.account.cluster(name) is None:
-        return passed(f"no cluster is called {name}")
-    if look.account.cluster_tags(name).get("jarkkit:deployment") == name:
-        return passed("the cluster is this deployment's own")
-    raise JarkkitError(
-        "JK-NAME-TAKEN",
-        f"A cluster called {name} exists and was not made by this kit.",
-        "Choose another name: jarkkit init NAME",
-    )
-
-
 def api_exposure(look: Look) -> Check:
     """Who may reach the Kubernetes API."""
     networks = [IPv4Network(block) for block in look.settings.endpoint_public_cidrs]
@@ -150,11 +160,6 @@ def api_exposure(look: Look) -> Check:
     return passed(", ".join(map(str, networks)))
 
 
-def masked(account_id: str) -> str:
-    """An account id as it may stand in a notebook: its first and last four digits."""
-    return f"{account_id[:4]}…{account_id[-4:]}"
-
-
 QUESTIONS: tuple[Question, ...] = (
     credentials,
     right_target,
@@ -162,6 +167,5 @@ QUESTIONS: tuple[Question, ...] = (
     availability_zones,
     accelerators,
     cluster_version,
-    name_is_free,
     api_exposure,
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import re
 import shutil
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from jarkkit.terraform import find_mirror
 
 # What the provider, a plan and the logs of one deployment need, with room to spare.
 DISK_GIB = 2.0
+OLDEST_PYTHON = (3, 11)
 
 
 def terraform_tool(look: Look) -> Check:
@@ -34,6 +37,59 @@ def provider(look: Look) -> Check:
     return passed("a mirror folder on this machine")
 
 
+def python(look: Look) -> Check:
+    """Python"""
+    return judge_python(platform.python_version())
+
+
+def judge_python(version: str) -> Check:
+    """Whether this is a Python that the kit is tested with."""
+    enough = _numbers(version)[:2] >= OLDEST_PYTHON
+    needed = f"{'.'.join(map(str, OLDEST_PYTHON))} or newer"
+    return Check(
+        name="",
+        status="pass" if enough else "fail",
+        found=version,
+        needed=needed,
+        fix="" if enough else f"Install Python {needed}, or use environment.yml with conda.",
+        code="" if enough else "JK-TOOL-VERSION",
+    )
+
+
+def kubectl(look: Look) -> Check:
+    """kubectl"""
+    return judge_kubectl(look.machine.kubectl_version(), look.settings.cluster_version)
+
+
+def judge_kubectl(version: str | None, cluster: str) -> Check:
+    """Whether kubectl is at most one minor version away from the cluster:
+    https://kubernetes.io/releases/version-skew-policy/#kubectl.
+
+    Args:
+        version: None where there is none, which the kit does not mind.
+    """
+    if version is None:
+        return Check(name="", status="skip", found="not on PATH, and the kit does not need it")
+    if not (numbers := _numbers(version)[:2]):
+        return Check(name="", status="unknown", found="kubectl does not say its version")
+    wanted = _numbers(cluster)
+    if numbers[0] == wanted[0] and abs(numbers[1] - wanted[1]) <= 1:
+        return passed(version)
+    return Check(
+        name="",
+        status="warn",
+        found=version,
+        needed=f"{cluster}, give or take one minor version",
+        why="The kit does not use it, but what you do with it may not work.",
+        fix=f"Put kubectl {cluster} on PATH.",
+        code="JK-TOOL-VERSION",
+    )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+
+
 def disk(look: Look) -> Check:
     """Room on the disk."""
     folder: Path = look.workspace.folder
@@ -49,4 +105,4 @@ def disk(look: Look) -> Check:
     )
 
 
-QUESTIONS: tuple[Question, ...] = (terraform_tool, provider, disk)
+QUESTIONS: tuple[Question, ...] = (python, terraform_tool, provider, kubectl, disk)

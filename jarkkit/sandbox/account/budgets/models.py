@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from moto.budgets.models import BudgetsBackend
+from moto.budgets.exceptions import NotFoundException
+from moto.budgets.models import Budget, BudgetsBackend
 from moto.utilities.tagging_service import TaggingService
 
 
@@ -14,6 +15,19 @@ class BudgetsWithTags(BudgetsBackend):
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
         self.tagger = TaggingService(tag_name="ResourceTags", key_name="Key", value_name="Value")
+
+    def update_budget(self, account_id: str, budget: dict[str, Any]) -> None:
+        """UpdateBudget: everything but the notifications."""
+        name = budget["BudgetName"]
+        if name not in self.budgets[account_id]:
+            raise NotFoundException(
+                f"Unable to update budget: {name} - the budget doesn't exist. Try creating it "
+                "first. "
+            )
+        before = self.budgets[account_id][name]
+        after = Budget(budget, [])
+        after.notifications = before.notifications
+        self.budgets[account_id][name] = after
 
     def subscribers(
         self, account_id: str, budget_name: str, notification: dict[str, Any]

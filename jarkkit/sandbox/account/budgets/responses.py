@@ -32,6 +32,11 @@ class BudgetsWithTagsResponse(BudgetsResponse):
         self.budgets.tagger.tag_resource(arn, self.asked.get("ResourceTags") or [])
         return answer
 
+    def update_budget(self) -> str:
+        """UpdateBudget."""
+        self.budgets.update_budget(self.asked["AccountId"], self.asked["NewBudget"])
+        return "{}"
+
     def describe_subscribers_for_notification(self) -> str:
         """DescribeSubscribersForNotification."""
         asked = self.asked

@@ -26,6 +26,7 @@ class Bucket(NamedTuple):
 
 
 STANDARD = Bucket("Standard", "L-1216C47A", "L-34B43A08")
+P5_SPOT = "L-C4BD4855"
 _G = Bucket("G and VT", "L-DB2E81BA", "L-3819A6DF")
 _HIGH_MEMORY = Bucket("High Memory", "L-43DA4232", "")
 
@@ -52,10 +53,18 @@ def bucket_of(instance_type: str) -> Bucket | None:
     return _BUCKETS[max(fitting, key=len)] if fitting else None
 
 
-def quota_code(instance_type: str, *, spot: bool) -> str:
-    """Code of the quota that limits the type; empty where there is none."""
+def quota_code(instance_type: str, *, spot: bool, p5_apart: bool = False) -> str:
+    """Code of the quota that limits the type; empty where there is none.
+
+    Args:
+        p5_apart: the Region still has a quota of its own for Spot P5.
+    """
     bucket = bucket_of(instance_type)
-    return "" if bucket is None else bucket.spot if spot else bucket.on_demand
+    if bucket is None:
+        return ""
+    if spot and p5_apart and instance_type.startswith("p5"):
+        return P5_SPOT
+    return bucket.spot if spot else bucket.on_demand
 
 
 class Running(NamedTuple):
@@ -76,6 +85,7 @@ class Question:
         zones: the zones of the Region that offer the type; empty where that is not known.
         short: AWS is to have no capacity for the type in the zone.
         free_addresses: of the subnet; None where no subnet was chosen.
+        p5_apart: the Region still has a quota of its own for Spot P5.
     """
 
     instance_type: str
@@ -88,6 +98,7 @@ class Question:
     short: bool = False
     subnet: str = ""
     free_addresses: int | None = None
+    p5_apart: bool = False
 
 
 class Refusal(NamedTuple):
@@ -121,8 +132,12 @@ def refusal(question: Question, running: Iterable[Running]) -> Refusal | None:
 def _over_quota(question: Question, running: Iterable[Running]) -> bool:
     if question.limit is None:
         return False
-    code = quota_code(question.instance_type, spot=question.spot)
-    used = sum(r.vcpus for r in running if quota_code(r.instance_type, spot=r.spot) == code)
+
+    def code_of(instance_type: str, spot: bool) -> str:
+        return quota_code(instance_type, spot=spot, p5_apart=question.p5_apart)
+
+    code = code_of(question.instance_type, question.spot)
+    used = sum(r.vcpus for r in running if code_of(r.instance_type, r.spot) == code)
     return used + question.count * question.vcpus > question.limit
 
 

@@ -1,4 +1,4 @@
-"""Instance types: which there are where, and what they cost as Spot."""
+"""Instance types: which there are where."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import fnmatch
 from functools import cache
 from typing import Any
 
-from moto.core.utils import utcnow
 from moto.ec2.exceptions import InvalidInstanceTypeError
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS, INSTANCE_TYPES
-
-from jarkkit.sandbox.account.ec2 import prices
 
 
 def facts_of(instance_type: str) -> dict[str, Any]:
@@ -52,20 +49,3 @@ class Catalogue(EC2Backend):
         patterns = filters.get("instance-type", ["*"])
         named = any(fnmatch.fnmatchcase(offering["InstanceType"], p) for p in patterns)
         return named and super().matches_filters(offering, rest, location_type)
-
-    def spot_prices(
-        self, instance_types: list[str] | None = None, filters: Any = None
-    ) -> list[dict[str, Any]]:
-        """DescribeSpotPriceHistory: today's price of each type in each zone."""
-        about = {k: v for k, v in (filters or {}).items() if k != "product-description"}
-        return [
-            {
-                "InstanceType": offer["InstanceType"],
-                "ProductDescription": "Linux/UNIX",
-                "SpotPrice": f"{prices.spot(offer['InstanceType'], offer['Location']):.6f}",
-                "AvailabilityZone": offer["Location"],
-                "Timestamp": utcnow(),
-            }
-            for offer in self.describe_spot_price_history(instance_types, about)
-            if "spot" in facts_of(offer["InstanceType"]).get("SupportedUsageClasses", ())
-        ]

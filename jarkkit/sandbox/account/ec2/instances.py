@@ -106,7 +106,7 @@ class Instances(Network, Images, Reservations):
 
     def _check(self, order: Order, count: int, zone: str) -> None:
         """Raises VcpuLimitExceeded, InsufficientInstanceCapacity and their like."""
-        if refused := capacity.refusal(self._question(order, count, zone), self._running()):
+        if refused := capacity.refusal(self._question(order, count, zone), self.running()):
             raise EC2ClientError(*refused)
         profile = order.profile
         if not profile:
@@ -135,8 +135,9 @@ class Instances(Network, Images, Reservations):
             )
 
     def _question(self, order: Order, count: int, zone: str) -> capacity.Question:
-        code = capacity.quota_code(order.instance_type, spot=order.spot)
         quotas: Any = servicequotas_backends[self.account_id][self.region_name]
+        p5_apart = quotas.lists("ec2", capacity.P5_SPOT)
+        code = capacity.quota_code(order.instance_type, spot=order.spot, p5_apart=p5_apart)
         subnet: Any = self.get_subnet(order.subnet) if order.subnet else None
         return capacity.Question(
             instance_type=order.instance_type,
@@ -149,9 +150,11 @@ class Instances(Network, Images, Reservations):
             short=faults.ACTIVE.shortage(order.instance_type, zone),
             subnet=order.subnet,
             free_addresses=subnet.available_ip_address_count if subnet else None,
+            p5_apart=p5_apart,
         )
 
-    def _running(self) -> list[capacity.Running]:
+    def running(self) -> list[capacity.Running]:
+        """Instances that count towards the quotas."""
         return [
             capacity.Running(
                 instance.instance_type,

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from moto.core.common_types import TYPE_RESPONSE
 from moto.core.responses import ActionResult, EmptyResult
+from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.ec2.responses import EC2Response
 
+from jarkkit.sandbox.account.ec2 import neighbours, written
 from jarkkit.sandbox.account.ec2.models import Ec2Backend
 
-# Answers about instance types by Region and question.
-_WRITTEN: dict[tuple[str, str], TYPE_RESPONSE] = {}
-_KEPT = 8
+
+def _seconds(moment: datetime | str | None) -> float | None:
+    """Seconds since the epoch."""
+    if not moment:
+        return None
+    read = moment if isinstance(moment, datetime) else datetime.fromisoformat(moment)
+    return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
 
 
 class Ec2Response(EC2Response):
@@ -24,6 +31,7 @@ class Ec2Response(EC2Response):
     def ec2_backend(self) -> Ec2Backend:
         """The backend of the caller's account and Region; what is due happens before the answer."""
         backend = cast(Ec2Backend, ec2_backends[self.current_account][self.region])
+        neighbours.move_in(backend)
         backend.later.catch_up(backend)
         return backend
 
@@ -57,13 +65,10 @@ class Ec2Response(EC2Response):
     def describe_instance_types(self) -> TYPE_RESPONSE:  # type: ignore[override]
         """A question that was asked before has the same answer. To write the one to Karpenter's
         anew takes seconds, and each of its replicas asks twice."""
-        asked = (self.region, json.dumps(self._get_params(), sort_keys=True, default=str))
-        if asked not in _WRITTEN:
-            _WRITTEN[asked] = self.serialized(super().describe_instance_types())
-            while len(_WRITTEN) > _KEPT:
-                _WRITTEN.pop(next(iter(_WRITTEN)))
-        status, headers, body = _WRITTEN[asked]
-        return status, dict(headers), body
+        asked = json.dumps([self.region, self._get_params()], sort_keys=True, default=str)
+        return written.once(
+            asked, lambda: self.serialized(super(Ec2Response, self).describe_instance_types())
+        )
 
     def register_image(self) -> ActionResult:
         """With all that describes the image."""
@@ -82,12 +87,66 @@ class Ec2Response(EC2Response):
         image = self.ec2_backend.register_own_image(given, self._tags("image"))
         return ActionResult({"ImageId": image.id})
 
-    def describe_spot_price_history(self) -> ActionResult:
-        """A price of its own for each type and zone."""
-        found = self.ec2_backend.spot_prices(
-            self._get_param("InstanceTypes", []), self._filters_from_querystring()
+    def describe_regions(self) -> ActionResult:
+        """DescribeRegions: enabled ones, or all."""
+        self.error_on_dryrun()
+        found = self.ec2_backend.regions_as_seen(
+            self._get_param("RegionNames", []),
+            self._listed_filters(),
+            every=bool(self._get_param("AllRegions", False)),
         )
-        return ActionResult({"SpotPriceHistory": found})
+        return ActionResult({"Regions": found})
+
+    def describe_availability_zones(self) -> ActionResult:
+        """DescribeAvailabilityZones, with Local Zones where they are asked for."""
+        self.error_on_dryrun()
+        found = self.ec2_backend.zones_as_seen(
+            self._listed_filters(),
+            self._get_param("ZoneNames", []),
+            self._get_param("ZoneIds", []),
+            every=bool(self._get_param("AllAvailabilityZones", False)),
+        )
+        return ActionResult({"AvailabilityZones": found})
+
+    def describe_spot_price_history(self) -> ActionResult:
+        """DescribeSpotPriceHistory, in pages."""
+        self.error_on_dryrun()
+        filters = self._listed_filters()
+        if products := self._get_param("ProductDescriptions", []):
+            filters["product-description"] = products
+        if zone := self._get_param("AvailabilityZone"):
+            filters["availability-zone"] = [zone]
+        begin, end = self._page(1000)
+        found = self.ec2_backend.spot_price_history(
+            self._get_param("InstanceTypes", []),
+            filters,
+            _seconds(self._get_param("StartTime")),
+            _seconds(self._get_param("EndTime")),
+            (begin, end + 1),
+        )
+        more = str(end) if len(found) > end - begin else ""
+        return ActionResult({"SpotPriceHistory": found[: end - begin], "NextToken": more})
+
+    def get_spot_placement_scores(self) -> ActionResult:
+        """GetSpotPlacementScores."""
+        self.error_on_dryrun()
+        found = self.ec2_backend.spot_placement_scores(
+            self._get_param("InstanceTypes", []),
+            int(self._get_param("TargetCapacity", 1)),
+            self._get_param("RegionNames", []),
+            by_zone=bool(self._get_param("SingleAvailabilityZone", False)),
+        )
+        return ActionResult({"SpotPlacementScores": found})
+
+    def _listed_filters(self) -> dict[str, list[str]]:
+        return {name: list(values) for name, values in self._filters_from_querystring().items()}
+
+    def _page(self, usual: int) -> tuple[int, int]:
+        """Where a page begins and ends; a token is where the next one begins."""
+        token = self._get_param("NextToken") or "0"
+        if not str(token).isdigit():
+            raise EC2ClientError("InvalidParameterValue", "The token is invalid")
+        return int(token), int(token) + int(self._get_param("MaxResults") or usual)
 
     def create_capacity_reservation(self) -> ActionResult:
         """CreateCapacityReservation."""

@@ -1,71 +1,178 @@
-"""Quotas that decide whether a JARK cluster fits into an account.
+"""Quotas that decide whether a JARK cluster fits into an account, as Service Quotas lists them.
 
-Codes and defaults come from "Amazon EC2 instance type quotas" in the EC2 user guide and from the
-Service Quotas pages of each service, read 2026-11. `workshop` is an account that was prepared for
-GPUs and Neuron; `no-gpu-quota` is the same but for accelerators, of which it may run none;
-`fresh-account` has the defaults and nothing else.
+Codes, names and defaults come from "Amazon EC2 instance type quotas" in the EC2 user guide and from
+the endpoints-and-quotas page of each service in the AWS General Reference, read 2026-11; the
+dimensions of AWS/Usage from listings of real accounts. `workshop` is an account that was prepared
+for GPUs and Neuron, `half-used` the same; `no-gpu-quota` may run no accelerators; `fresh-account`
+has the defaults and nothing else.
 """
 
 from __future__ import annotations
 
-# service: code: (name, default, applied in a prepared account)
-QUOTAS: dict[str, dict[str, tuple[str, float, float]]] = {
+from typing import NamedTuple
+
+GLOBAL_REGION = "us-east-1"
+
+
+class Quota(NamedTuple):
+    """One quota.
+
+    Attributes:
+        default: of a new account.
+        prepared: applied in an account that was prepared; None where that is the default.
+        usage: the dimension `Class` of AWS/Usage that counts its vCPUs; empty where there is none.
+        regions: where it is listed; empty means everywhere.
+    """
+
+    name: str
+    default: float
+    prepared: float | None = None
+    usage: str = ""
+    adjustable: bool = True
+    is_global: bool = False
+    regions: tuple[str, ...] = ()
+
+    def is_listed_in(self, region: str) -> bool:
+        """True where Service Quotas knows it. Global ones are known in one Region alone."""
+        if self.is_global:
+            return region == GLOBAL_REGION
+        return not self.regions or region in self.regions
+
+
+SERVICES: dict[str, str] = {
+    "ec2": "Amazon Elastic Compute Cloud (Amazon EC2)",
+    "vpc": "Amazon Virtual Private Cloud (Amazon VPC)",
+    "ebs": "Amazon Elastic Block Store (Amazon EBS)",
+    "eks": "Amazon Elastic Kubernetes Service (Amazon EKS)",
+    "elasticloadbalancing": "Elastic Load Balancing (ELB)",
+    "elasticfilesystem": "Amazon Elastic File System (EFS)",
+    "iam": "AWS Identity and Access Management (IAM)",
+    "events": "Amazon EventBridge (CloudWatch Events)",
+}
+
+# Spot P instances had two quotas and get one; which Regions still list both AWS does not say, so
+# here some do.
+P5_APART = ("us-east-2", "ap-northeast-1", "eu-north-1")
+P_SPOT, P5_SPOT = "L-7212CCBC", "L-C4BD4855"
+P_SPOT_BEFORE = "All P4, P3 and P2 Spot Instance Requests"
+
+_FAMILIES: dict[str, Quota] = {
+    "L-1216C47A": Quota(
+        "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances",
+        5, 256, "Standard/OnDemand",
+    ),
+    "L-34B43A08": Quota(
+        "All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests", 5, 256, "Standard/Spot"
+    ),
+    "L-DB2E81BA": Quota("Running On-Demand G and VT instances", 0, 64, "G/OnDemand"),
+    "L-3819A6DF": Quota("All G and VT Spot Instance Requests", 0, 64, "G/Spot"),
+    "L-417A185B": Quota("Running On-Demand P instances", 0, 192, "P/OnDemand"),
+    P_SPOT: Quota("All P Spot Instance Requests", 0, usage="P/Spot"),
+    P5_SPOT: Quota("All P5 Spot Instance Requests", 0, usage="P5/Spot", regions=P5_APART),
+    "L-1945791B": Quota("Running On-Demand Inf instances", 0, 64, "Inf/OnDemand"),
+    "L-B5D1601B": Quota("All Inf Spot Instance Requests", 0, 64, "Inf/Spot"),
+    "L-2C3B7624": Quota("Running On-Demand Trn instances", 0, 256, "Trn/OnDemand"),
+    "L-6B0D517C": Quota("All Trn Spot Instance Requests", 0, 128, "Trn/Spot"),
+    "L-6E869C2A": Quota("Running On-Demand DL instances", 0, usage="DL/OnDemand"),
+    "L-85EED4F7": Quota("All DL Spot Instance Requests", 0, usage="DL/Spot"),
+    "L-74FC7D96": Quota("Running On-Demand F instances", 0, usage="F/OnDemand"),
+    "L-88CF9481": Quota("All F Spot Instance Requests", 0, usage="F/Spot"),
+    "L-7295265B": Quota("Running On-Demand X instances", 0, usage="X/OnDemand"),
+    "L-E3A00192": Quota("All X Spot Instance Requests", 0, usage="X/Spot"),
+    "L-F7808C92": Quota("Running On-Demand HPC instances", 0, usage="HPC/OnDemand"),
+    "L-43DA4232": Quota("Running On-Demand High Memory instances", 0, usage="HighMem/OnDemand"),
+}  # fmt: skip
+
+# Of an account and of its organization.
+_CAPACITY_BLOCKS: dict[str, tuple[str, str, float]] = {
+    "P4d": ("L-2C8F52B3", "L-B67430DE", 192),
+    "P4de": ("L-CFF3E941", "L-9AC70153", 0),
+    "P5": ("L-DA6814F2", "L-8131B2C6", 384),
+    "P5e": ("L-C45F30BC", "L-AD1D1866", 0),
+    "P5en": ("L-4F9BB70B", "L-7EA86503", 384),
+    "Trn1": ("L-2E30FD7D", "L-C4947F9A", 256),
+    "Trn2": ("L-64569A79", "L-24E8B4C0", 384),
+}
+
+
+def _blocks() -> dict[str, Quota]:
+    found = {}
+    for kind, (account, organization, prepared) in _CAPACITY_BLOCKS.items():
+        name = f"Concurrent {kind} Capacity Blocks per"
+        found[account] = Quota(f"{name} account", 0, prepared)
+        found[organization] = Quota(f"{name} organization", 0, prepared)
+    return found
+
+
+QUOTAS: dict[str, dict[str, Quota]] = {
     "ec2": {
-        "L-1216C47A": (
-            "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances", 5, 256,
-        ),
-        "L-34B43A08": (
-            "All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests", 5, 256,
-        ),
-        "L-DB2E81BA": ("Running On-Demand G and VT instances", 0, 64),
-        "L-3819A6DF": ("All G and VT Spot Instance Requests", 0, 64),
-        "L-417A185B": ("Running On-Demand P instances", 0, 192),
-        "L-7212CCBC": ("All P Spot Instance Requests", 0, 0),
-        "L-1945791B": ("Running On-Demand Inf instances", 0, 64),
-        "L-B5D1601B": ("All Inf Spot Instance Requests", 0, 64),
-        "L-2C3B7624": ("Running On-Demand Trn instances", 0, 256),
-        "L-6B0D517C": ("All Trn Spot Instance Requests", 0, 128),
-        "L-6E869C2A": ("Running On-Demand DL instances", 0, 0),
-        "L-85EED4F7": ("All DL Spot Instance Requests", 0, 0),
-        "L-74FC7D96": ("Running On-Demand F instances", 0, 0),
-        "L-88CF9481": ("All F Spot Instance Requests", 0, 0),
-        "L-7295265B": ("Running On-Demand X instances", 0, 0),
-        "L-E3A00192": ("All X Spot Instance Requests", 0, 0),
-        "L-F7808C92": ("Running On-Demand HPC instances", 0, 0),
-        "L-43DA4232": ("Running On-Demand High Memory instances", 0, 0),
-        "L-0263D0A3": ("EC2-VPC Elastic IPs", 5, 5),
+        **_FAMILIES,
+        **_blocks(),
+        "L-0263D0A3": Quota("EC2-VPC Elastic IPs", 5),
     },
     "vpc": {
-        "L-F678F1CE": ("VPCs per Region", 5, 5),
-        "L-FE5A380F": ("NAT gateways per Availability Zone", 5, 5),
-        "L-A4707A72": ("Internet gateways per Region", 5, 5),
-        "L-83CA0A9D": ("IPv4 CIDR blocks per VPC", 5, 5),
+        "L-F678F1CE": Quota("VPCs per Region", 5),
+        "L-FE5A380F": Quota("NAT gateways per Availability Zone", 5),
+        "L-A4707A72": Quota("Internet gateways per Region", 5),
+        "L-83CA0A9D": Quota("IPv4 CIDR blocks per VPC", 5),
+        "L-E79EC296": Quota("VPC security groups per Region", 2500),
+        "L-DF5E4CA3": Quota("Network interfaces per Region", 5000),
+        "L-407747CB": Quota("Subnets per VPC", 200),
+        "L-589F43AA": Quota("Route tables per VPC", 200),
+        "L-93826ACB": Quota("Routes per route table", 50),
+        "L-0EA8095F": Quota("Inbound or outbound rules per security group", 60),
+        "L-2AFB9258": Quota("Security groups per network interface", 5),
     },
     "ebs": {
-        "L-7A658B76": ("Storage for General Purpose SSD (gp3) volumes, in TiB", 50, 50),
-        "L-D18FCD1D": ("Storage for General Purpose SSD (gp2) volumes, in TiB", 50, 50),
+        "L-7A658B76": Quota("Storage for General Purpose SSD (gp3) volumes, in TiB", 50),
+        "L-D18FCD1D": Quota("Storage for General Purpose SSD (gp2) volumes, in TiB", 50),
     },
     "eks": {
-        "L-1194D53C": ("Clusters", 100, 100),
-        "L-6D54EA21": ("Managed node groups per cluster", 30, 30),
+        "L-1194D53C": Quota("Clusters", 100),
+        "L-6D54EA21": Quota("Managed node groups per cluster", 30),
+        "L-BD136A63": Quota("Nodes per managed node group", 450),
+        "L-11427A54": Quota("Control plane security groups per cluster", 4, adjustable=False),
+        "L-93A74D60": Quota("Public endpoint access CIDR ranges per cluster", 40, adjustable=False),
     },
-    "iam": {"L-FE177D64": ("Roles per account", 1000, 1000)},
-}  # fmt: skip
+    "elasticloadbalancing": {
+        "L-53DA6B97": Quota("Application Load Balancers per Region", 50),
+        "L-69A177A2": Quota("Network Load Balancers per Region", 50),
+        "L-E9E9831D": Quota("Classic Load Balancers per Region", 20),
+        "L-B22855CB": Quota("Target Groups per Region", 3000),
+    },
+    "elasticfilesystem": {
+        "L-848C634D": Quota("File systems per account", 1000),
+    },
+    "iam": {
+        "L-FE177D64": Quota("Roles per account", 1000, is_global=True),
+        "L-858F3967": Quota("OpenId connect providers per account", 100, is_global=True),
+        "L-0DA4ABF3": Quota("Managed policies per role", 10, is_global=True),
+        "L-E95E4862": Quota("Customer managed policies per account", 1500, is_global=True),
+        "L-6E65F259": Quota("Instance profiles per account", 1000, is_global=True),
+    },
+    "events": {"L-244521F2": Quota("Number of rules", 300)},
+}
+
+_WITHOUT_ACCELERATORS = ("Standard/", "X/", "HPC/", "HighMem/")
 
 # The EC2 quotas of instances with accelerators.
 ACCELERATORS = frozenset(
-    (
-        "L-DB2E81BA", "L-3819A6DF", "L-417A185B", "L-7212CCBC", "L-1945791B", "L-B5D1601B",
-        "L-2C3B7624", "L-6B0D517C", "L-6E869C2A", "L-85EED4F7", "L-74FC7D96", "L-88CF9481",
-    )
-)  # fmt: skip
-
-PROFILES = ("workshop", "no-gpu-quota", "fresh-account")
+    code for code, quota in _FAMILIES.items() if not quota.usage.startswith(_WITHOUT_ACCELERATORS)
+) | frozenset(_blocks())
 
 
-def applied(profile: str, service: str, code: str) -> float | None:
-    """The value that AWS once applied to the account; None where it never did. Raises KeyError."""
-    _, _, value = QUOTAS[service][code]
+def quotas_of(service: str, region: str) -> dict[str, Quota]:
+    """What a Region lists of a service, by code; empty for services that are not known there."""
+    listed = {c: q for c, q in QUOTAS.get(service, {}).items() if q.is_listed_in(region)}
+    if P5_SPOT in listed:
+        listed[P_SPOT] = listed[P_SPOT]._replace(name=P_SPOT_BEFORE)
+    return listed
+
+
+def applied(profile: str, code: str, quota: Quota) -> float | None:
+    """The value that AWS once applied to the account; None where it never did."""
     if profile == "fresh-account":
         return None
-    return 0.0 if profile == "no-gpu-quota" and code in ACCELERATORS else value
+    if profile == "no-gpu-quota" and code in ACCELERATORS:
+        return 0.0
+    return quota.default if quota.prepared is None else quota.prepared

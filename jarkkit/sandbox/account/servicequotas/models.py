@@ -1,13 +1,54 @@
-"""The Service Quotas backend."""
+"""The Service Quotas backend: values in force, and requests to raise them.
+
+How requests go on after "Requesting a quota increase" in the Service Quotas user guide: small ones
+are approved by themselves, others become a case of AWS Support, where nobody works here.
+"""
 
 from __future__ import annotations
 
+import json
+import uuid
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from moto.core.exceptions import JsonRESTError
 from moto.servicequotas.exceptions import NoSuchResource
 from moto.servicequotas.models import ServiceQuotasBackend
 
+from jarkkit.sandbox import profiles
+from jarkkit.sandbox.account.later import Later
 from jarkkit.sandbox.account.servicequotas import facts
+from jarkkit.sandbox.clock import CLOCK
+
+_OPEN = ("PENDING", "CASE_OPENED")
+
+# Up to so many times the default is approved without a case: nothing with accelerators, whose
+# defaults are 0. AWS publishes no figure.
+_SMALL = 10
+
+
+@dataclass
+class Request:
+    """A wish for a larger quota.
+
+    Attributes:
+        created, updated: seconds since the epoch.
+        case_id: of AWS Support; empty while there is no case.
+    """
+
+    service: str
+    code: str
+    desired: float
+    requester: str
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    status: str = "PENDING"
+    case_id: str = ""
+    created: float = field(default_factory=CLOCK.now)
+    updated: float = field(default_factory=CLOCK.now)
+
+    def becomes(self, status: str) -> None:
+        """Note the next step."""
+        self.status, self.updated = status, CLOCK.now()
 
 
 class QuotasBackend(ServiceQuotasBackend):
@@ -15,59 +56,206 @@ class QuotasBackend(ServiceQuotasBackend):
 
     Attributes:
         profile: whose applied values hold; the daemon sets it when it starts.
+        granted: what was approved by request, by service and code.
     """
 
-    profile: ClassVar[str] = "workshop"
+    profile: ClassVar[str] = profiles.DEFAULT
+
+    def __init__(self, region_name: str, account_id: str) -> None:
+        super().__init__(region_name, account_id)
+        self.later = Later()
+        self.requests: dict[str, Request] = {}
+        self.granted: dict[tuple[str, str], float] = {}
+
+    # -- values --------------------------------------------------------------------------------
+
+    def services(self) -> list[dict[str, Any]]:
+        """The services whose quotas are known here."""
+        return [
+            {"ServiceCode": code, "ServiceName": name}
+            for code, name in sorted(facts.SERVICES.items())
+            if facts.quotas_of(code, self.region_name)
+        ]
 
     def list_aws_default_service_quotas(self, service_code: str) -> list[dict[str, Any]]:
         """The defaults of a service."""
-        return [self.default_quota(service_code, code) for code in _of(service_code)]
+        return [self.default_quota(service_code, code) for code in self._of(service_code)]
 
     def list_service_quotas(self, service_code: str) -> list[dict[str, Any]]:
-        """The applied values of a service."""
-        return [self.get_service_quota(service_code, code) for code in _of(service_code)]
+        """The applied values of a service; without those that were never applied, as on AWS."""
+        found = {code: self.applied(service_code, code) for code in self._of(service_code)}
+        return [
+            self._described(service_code, code, value)
+            for code, value in found.items()
+            if value is not None
+        ]
 
     def get_service_quota(self, service_code: str, quota_code: str) -> dict[str, Any]:
         """One applied value. A fresh account has none: NoSuchResource, as on AWS."""
-        _one(service_code, quota_code)
-        value = facts.applied(self.profile, service_code, quota_code)
+        value = self.applied(service_code, quota_code)
         if value is None:
-            raise NoSuchResource
-        return self._quota(service_code, quota_code, value)
-
-    def in_force(self, service_code: str, quota_code: str) -> float:
-        """The value that holds: the applied one, else the default."""
-        _, default, _ = _one(service_code, quota_code)
-        value = facts.applied(self.profile, service_code, quota_code)
-        return default if value is None else value
+            raise _unknown(service_code, quota_code)
+        return self._described(service_code, quota_code, value)
 
     def default_quota(self, service_code: str, quota_code: str) -> dict[str, Any]:
         """One default."""
-        _, default, _ = _one(service_code, quota_code)
-        return self._quota(service_code, quota_code, default)
+        default = self._one(service_code, quota_code).default
+        return self._described(service_code, quota_code, default)
 
-    def _quota(self, service: str, code: str, value: float) -> dict[str, Any]:
-        place = f"{self.region_name}:{self.account_id}"
+    def applied(self, service_code: str, quota_code: str) -> float | None:
+        """The value that was applied, by request or by the profile; None where none was."""
+        quota = self._one(service_code, quota_code)
+        if granted := self.granted.get((service_code, quota_code)):
+            return granted
+        return facts.applied(self.profile, quota_code, quota)
+
+    def in_force(self, service_code: str, quota_code: str) -> float:
+        """The value that holds: the applied one, else the default."""
+        self.later.catch_up(self)
+        value = self.applied(service_code, quota_code)
+        return self._one(service_code, quota_code).default if value is None else value
+
+    def lists(self, service_code: str, quota_code: str) -> bool:
+        """True when the Region has such a quota."""
+        return quota_code in facts.quotas_of(service_code, self.region_name)
+
+    def _of(self, service: str) -> dict[str, facts.Quota]:
+        found = facts.quotas_of(service, self.region_name)
+        if not found:
+            raise NoSuchResource
+        return found
+
+    def _one(self, service: str, code: str) -> facts.Quota:
+        found = self._of(service).get(code)
+        if found is None:
+            raise _unknown(service, code)
+        return found
+
+    def _described(self, service: str, code: str, value: float) -> dict[str, Any]:
+        quota = self._one(service, code)
+        return {
+            **self._named(service, code, quota),
+            "Value": float(value),
+            "Adjustable": quota.adjustable,
+            "QuotaAppliedAtLevel": "ACCOUNT",
+            **({"UsageMetric": _usage_metric(quota.usage)} if quota.usage else {}),
+        }
+
+    def _named(self, service: str, code: str, quota: facts.Quota) -> dict[str, Any]:
+        place = "" if quota.is_global else self.region_name
+        arn = f"arn:{self.partition}:servicequotas:{place}:{self.account_id}:{service}/{code}"
         return {
             "ServiceCode": service,
-            "ServiceName": service,
-            "QuotaArn": f"arn:aws:servicequotas:{place}:{service}/{code}",
+            "ServiceName": facts.SERVICES[service],
+            "QuotaArn": arn,
             "QuotaCode": code,
-            "QuotaName": _one(service, code)[0],
-            "Value": float(value),
+            "QuotaName": quota.name,
             "Unit": "None",
-            "Adjustable": True,
-            "GlobalQuota": False,
+            "GlobalQuota": quota.is_global,
+        }
+
+    # -- requests ------------------------------------------------------------------------------
+
+    def request_increase(
+        self, service: str, code: str, desired: float, requester: str
+    ) -> dict[str, Any]:
+        """RequestServiceQuotaIncrease.
+
+        Raises IllegalArgumentException for what cannot be raised, or not to that value;
+        ResourceAlreadyExistsException while another request for the quota is open.
+        """
+        quota = self._one(service, code)
+        self._check_wish(quota, desired, self.in_force(service, code))
+        if any(r.status in _OPEN for r in self._about(service, code)):
+            raise JsonRESTError(
+                "ResourceAlreadyExistsException",
+                "Only one open service quota increase request is allowed per quota.",
+            )
+        request = Request(service, code, desired, requester)
+        self.requests[request.id] = request
+        answer = self._request(request)  # as it is now: with time standing still it goes on at once
+        if desired <= _SMALL * quota.default:
+            self.later.add(self, "quota increase approve", "approve", request.id)
+        else:
+            self.later.add(self, "quota increase case", "open_case", request.id)
+        return answer
+
+    def _check_wish(self, quota: facts.Quota, desired: float, current: float) -> None:
+        wrong = ""
+        if not quota.adjustable:
+            wrong = "The request failed because the specified quota is not adjustable."
+        elif desired <= current:
+            wrong = (
+                f"You must provide a quota value greater than the current quota value of {current}"
+            )
+        if wrong:
+            raise JsonRESTError("IllegalArgumentException", wrong)
+
+    def approve(self, request_id: str) -> None:
+        """AWS has granted it."""
+        request = self.requests[request_id]
+        request.becomes("APPROVED")
+        self.granted[request.service, request.code] = request.desired
+
+    def open_case(self, request_id: str) -> None:
+        """AWS Support is to decide."""
+        request = self.requests[request_id]
+        request.becomes("CASE_OPENED")
+        request.case_id = str(int(request.id[:10], 16))
+
+    def request(self, request_id: str) -> dict[str, Any]:
+        """GetRequestedServiceQuotaChange."""
+        if request_id not in self.requests:
+            raise JsonRESTError(
+                "NoSuchResourceException",
+                "The request failed because the specified quota increase request does not exist.",
+            )
+        return self._request(self.requests[request_id])
+
+    def history(self, service: str = "", code: str = "", status: str = "") -> list[dict[str, Any]]:
+        """Requests, newest first; empty arguments mean any."""
+        found = [r for r in self._about(service, code) if status in ("", r.status)]
+        return [self._request(r) for r in sorted(found, key=lambda r: -r.created)]
+
+    def _about(self, service: str, code: str) -> list[Request]:
+        return [
+            r for r in self.requests.values() if service in ("", r.service) and code in ("", r.code)
+        ]
+
+    def _request(self, request: Request) -> dict[str, Any]:
+        quota = self._one(request.service, request.code)
+        case = {"CaseId": request.case_id} if request.case_id else {}
+        who = {"accountId": self.account_id, "callerArn": request.requester}
+        return {
+            **self._named(request.service, request.code, quota),
+            "Id": request.id,
+            **case,
+            "DesiredValue": request.desired,
+            "Status": request.status,
+            "Created": request.created,
+            "LastUpdated": request.updated,
+            "Requester": json.dumps(who),
+            "QuotaRequestedAtLevel": "ACCOUNT",
         }
 
 
-def _of(service: str) -> dict[str, tuple[str, float, float]]:
-    if service not in facts.QUOTAS:
-        raise NoSuchResource
-    return facts.QUOTAS[service]
+def _unknown(service: str, code: str) -> JsonRESTError:
+    return JsonRESTError(
+        "NoSuchResourceException",
+        f"The request failed because the specified quota {code} does not exist for service "
+        f"{service}.",
+    )
 
 
-def _one(service: str, code: str) -> tuple[str, float, float]:
-    if code not in _of(service):
-        raise NoSuchResource
-    return facts.QUOTAS[service][code]
+def _usage_metric(usage: str) -> dict[str, Any]:
+    return {
+        "MetricNamespace": "AWS/Usage",
+        "MetricName": "ResourceCount",
+        "MetricDimensions": {
+            "Class": usage,
+            "Resource": "vCPU",
+            "Service": "EC2",
+            "Type": "Resource",
+        },
+        "MetricStatisticRecommendation": "Maximum",
+    }

@@ -1,32 +1,16 @@
-"""Pictures for those who would rather look than read. Plain matplotlib, no window system.
-
-Colours are those of Okabe and Ito: told apart with any colour vision, and on light and dark pages.
-"""
+"""A plan by area, and the timeline of what was worked on."""
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import datetime
-from html import escape
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from jarkkit.pictures.base import COLOUR, Picture, figure_of, picture_of, tidy
 from jarkkit.records import AREAS, Action, Event, Plan
 from jarkkit.terraform_messages import short_address
 
-_COLOUR: dict[str, str] = {
-    "create": "#009e73",
-    "import": "#56b4e9",
-    "update": "#e69f00",
-    "replace": "#cc79a7",
-    "delete": "#d55e00",
-    "failed": "#d55e00",
-}
 _WORD: dict[str, str] = {
     "create": "to create",
     "import": "to take over",
@@ -38,68 +22,48 @@ _ACTIONS: tuple[Action, ...] = ("create", "import", "update", "replace", "delete
 _LONGEST = 24
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A PNG with the words for those who cannot see it."""
-
-    png: bytes
-    alt: str
-
-    def html(self) -> str:
-        """An image tag that carries the picture with it."""
-        data = base64.b64encode(self.png).decode()
-        source = f"data:image/png;base64,{data}"
-        return f'<img style="max-width:100%" alt="{escape(self.alt)}" src="{source}">'
-
-    def _repr_mimebundle_(
-        self, include: object = None, exclude: object = None
-    ) -> tuple[dict[str, str], dict[str, object]]:
-        data = {"image/png": base64.b64encode(self.png).decode(), "text/plain": self.alt}
-        return data, {"image/png": {"alt": self.alt}}
-
-
 def plan_map(plan: Plan) -> Picture:
     """What a plan does, by area: a bar per area, a colour per action."""
     by_area = plan.by_area()
     areas = [area for area in AREAS if area in by_area]
-    figure = _figure(height=0.9 + 0.42 * max(len(areas), 1))
+    figure = figure_of(height=0.9 + 0.42 * max(len(areas), 1))
     axes = figure.add_subplot()
     for row, area in enumerate(areas):
         left = 0
         for action in _ACTIONS:
             count = sum(change.action == action for change in by_area[area])
             if count:
-                axes.barh(row, count, left=left, color=_COLOUR[action], height=0.7)
+                axes.barh(row, count, left=left, color=COLOUR[action], height=0.7)
                 left += count
         axes.text(left + 0.3, row, str(left), va="center", fontsize=9)
     axes.set_yticks(range(len(areas)), areas)
     axes.invert_yaxis()
     axes.set_xlabel("resources")
-    _tidy(axes)
+    tidy(axes)
     used = [a for a in _ACTIONS if plan.count(a)]
     if used:
-        handles = [Patch(color=_COLOUR[a], label=f"{plan.count(a)} {_WORD[a]}") for a in used]
+        handles = [Patch(color=COLOUR[a], label=f"{plan.count(a)} {_WORD[a]}") for a in used]
         axes.legend(handles=handles, frameon=False, fontsize=9, loc="lower right")
     said = ", ".join(f"{area} {len(by_area[area])}" for area in areas) or "nothing"
-    return _picture(figure, f"Resources that the plan changes, by area: {said}.")
+    return picture_of(figure, f"Resources that the plan changes, by area: {said}.")
 
 
 def timeline(events: Iterable[Event], title: str = "seconds") -> Picture:
     """When each resource and add-on was worked on: the longest ones, as they began."""
     spans = _spans(events)
     longest = sorted(sorted(spans, key=lambda s: -s[2])[:_LONGEST], key=lambda s: (s[1], s[0]))
-    figure = _figure(height=1.0 + 0.24 * max(len(longest), 1))
+    figure = figure_of(height=1.0 + 0.24 * max(len(longest), 1))
     axes = figure.add_subplot()
     for row, (_, begin, seconds, colour) in enumerate(longest):
-        axes.barh(row, max(seconds, 0.2), left=begin, color=_COLOUR[colour], height=0.7)
+        axes.barh(row, max(seconds, 0.2), left=begin, color=COLOUR[colour], height=0.7)
     axes.set_yticks(range(len(longest)), [short_address(s[0]) for s in longest], fontsize=7)
     axes.invert_yaxis()
     axes.set_xlabel(title)
-    _tidy(axes)
+    tidy(axes)
     said = ", ".join(
         f"{short_address(s[0])} {s[2]:.0f} s" for s in sorted(spans, key=lambda s: -s[2])[:3]
     )
-    return _picture(
+    return picture_of(
         figure, f"Timeline of {len(spans)} resources and add-ons. The longest: {said or 'none'}."
     )
 
@@ -120,25 +84,8 @@ def _spans(events: Iterable[Event]) -> list[tuple[str, float, float, str]]:
             begin = begun.pop(event.subject)
             colour = "failed" if event.status == "failed" else str(event.action or "create")
             spans.append((event.subject, begin, moment - first - begin, colour))
-    return [span for span in spans if span[3] in _COLOUR]
+    return [span for span in spans if span[3] in COLOUR]
 
 
 def _seconds(time: str) -> float:
     return datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp()
-
-
-def _figure(height: float) -> Figure:
-    return Figure(figsize=(8.0, height), dpi=110, layout="constrained")
-
-
-def _tidy(axes: object) -> None:
-    spines: Sequence[str] = ("top", "right")
-    for name in spines:
-        axes.spines[name].set_visible(False)  # type: ignore[attr-defined]
-    axes.margins(x=0.08)  # type: ignore[attr-defined]
-
-
-def _picture(figure: Figure, alt: str) -> Picture:
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)  # type: ignore[no-untyped-call]
-    return Picture(buffer.getvalue(), alt)

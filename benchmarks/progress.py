@@ -1,0 +1,116 @@
+"""What it costs a kernel to show the progress of a deploy.
+
+    python -m benchmarks.progress [--seconds N]
+
+A kernel as JupyterLab starts it joins a step at work: this process writes its events, twenty a
+second, of 140 resources. The figure is the kernel's CPU time, less that of an idle kernel. What the
+browser draws meanwhile is not in it.
+
+Prints a table; ends with exit code 1 when the goal is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import KernelManager
+
+from benchmarks.run import CLEAN
+from jarkkit.clock import now
+from jarkkit.kit import Kit
+from jarkkit.records import Event
+
+NAME = "bench"
+RESOURCES, EVENTS_A_SECOND = 140, 20
+GOAL_PERCENT = 2.0
+_JOIN = f"""
+from jarkkit import ui
+building = ui.start(ui.resume({NAME!r}).deploy)
+"""
+
+
+def main() -> int:
+    """Measure and print."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--seconds", type=float, default=30.0)
+    seconds = options.parse_args().seconds
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        idle, busy = measure(home, {**CLEAN, "JARKKIT_HOME": folder}, seconds)
+    share = max(busy - idle, 0.0)
+    print(f"{'':48} {'goal':>8} {'measured':>9}")
+    print(f"{'progress at 20 events/s (% of a core)':48} {GOAL_PERCENT:8.1f} {share:9.2f}")
+    return int(share > GOAL_PERCENT)
+
+
+def measure(home: Path, environ: dict[str, str], seconds: float) -> tuple[float, float]:
+    """Percent of a core that the kernel takes: without a step, and with one that it shows."""
+    kit = Kit.create(NAME, rehearsal=False, home=home, environ=environ)
+    own = psutil.Process()
+    known = {"step": "deploy", "pid": own.pid, "created": own.create_time(), "offset": 0}
+    manager = KernelManager()
+    manager.start_kernel(env=environ)
+    client = manager.blocking_client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(60)
+        kernel = psutil.Process(manager.provisioner.pid)  # type: ignore[union-attr]
+        execute(client, "from jarkkit import ui; import ipywidgets")
+        idle = watched(kernel, seconds / 2, iter(()), kit)
+        (kit.folder / ".step.json").write_text(json.dumps(known))
+        execute(client, _JOIN)
+        return idle, watched(kernel, seconds, events(), kit)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def watched(kernel: psutil.Process, seconds: float, told: Iterator[Event], kit: Kit) -> float:
+    """Percent of a core over some seconds, while events are written."""
+    before, began = _cpu(kernel), time.monotonic()
+    while (spent := time.monotonic() - began) < seconds:
+        for _ in range(EVENTS_A_SECOND // 10):
+            if event := next(told, None):
+                kit.workspace.log(event)
+        time.sleep(max(0.1 - (time.monotonic() - began - spent), 0.0))
+    return 100 * (_cpu(kernel) - before) / (time.monotonic() - began)
+
+
+def events() -> Iterator[Event]:
+    """Resources that begin, give signs of life, and end; over and over."""
+    done = 0
+    while True:
+        for number in range(RESOURCES):
+            for status in ("started", "running", "done"):
+                done += status == "done"
+                yield Event.model_validate(
+                    {
+                        "time": now(), "step": "deploy", "kind": "resource", "action": "create",
+                        "subject": f'module.network[0].aws_subnet.private["zone-{number}"]',
+                        "status": status, "seconds": 10.0, "done": done % RESOURCES,
+                        "total": RESOURCES, "seconds_left": 600.0,
+                    }
+                )  # fmt: skip
+
+
+def execute(client: BlockingKernelClient, code: str) -> None:
+    """Run a cell to its end. Raises RuntimeError when it fails."""
+    reply = client.execute_interactive(code, timeout=60, output_hook=lambda _: None)
+    if reply["content"]["status"] != "ok":
+        raise RuntimeError("\n".join(reply["content"]["traceback"]))
+
+
+def _cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

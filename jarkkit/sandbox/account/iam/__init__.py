@@ -1,0 +1,2 @@
+"""AWS IAM beyond what moto has: what a call needs, whether policies allow it, the simulator, and
+service-linked roles."""

@@ -1,0 +1,176 @@
+"""The price list of the pretend AWS.
+
+Its figures are those of the kit's own table, so that a rehearsal costs what the table says; where
+AWS has more than the figure that one wants (other tenancies, other systems, tiers that are free),
+so has this.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from moto.core.base_backend import BackendDict, BaseBackend
+from moto.core.exceptions import JsonRESTError
+
+from jarkkit.sandbox.account.pricing import facts
+from jarkkit.sandbox.account.pricing.facts import Item
+
+Product = dict[str, Any]
+
+# On-Demand, and of that a price per so much.
+_TERM, _RATE = "JRTCKXETXF", "6YS6EN2CT7"
+_PUBLISHED = "2026-11-20T00:00:00Z"
+
+_TESTS: Mapping[str, Callable[[str, str], bool]] = {
+    "TERM_MATCH": lambda value, wanted: value.lower() == wanted.lower(),
+    "EQUALS": lambda value, wanted: value == wanted,
+    "CONTAINS": lambda value, wanted: wanted in value,
+    "ANY_OF": lambda value, wanted: value in wanted.split(","),
+    "NONE_OF": lambda value, wanted: value not in wanted.split(","),
+}
+
+
+def invalid(message: str, code: str = "InvalidParameterException") -> JsonRESTError:
+    """The error of a request that is not right."""
+    return JsonRESTError(code, message)
+
+
+class PricingBackend(BaseBackend):
+    """The Price List Query API of one account in one Region; it holds nothing of its own."""
+
+    def services(self, code: str) -> list[dict[str, Any]]:
+        """All services, or one, with the attributes of their products."""
+        found = [code] if code else facts.services()
+        return [{"ServiceCode": c, "AttributeNames": self._attributes(c)} for c in found]
+
+    def attribute_values(self, code: str, attribute: str) -> list[str]:
+        """The values that an attribute has."""
+        if attribute not in self._attributes(code):
+            raise invalid(f"Attribute name '{attribute}' is not valid for {code}.")
+        found = (product["product"]["attributes"].get(attribute) for product in _list(code, {}))
+        return sorted({value for value in found if value})
+
+    def products(self, code: str, filters: list[dict[str, str]]) -> list[Product]:
+        """The products of a service that pass all filters."""
+        self._attributes(code)
+        for test in filters:
+            if test.get("Type") not in _TESTS:
+                raise invalid(f"Filter type {test.get('Type')!r} is not valid.")
+        exact = {f["Field"]: f["Value"] for f in filters if f["Type"] in ("TERM_MATCH", "EQUALS")}
+        return [product for product in _list(code, exact) if _passes(product, filters)]
+
+    def _attributes(self, code: str) -> list[str]:
+        if code not in facts.services():
+            raise JsonRESTError("NotFoundException", f"Service {code} is not found.")
+        names: set[str] = set()
+        for product in _list(code, {"regionCode": "us-east-1"}):
+            names |= set(product["product"]["attributes"])
+        return sorted(names)
+
+
+def _passes(product: Product, filters: Iterable[Mapping[str, str]]) -> bool:
+    attributes = {
+        "productFamily": product["product"].get("productFamily", ""),
+        "ServiceCode": product["serviceCode"],
+        **product["product"]["attributes"],
+    }
+    return all(
+        f["Field"] in attributes and _TESTS[f["Type"]](attributes[f["Field"]], f["Value"])
+        for f in filters
+    )
+
+
+def _list(code: str, exact: Mapping[str, str]) -> Iterator[Product]:
+    """A service's products; those of other Regions are not even made."""
+    wanted = exact.get("regionCode", "")
+    for region in [wanted] if wanted in facts.REGIONS else [] if wanted else facts.REGIONS:
+        if code == "AmazonEC2":
+            yield from _instances(region)
+        for item in facts.ITEMS:
+            if item.service == code and (usd := _figure(item.key, region)):
+                yield _product(item, region, usd)
+
+
+def _instances(region: str) -> Iterator[Product]:
+    for kind, usd in facts.instances(_figures(), region):
+        for more, factor in facts.VARIANTS:
+            usage = more.get("usage", "BoxUsage")
+            attributes = {
+                **facts.INSTANCE,
+                **{k: v for k, v in more.items() if k != "usage"},
+                "instanceType": kind,
+                "usagetype": facts.usage(region, f"{usage}:{kind}"),
+            }
+            yield _entry("AmazonEC2", "Compute Instance", region, attributes, [(0, usd * factor)])
+
+
+def _product(item: Item, region: str, usd: float) -> Product:
+    attributes = {**item.more, "usagetype": facts.usage(region, item.usage)}
+    usd /= item.scale
+    tiers = [(0.0, usd)] if not item.free else [(0.0, 0.0), (item.free, usd)]
+    return _entry(item.service, item.family, region, attributes, tiers)
+
+
+def _entry(
+    code: str,
+    family: str,
+    region: str,
+    attributes: Mapping[str, str],
+    tiers: list[tuple[float, float]],
+) -> Product:
+    sku = hashlib.sha256(f"{code} {sorted(attributes.items())}".encode()).hexdigest()[:16].upper()
+    dimensions = {
+        f"{sku}.{_TERM}.{_RATE}{number}": {
+            "unit": "Hrs",
+            "beginRange": f"{begin:.0f}",
+            "endRange": f"{tiers[number + 1][0]:.0f}" if number + 1 < len(tiers) else "Inf",
+            "description": f"${usd:.10f} per unit",
+            "appliesTo": [],
+            "rateCode": f"{sku}.{_TERM}.{_RATE}{number}",
+            "pricePerUnit": {"USD": f"{usd:.10f}"},
+        }
+        for number, (begin, usd) in enumerate(tiers)
+    }
+    described = {
+        **attributes,
+        "servicecode": code,
+        "regionCode": region,
+        "locationType": "AWS Region",
+    }
+    return {
+        "product": {"productFamily": family, "attributes": described, "sku": sku},
+        "serviceCode": code,
+        "terms": {
+            "OnDemand": {
+                f"{sku}.{_TERM}": {
+                    "priceDimensions": dimensions,
+                    "sku": sku,
+                    "effectiveDate": _PUBLISHED,
+                    "offerTermCode": _TERM,
+                    "termAttributes": {},
+                }
+            }
+        },
+        "version": "20261120000000",
+        "publicationDate": _PUBLISHED,
+    }
+
+
+def _figure(key: str, region: str) -> float | None:
+    usd = _figures()["items"][key]["usd"]
+    found = usd.get(region, usd.get("*", usd.get("us-east-1")))
+    return None if found is None else float(found)
+
+
+@cache
+def _figures() -> dict[str, Any]:
+    text = (resources.files("jarkkit.costs") / "prices.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))
+
+
+pricing_backends = BackendDict(PricingBackend, "pricing")

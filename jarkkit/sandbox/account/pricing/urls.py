@@ -1,0 +1,6 @@
+"""Where moto's server finds the handlers."""
+
+from jarkkit.sandbox.account.pricing.responses import PricingResponse
+
+url_bases = [r"https?://api\.pricing\.(.+)\.amazonaws\.com"]
+url_paths = {"{0}/$": PricingResponse.dispatch}

@@ -1,0 +1,31 @@
+"""The few words of HTML that all displays share. They read well without any style, too, because a
+code host shows saved notebooks without it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from IPython.display import HTML
+
+
+def span(seconds: float) -> str:
+    """A duration for people."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def rows(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table of plain words; without lines no head either."""
+    body = "".join(f"<tr>{_cells('td', line)}</tr>" for line in lines)
+    top = f"<thead><tr>{_cells('th', head)}</tr></thead>" if body else ""
+    return f"<table>{top}<tbody>{body}</tbody></table>"
+
+
+def table(head: Sequence[str], lines: Iterable[Sequence[str]], note: str) -> HTML:
+    """A table with a sentence below it."""
+    return HTML(f"{rows(head, lines)}<p>{escape(note)}</p>")
+
+
+def _cells(tag: str, words: Sequence[str]) -> str:
+    return "".join(f"<{tag} style='text-align:left'>{escape(word)}</{tag}>" for word in words)

@@ -1,0 +1,23 @@
+"""A machine that is as it is told to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from jarkkit.machine import Machine
+
+
+@dataclass(frozen=True)
+class FakeMachine(Machine):
+    """Reaches every host but those in `down`."""
+
+    environ: Mapping[str, str] = field(default_factory=lambda: {"AWS_PROFILE": "learner"})
+    kubectl: str | None = None
+    down: Mapping[str, str] = field(default_factory=dict)
+
+    def kubectl_version(self) -> str | None:
+        return self.kubectl
+
+    def silent(self, hosts: Iterable[str], seconds: float) -> dict[str, str]:
+        return {host: self.down[host] for host in hosts if host in self.down}

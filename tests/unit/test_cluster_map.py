@@ -1,0 +1,93 @@
+"""Which pods run on which nodes, from what an API lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jarkkit import pictures
+from jarkkit.cluster.map import OTHERS, ClusterMap, cluster_map
+from jarkkit.settings import Settings
+
+MADE = "2026-11-27T10:00:00Z"
+
+
+def node(name: str, *, pool: str = "", ready: str = "True", gpus: int = 0) -> dict[str, Any]:
+    group = {"karpenter.sh/nodepool": pool} if pool else {"eks.amazonaws.com/nodegroup": "core"}
+    labels = {
+        **group,
+        "node.kubernetes.io/instance-type": "g6.xlarge" if gpus else "m5.xlarge",
+        "topology.kubernetes.io/zone": "us-west-2a",
+    }
+    return {
+        "metadata": {"name": name, "labels": labels, "creationTimestamp": MADE},
+        "status": {
+            "conditions": [{"type": "Ready", "status": ready}],
+            "allocatable": {"nvidia.com/gpu": str(gpus)},
+        },
+    }
+
+
+def pod(
+    namespace: str, on: str, owner: tuple[str, str] = ("", ""), *, ready: bool = True, **status: Any
+) -> dict[str, Any]:
+    kind, name = owner
+    owners = [{"kind": kind, "name": name}] if kind else []
+    state = {"type": "Ready", "status": str(ready)}
+    return {
+        "metadata": {"name": "p", "namespace": namespace, "ownerReferences": owners},
+        "spec": {"nodeName": on} if on else {},
+        "status": {"phase": "Running", "conditions": [state], **status},
+    }
+
+
+def mapped(nodes: list[Any], pods: list[Any]) -> ClusterMap:
+    return cluster_map(Settings(), nodes, pods, made=MADE)
+
+
+class TestWhose:
+    def test_a_pod_belongs_to_the_add_on_of_its_workload(self) -> None:
+        found = mapped(
+            [node("a")],
+            [
+                pod("kube-system", "a", ("ReplicaSet", "coredns-5f6c7")),
+                pod("kube-system", "a", ("DaemonSet", "aws-node"), ready=False),
+            ],
+        )
+        assert found.addons() == ("Amazon VPC CNI", "CoreDNS")
+        assert [(p.count, p.ready) for p in found.pods] == [(1, 0), (1, 1)]
+
+    def test_else_to_the_only_one_that_lives_in_its_namespace(self) -> None:
+        found = mapped([node("a")], [pod("jupyterhub", "a"), pod("team", "a")])
+        assert found.addons() == ("JupyterHub", OTHERS)
+
+    def test_pods_that_have_ended_run_nowhere(self) -> None:
+        assert not mapped([node("a")], [pod("team", "a", phase="Succeeded")]).pods
+
+
+class TestColumns:
+    def test_each_node_says_what_it_is(self) -> None:
+        found = mapped([node("b", pool="g6", gpus=1), node("a", ready="False")], [])
+        core, gpu = found.columns()
+        assert core.lines == ("core", "m5.xlarge", "us-west-2a", "✘ not Ready")
+        assert not core.ready
+        assert gpu.lines == ("g6", "g6.xlarge", "us-west-2a", "1 accelerator")
+
+    def test_many_nodes_of_a_kind_are_one_column(self) -> None:
+        nodes = [node(f"n{n}", pool="cpu") for n in range(40)] + [node("a")]
+        pods = [pod("jupyterhub", f"n{n}") for n in range(40)]
+        found = mapped(nodes, pods)
+        core, cpu = found.columns()
+        assert (core.lines, cpu.lines[1]) == (("core", "1 x m5.xlarge"), "40 x m5.xlarge")
+        assert found.count(cpu, "JupyterHub") == (40, 40)
+
+    def test_pods_without_a_node_have_a_column_of_their_own(self) -> None:
+        found = mapped([node("a")], [pod("jupyterhub", "", ready=False, phase="Pending")])
+        assert found.columns()[-1].lines == ("no node", "yet")
+        assert "Not all ready: JupyterHub" in found.told()
+
+
+def test_the_picture_says_in_words_what_it_shows() -> None:
+    picture = pictures.cluster_map(mapped([node("a")], [pod("jupyterhub", "a")]))
+    assert picture.png.startswith(b"\x89PNG")
+    assert "1 node (core 1 x m5.xlarge) with 1 pod of 1 add-on, 1 ready" in picture.alt
+    assert "0 nodes (none)" in pictures.cluster_map(mapped([], [])).alt

@@ -1,0 +1,154 @@
+"""The door to this machine: programs on PATH, the proxy, what answers."""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from ipaddress import ip_address
+from pathlib import Path
+from socket import create_server
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from jarkkit.machine import Machine
+
+PROXIED = Machine(
+    {"https_proxy": "http://me:s%40fe@proxy.example:3128", "NO_PROXY": ".corp,10.1.1.1"}
+)
+
+
+@pytest.mark.parametrize(
+    ("host", "proxy"),
+    [
+        ("sts.amazonaws.com", "proxy.example:3128"),
+        ("git.corp", ""),
+        ("10.1.1.1", ""),
+        ("10.1.1.2", "proxy.example:3128"),
+    ],
+)
+def test_which_proxy_a_host_is_reached_by(host: str, proxy: str) -> None:
+    assert PROXIED.proxy(host) == proxy
+
+
+def test_a_proxy_may_be_named_without_a_scheme_and_in_large_letters() -> None:
+    assert Machine({"HTTPS_PROXY": "proxy.example"}).proxy("a.b") == "proxy.example:80"
+    assert Machine({}).proxy("a.b") == ""
+
+
+def program(folder: Path, text: str) -> Machine:
+    path = folder / "kubectl"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return Machine({"PATH": f"{folder}:/bin:/usr/bin"})
+
+
+def test_kubectl_says_its_version(tmp_path: Path) -> None:
+    answer = """echo '{"clientVersion": {"gitVersion": "v1.36.2"}}'"""
+    assert program(tmp_path, answer).kubectl_version() == "v1.36.2"
+
+
+@pytest.mark.parametrize("text", ["exit 1", "echo no", "echo '{}'", "echo '[]'"])
+def test_a_kubectl_that_does_not_say_it(tmp_path: Path, text: str) -> None:
+    assert program(tmp_path, text).kubectl_version() == ""
+
+
+def test_there_is_no_kubectl(tmp_path: Path) -> None:
+    assert Machine({"PATH": str(tmp_path)}).kubectl_version() is None
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """Says no to everything; as a proxy it wants a login."""
+
+    def do_HEAD(self) -> None:
+        self.send_error(403)
+
+    def do_CONNECT(self) -> None:
+        known = self.headers.get("Proxy-Authorization") == "Basic bWU6c0BmZQ=="  # me:s@fe
+        self.send_error(502 if known else 407)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def serving(server: HTTPServer) -> Iterator[str]:
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def plain() -> Iterator[str]:
+    yield from serving(HTTPServer(("127.0.0.1", 0), _Refusing))
+
+
+@pytest.fixture
+def encrypted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An HTTPS server that is trusted."""
+    key, certificate = _certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = HTTPServer(("127.0.0.1", 0), _Refusing)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    yield from serving(server)
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    (folder / "certificate.pem").write_bytes(made.public_bytes(pem))
+    return folder / "key.pem", folder / "certificate.pem"
+
+
+def test_a_refusal_is_an_answer_too(encrypted: str) -> None:
+    assert Machine().silent([encrypted], 5) == {}
+
+
+def test_what_is_no_https_does_not_answer(plain: str) -> None:
+    assert set(Machine().silent([plain], 5)) == {plain}
+
+
+def test_a_host_that_accepts_and_says_nothing_is_not_waited_for() -> None:
+    with create_server(("127.0.0.1", 0)) as mute:
+        host = f"127.0.0.1:{mute.getsockname()[1]}"
+        began = time.monotonic()
+        found = Machine().silent([host, host], 0.3)
+    assert set(found) == {host}
+    assert time.monotonic() - began < 2
+
+
+def test_the_proxy_is_asked_with_its_login(plain: str) -> None:
+    def silent(login: str) -> str:
+        machine = Machine({"HTTPS_PROXY": f"http://{login}{plain}"})
+        return machine.silent(["sts.example"], 5)["sts.example"]
+
+    assert "502" in silent("me:s%40fe@")
+    assert "407" in silent("")
