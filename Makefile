@@ -24,6 +24,7 @@ bench: programs  ## measure speed and memory, side by side with the bare tools
 	$(BIN)/python -m benchmarks.addons
 	$(BIN)/python -m benchmarks.preflight --peer
 	$(BIN)/python -m benchmarks.ui
+	$(BIN)/python -m benchmarks.progress
 	$(BIN)/python benchmarks/run.py
 
 lint: setup  ## style, types, layers, Terraform, notebooks

@@ -19,8 +19,8 @@ from jarkkit.addons import choice
 from jarkkit.adoption import Adoption, adoptions, import_blocks
 from jarkkit.aws import Account
 from jarkkit.clock import monotonic, now
+from jarkkit.durations.resources import Progress, critical_path
 from jarkkit.errors import JarkkitError
-from jarkkit.estimates import Progress, critical_path
 from jarkkit.records import Action, Event, Plan, ResourceChange, Step, Target
 from jarkkit.settings import Settings, unknown_name
 from jarkkit.targets import check_target, target_of

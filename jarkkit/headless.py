@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict
 from jarkkit.clock import now
 from jarkkit.errors import CODES, JarkkitError
 from jarkkit.home import notebooks_folder
-from jarkkit.past import timed
+from jarkkit.inquiries.past import timed
 from jarkkit.records import Event, Timed
 from jarkkit.scrub import Scrub
 from jarkkit.settings import unknown_name

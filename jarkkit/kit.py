@@ -25,19 +25,20 @@ from jarkkit.cluster.layer import ClusterLayer, Connect
 from jarkkit.cluster.map import ClusterMap, cluster_map
 from jarkkit.cluster.memory import ClusterMemory
 from jarkkit.cluster.places import Login
-from jarkkit.costing import Costing
 from jarkkit.costs.lines import SESSION_HOURS
 from jarkkit.costs.table import PriceTable
 from jarkkit.drills import drill as drilled
 from jarkkit.drills import hindrance
+from jarkkit.durations.whole import Estimate, Times, times
 from jarkkit.errors import JarkkitError
 from jarkkit.helm import Helm
 from jarkkit.home import DEPLOYMENTS, deployments, find_home, sandbox_home, terraform_folder
+from jarkkit.inquiries.costing import Costing
+from jarkkit.inquiries.past import past_of
+from jarkkit.inquiries.prospect import Prospect, prospect
 from jarkkit.journal import journaled
 from jarkkit.kube import Kube
 from jarkkit.machine import Machine
-from jarkkit.past import past_of
-from jarkkit.prospect import Prospect, prospect
 from jarkkit.quotas.table import QuotaTable
 from jarkkit.records import (
     Caller,
@@ -71,7 +72,6 @@ from jarkkit.steps.quotas import Filed, Wish
 from jarkkit.steps.use import Offers, Pages, Used
 from jarkkit.survey import Survey
 from jarkkit.terraform import Terraform
-from jarkkit.times import Estimate, Times, times
 from jarkkit.workspace import Workspace
 
 R = TypeVar("R")

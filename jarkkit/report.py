@@ -8,8 +8,8 @@ from jarkkit import pictures, ui
 from jarkkit.checks import COLOUR, Report
 from jarkkit.clock import now
 from jarkkit.headless import Run
+from jarkkit.inquiries.prospect import Prospect
 from jarkkit.kit import Kit
-from jarkkit.prospect import Prospect
 from jarkkit.scrub import Scrub
 
 _STYLE = """

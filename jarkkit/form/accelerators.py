@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
 from jarkkit.costs.bill import money
 from jarkkit.errors import JarkkitError
-from jarkkit.prospect import Offer, Prospect
+from jarkkit.inquiries.prospect import Offer, Prospect
 from jarkkit.quotas.codes import Purchase, vcpu_quota
 from jarkkit.quotas.families import family_of, spot_family_of
 from jarkkit.quotas.judge import vcpus_in_use
@@ -109,21 +109,33 @@ class Row:
 
 def rows(settings: Settings, prospect: Prospect) -> tuple[Row, ...]:
     """All families."""
-    pools: dict[str, Accelerator] = {pool.family: pool for pool in settings.accelerators}
+    chosen: dict[str, Accelerator] = {pool.family: pool for pool in settings.accelerators}
     return tuple(
-        _row(prospect, family, title, pools.get(family)) for family, title in FAMILIES.items()
+        _row(prospect, family, title, chosen.get(family)) for family, title in FAMILIES.items()
     )
 
 
-def choose(settings: Settings, prospect: Prospect, family: str, on: bool) -> Mapping[str, Any]:
+def pools(given: Iterable[Any]) -> dict[str, dict[str, Any]]:
+    """The chosen families as they stand in the form, whether they fit or not: by name `family`,
+    `capacity` and `max_vcpus`."""
+    made = (pool if isinstance(pool, dict) else pool.model_dump() for pool in given)
+    return {pool["family"]: pool for pool in made}
+
+
+def choose(
+    given: Iterable[Any], settings: Settings, prospect: Prospect, family: str, on: bool
+) -> Mapping[str, Any]:
     """The change that adds or takes away a family's pool.
+
+    Args:
+        given: the pools as they stand in the form.
 
     Raises JK-SETTINGS-INVALID where it cannot be: the Region does not offer it, or there is no
     Karpenter that could launch it.
     """
-    rest = tuple(pool for pool in settings.accelerators if pool.family != family)
+    rest = {name: pool for name, pool in pools(given).items() if name != family}
     if not on:
-        return {"accelerators": rest}
+        return {"accelerators": tuple(rest.values())}
     if prospect.offer(family).offered is False:
         raise JarkkitError(
             "JK-SETTINGS-INVALID",
@@ -136,15 +148,16 @@ def choose(settings: Settings, prospect: Prospect, family: str, on: bool) -> Map
             f"{family} needs Karpenter, which launches it, and that is switched off.",
             "Switch Karpenter on in Add-ons first.",
         )
-    return {"accelerators": (*rest, Accelerator.model_validate({"family": family}))}
+    new = Accelerator.model_validate({"family": family}).model_dump()
+    return {"accelerators": (*rest.values(), new)}
 
 
-def edit(settings: Settings, family: str, **update: Any) -> Mapping[str, Any]:
+def edit(given: Iterable[Any], family: str, **update: Any) -> Mapping[str, Any]:
     """The change that gives a chosen family's pool other values; not yet checked."""
+    every = pools(given).items()
     return {
         "accelerators": tuple(
-            {**pool.model_dump(), **update} if pool.family == family else pool
-            for pool in settings.accelerators
+            {**pool, **update} if name == family else pool for name, pool in every
         )
     }
 

@@ -16,8 +16,8 @@ from jarkkit.errors import JarkkitError
 from jarkkit.form import accelerators, addons
 from jarkkit.form.draft import Draft
 from jarkkit.form.outlook import Line, outlook
+from jarkkit.inquiries.prospect import Prospect
 from jarkkit.kit import Kit
-from jarkkit.prospect import Prospect
 from jarkkit.settings import Settings
 from jarkkit.survey import Survey, in_region
 from jarkkit.survey.shown import Mark
@@ -85,12 +85,17 @@ class Desk:
 
     def choose(self, family: str, on: bool) -> None:
         """Choose a family of accelerators, or no longer."""
+        given = self.draft.input("accelerators")
         try:
-            changes = accelerators.choose(self.settings, self.prospect, family, on)
+            changes = accelerators.choose(given, self.settings, self.prospect, family, on)
         except JarkkitError as error:
             self.put({}, Said("poor", f"Not chosen: {error.message} {error.fix}"))
             return
         self.put(changes)
+
+    def adjust(self, family: str, **update: Any) -> None:
+        """How a chosen family is bought (`capacity`), and how much of it (`max_vcpus`)."""
+        self.put(accelerators.edit(self.draft.input("accelerators"), family, **update))
 
     def move(self, region: str) -> None:
         """Choose a Region. What exists in the one before alone is left out."""

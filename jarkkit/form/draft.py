@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jarkkit.errors import JarkkitError
-from jarkkit.form.fields import is_secret, plainly, read, same, written
+from jarkkit.form.fields import is_secret, kind, plainly, read, same, written
 from jarkkit.settings import Settings
 
 _SOURCE = "the form"
@@ -78,4 +78,5 @@ class Draft:
         if before != after:
             return f"{before} → {after}"
         # It does not fit, and what does not fit as a reference may be the secret itself.
-        return "(does not fit)" if is_secret(name) else f"{before} → {self.input(name)}"
+        hidden = is_secret(name) or kind(name) == "own"
+        return "(does not fit yet)" if hidden else f"{before} → {self.input(name)}"

@@ -40,7 +40,8 @@ STYLE = """<style>
 .jarkkit-form .widget-checkbox .widget-label-basic { white-space: normal; display: flex;
   align-items: center; }
 .jarkkit-several .widget-checkbox { margin-right: 12px; }
-.jarkkit-several > .widget-label { text-align: right; padding-right: 6px; }
+.jarkkit-several > .widget-label { text-align: right; justify-content: flex-end;
+  padding-right: 6px; }
 .jarkkit-pane .widget-box { flex-shrink: 0; overflow: visible; }
 .jarkkit-pane .widget-checkbox, .jarkkit-pane .widget-label-basic { overflow: visible; }
 </style>"""

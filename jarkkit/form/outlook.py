@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from jarkkit.addons.choice import chosen
 from jarkkit.addons.order import needs
 from jarkkit.costs.bill import Bill, money
+from jarkkit.durations.whole import Times, minutes
 from jarkkit.errors import JarkkitError
-from jarkkit.prospect import Prospect
+from jarkkit.inquiries.prospect import Prospect
 from jarkkit.quotas.table import QuotaTable
 from jarkkit.quotas.values import Row
 from jarkkit.quotas.words import amount
 from jarkkit.settings import Settings
 from jarkkit.survey.shown import Mark
-from jarkkit.times import Times, minutes
 
 
 @dataclass(frozen=True)

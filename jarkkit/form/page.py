@@ -24,21 +24,21 @@ class Page:
         nav.add_class("jarkkit-nav")
         self._stack = widgets.column([], flex="1 1 auto", max_height="27rem", overflow="auto")
         self._stack.add_class("jarkkit-pane")
-        self.save = w.Button(
+        save = w.Button(
             description="Save",
             icon="save",
             button_style="primary",
             tooltip="Write settings.yaml",
             layout={"flex": "0 0 auto"},
         )
-        self.save.on_click(lambda _: desk.save())
+        save.on_click(lambda _: desk.save())
         self.box = widgets.column(
             [
                 widgets.html(drawing.STYLE),
                 self._bar,
                 widgets.row([nav, self._stack], align_items="stretch"),
                 self._answer,
-                widgets.row([self.save, self._changes]),
+                widgets.row([save, self._changes]),
             ]
         )
         self.box.add_class("jarkkit-form")

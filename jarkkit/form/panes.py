@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -124,12 +125,9 @@ class Addons:
         self._others.refresh()
 
     def _addon(self, name: str, title: str) -> list[Any]:
-        each = Input(widgets.checkbox(title), partial(self._given, name))
+        each = Input(widgets.checkbox(title), partial(self._desk.switch, name))
         self._switches[name], self._texts[name] = each, widgets.html()
         return [each.box, self._texts[name]]
-
-    def _given(self, name: str, on: bool) -> None:
-        self._desk.switch(name, on)
 
 
 class Accelerators:
@@ -149,23 +147,23 @@ class Accelerators:
 
     def refresh(self) -> None:
         """Show what is known of each family, and what is chosen."""
+        chosen = accelerators.pools(self._desk.draft.input("accelerators"))
         for row in accelerators.rows(self._desk.settings, self._desk.prospect):
-            name = row.family
-            self._switches[name].show(row.pool is not None)
-            self._facts[name].value = drawing.family(row)
-            if row.pool is not None and name not in self._pools:
-                self._pools[name] = self._pool(name)
-                self._rows[name].children = (*self._rows[name].children, self._pools[name][2])
-            if name in self._pools:
-                self._refresh_pool(name, row.pool)
+            self._facts[row.family].value = drawing.family(row)
+            self._switches[row.family].show(row.family in chosen)
+            self._refresh_pool(row.family, chosen.get(row.family))
         self._others.refresh()
 
-    def _refresh_pool(self, name: str, pool: Any) -> None:
-        capacity, most, box = self._pools[name]
-        widgets.shown(box, pool is not None)
-        if pool is not None:
-            capacity.show(pool.capacity)
-            most.show(pool.max_vcpus)
+    def _refresh_pool(self, name: str, pool: Mapping[str, Any] | None) -> None:
+        if pool is not None and name not in self._pools:
+            self._pools[name] = self._pool(name)
+            self._rows[name].children = (*self._rows[name].children, self._pools[name][2])
+        if name in self._pools:
+            capacity, most, box = self._pools[name]
+            widgets.shown(box, pool is not None)
+            if pool is not None:
+                capacity.show(pool["capacity"])
+                most.show(pool["max_vcpus"])
 
     def _family(self, name: str, title: str) -> Any:
         box = widgets.checkbox(f"{name} · {title}")
@@ -177,20 +175,17 @@ class Accelerators:
         capacity = Several(
             accelerators.CAPACITIES,
             f"{name} is bought as",
-            lambda given: self._edited(name, capacity=given),
+            lambda given: self._desk.adjust(name, capacity=given),
         )
         box = w.IntText(
             description=f"{name} at most (vCPUs)",
             style={"description_width": "initial"},
             layout={"width": "13.5rem"},
         )
-        most = Input(box, lambda given: self._edited(name, max_vcpus=given))
+        most = Input(box, lambda given: self._desk.adjust(name, max_vcpus=given))
         capacity.box.children[0].layout.width = "auto"
         both = widgets.row([capacity.box, box], margin="0 0 6px 22px", flex_flow="row wrap")
         return capacity, most, both
-
-    def _edited(self, name: str, **update: Any) -> None:
-        self._desk.put(accelerators.edit(self._desk.settings, name, **update))
 
 
 def pane(desk: Desk, section: Section) -> Pane:

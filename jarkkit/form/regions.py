@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from jarkkit.costs.table import PriceTable
-from jarkkit.prospect import Prospect
+from jarkkit.inquiries.prospect import Prospect
 from jarkkit.settings import CLUSTER_VERSIONS, Settings
 from jarkkit.survey import Survey, Surveyed
 from jarkkit.survey.shown import SYMBOL, Mark

@@ -5,7 +5,6 @@ Nothing here needs a style sheet, because a code host shows saved notebooks with
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from html import escape
 
@@ -16,13 +15,13 @@ from jarkkit.form.fields import label, plainly
 from jarkkit.form.outlook import Line
 from jarkkit.form.regions import told
 from jarkkit.form.sections import SECTIONS, Section, matters, summary
-from jarkkit.prospect import Prospect
+from jarkkit.inquiries.prospect import Prospect
+from jarkkit.masking import masked
 from jarkkit.settings import Settings
 from jarkkit.survey import Survey
 from jarkkit.survey.shown import SYMBOL
 from jarkkit.tables import html_table
 
-_ACCOUNT_ID = re.compile(r"(?<!\d)(\d{4})\d{4}(\d{4})(?!\d)")
 _HEADS = ("Family", "Smallest", "Offered in", "Price", "Quota (vCPUs)", "Needs")
 
 
@@ -53,11 +52,6 @@ def text(settings: Settings, lines: Sequence[Line]) -> str:
         said.append(f"{section.name}: {section.what}")
         said += [f"  {label(name)}: {value}" for name, value in _values(section, settings)]
     return masked("\n".join(said))
-
-
-def masked(text: str) -> str:
-    """Without account ids: notebooks are passed on."""
-    return _ACCOUNT_ID.sub(r"\1…\2", text)
 
 
 def _title(settings: Settings) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from matplotlib.patches import Patch
 
+from jarkkit.masking import masked
 from jarkkit.pictures.base import COLOUR, Picture, figure_of, picture_of, tidy
 from jarkkit.records import AREAS, Action, Event, Plan
 from jarkkit.terraform_messages import short_address
@@ -56,16 +57,19 @@ def timeline(events: Iterable[Event], title: str = "seconds") -> Picture:
     axes = figure.add_subplot()
     for row, (_, begin, seconds, colour) in enumerate(longest):
         axes.barh(row, max(seconds, 0.2), left=begin, color=COLOUR[colour], height=0.7)
-    axes.set_yticks(range(len(longest)), [short_address(s[0]) for s in longest], fontsize=7)
+    axes.set_yticks(range(len(longest)), [_label(s[0]) for s in longest], fontsize=7)
     axes.invert_yaxis()
     axes.set_xlabel(title)
     tidy(axes)
-    said = ", ".join(
-        f"{short_address(s[0])} {s[2]:.0f} s" for s in sorted(spans, key=lambda s: -s[2])[:3]
-    )
+    said = ", ".join(f"{_label(s[0])} {s[2]:.0f} s" for s in sorted(spans, key=lambda s: -s[2])[:3])
     return picture_of(
         figure, f"Timeline of {len(spans)} resources and add-ons. The longest: {said or 'none'}."
     )
+
+
+def _label(subject: str) -> str:
+    """What was worked on. Nobody can take an account id out of a picture afterwards."""
+    return masked(short_address(subject))
 
 
 def _spans(events: Iterable[Event]) -> list[tuple[str, float, float, str]]:

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from jarkkit.clock import now
-from jarkkit.costing import Costing
 from jarkkit.costs.bill import Bill
 from jarkkit.costs.spent import Spent, left_over, periods, priced_things, spent
+from jarkkit.inquiries.costing import Costing
 from jarkkit.records import Entry, Receipt, Record
 from jarkkit.tables import html_table
 

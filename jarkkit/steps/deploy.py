@@ -13,9 +13,9 @@ from jarkkit.clock import monotonic, now
 from jarkkit.cluster.access import kubeconfig
 from jarkkit.cluster.installer import install, remove_what_is_off
 from jarkkit.cluster.layer import Connect
+from jarkkit.durations.whole import cluster_layer_seconds
 from jarkkit.errors import JarkkitError
 from jarkkit.records import Deployed, Event, Plan, Target
-from jarkkit.times import cluster_layer_seconds
 
 NO_CLUSTERS = "This sandbox has an account alone: no add-on is installed into the cluster."
 

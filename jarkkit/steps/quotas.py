@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jarkkit.aws import Account
 from jarkkit.errors import JarkkitError
-from jarkkit.quota_table import quota_table
+from jarkkit.inquiries.quota_table import quota_table
 from jarkkit.quotas.table import QuotaTable
 from jarkkit.quotas.values import Increase, Row
 from jarkkit.quotas.words import amount, command_line

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from jarkkit import capacity, zones
+from jarkkit import zones
 from jarkkit.aws import Account
 from jarkkit.aws.asking import together
 from jarkkit.aws_layer import check_region
 from jarkkit.costs.table import PriceTable
 from jarkkit.errors import JarkkitError
+from jarkkit.inquiries import capacity
 from jarkkit.settings import Settings
 from jarkkit.survey import Facts, Survey, compared, in_region, surveyed
 from jarkkit.survey.region import known, price_sources, smallest_types

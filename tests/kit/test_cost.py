@@ -12,8 +12,8 @@ from jarkkit.checks import Check
 from jarkkit.cli.app import app
 from jarkkit.costs.table import Price
 from jarkkit.errors import JarkkitError
+from jarkkit.inquiries.past import past_of, timed, took
 from jarkkit.kit import Kit
-from jarkkit.past import past_of, timed, took
 from jarkkit.pictures import cost_split
 from jarkkit.records import Entry, Event, Owned, Seconds
 from jarkkit.settings import Settings

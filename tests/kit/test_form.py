@@ -149,6 +149,20 @@ def test_a_family_is_chosen_with_how_it_is_bought(form: Form) -> None:
     assert "p5.4xlarge in use" in said(form)  # what one more costs
 
 
+def test_what_does_not_fit_yet_stays_as_it_was_given(form: Form) -> None:
+    form.page.open("Accelerators")
+    give(form, "reserved", True)
+    assert "needs capacity_reservations" in said(form)
+    assert find(form, "reserved").value is True
+    give(form, "g6 at most (vCPUs)", 128)
+    give(form, "p5 · NVIDIA H100", True)
+    assert find(form, "reserved").value is True
+    give(form, "Capacity reservations", "cr-0123456789abcdef0")
+    first, second = form.value.accelerators
+    assert (first.capacity, first.max_vcpus) == (("on-demand", "reserved"), 128)
+    assert second.family == "p5"
+
+
 def test_fields_of_a_provider_appear_with_it(form: Form) -> None:
     form.page.open("JupyterHub")
     issuer = find(form, "Issuer URL")

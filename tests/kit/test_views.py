@@ -76,6 +76,12 @@ class TestPictures:
         assert "cluster.eks_cluster.this 9 s" in picture.alt
         assert "Timeline of 2 resources" in picture.alt
 
+    def test_a_timeline_names_no_account(self) -> None:
+        subject = 'aws_eks_access_entry.admin["arn:aws:iam::123456789012:user/learner"]'
+        picture = pictures.timeline([event(0, subject, "started"), event(5, subject, "done")])
+        assert "1234…9012" in picture.alt
+        assert "123456789012" not in picture.alt
+
     def test_an_empty_one_is_still_a_picture(self) -> None:
         assert "none" in pictures.timeline([]).alt
 

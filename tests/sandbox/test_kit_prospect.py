@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from jarkkit.aws import Account
-from jarkkit.prospect import prospect
-from jarkkit.quota_table import quota_table
+from jarkkit.inquiries.prospect import prospect
+from jarkkit.inquiries.quota_table import quota_table
 from jarkkit.sandbox import control
 from jarkkit.settings import FAMILIES, Settings
 from tests.conftest import pointed_at

@@ -15,8 +15,8 @@ import pytest
 from jarkkit.aws import Account
 from jarkkit.checks import Check, Report
 from jarkkit.errors import JarkkitError
+from jarkkit.inquiries.quota_table import quota_table
 from jarkkit.kit import Kit
-from jarkkit.quota_table import quota_table
 from jarkkit.quotas.codes import QUOTAS
 from jarkkit.quotas.table import QuotaTable
 from jarkkit.quotas.values import InForce

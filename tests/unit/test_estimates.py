@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from jarkkit.estimates import Progress
+from jarkkit.durations.resources import Progress
+from jarkkit.durations.whole import Past, cluster_layer_seconds, minutes, own, span, times
 from jarkkit.records import Event, ResourceChange
 from jarkkit.settings import Settings
-from jarkkit.times import Past, cluster_layer_seconds, minutes, own, span, times
 
 
 def legs(settings: Settings, step: str, past: Past | None = None) -> dict[str, float]:

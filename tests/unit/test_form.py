@@ -14,8 +14,8 @@ from jarkkit.form import accelerators, addons, drawing, fields, regions, static
 from jarkkit.form.draft import Draft
 from jarkkit.form.outlook import outlook
 from jarkkit.form.sections import SECTIONS, at_fault, matters, section_of, summary
-from jarkkit.prospect import Prospect
-from jarkkit.quota_table import Standing
+from jarkkit.inquiries.prospect import Prospect
+from jarkkit.inquiries.quota_table import Standing
 from jarkkit.quotas.codes import QUOTAS
 from jarkkit.quotas.values import InForce, Running
 from jarkkit.records import ClusterVersion, Zone
@@ -200,16 +200,18 @@ class TestAccelerators:
 
     def test_a_family_that_the_region_lacks_is_refused_with_the_reason(self) -> None:
         with pytest.raises(JarkkitError, match="inf2 is not offered in us-west-2"):
-            accelerators.choose(Settings(), prospect(), "inf2", True)
+            accelerators.choose((), Settings(), prospect(), "inf2", True)
 
     def test_without_karpenter_none_can_be_chosen(self) -> None:
         settings = make(accelerators=[], karpenter=False)
         with pytest.raises(JarkkitError, match="needs Karpenter"):
-            accelerators.choose(settings, prospect(), "g6", True)
+            accelerators.choose((), settings, prospect(), "g6", True)
 
     def test_the_first_pool_stays_the_first(self) -> None:
-        chosen = accelerators.choose(Settings(), prospect(), "g5", True)["accelerators"]
-        assert [pool.family for pool in chosen] == ["g6", "g5"]
+        given = Settings().accelerators
+        chosen = accelerators.choose(given, Settings(), prospect(), "g5", True)["accelerators"]
+        assert [pool["family"] for pool in chosen] == ["g6", "g5"]
+        assert list(accelerators.pools(chosen)) == ["g6", "g5"]
 
 
 class TestOutlook:

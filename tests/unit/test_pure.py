@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from jarkkit.addons import choice
 from jarkkit.addons.catalogue import catalogue
 from jarkkit.adoption import Adoption, adoptions, import_blocks, key_of
+from jarkkit.durations.resources import CREATE_SECONDS, Progress, critical_path
 from jarkkit.errors import JarkkitError
-from jarkkit.estimates import CREATE_SECONDS, Progress, critical_path
 from jarkkit.records import Action, Caller, Event, Owned, ResourceChange, Target
 from jarkkit.settings import Settings
 from jarkkit.targets import check_target, target_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jarkkit import capacity
 from jarkkit.checks import Check, Status
+from jarkkit.inquiries import capacity
 from jarkkit.steps.preflight.asking import Look, Question
 from jarkkit.survey import Signal
 

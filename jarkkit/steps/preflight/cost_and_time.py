@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from jarkkit.checks import Check
-from jarkkit.costing import Costing
-from jarkkit.past import past_of
+from jarkkit.durations.whole import times
+from jarkkit.inquiries.costing import Costing
+from jarkkit.inquiries.past import past_of
 from jarkkit.steps.preflight.asking import Look, Question, passed
-from jarkkit.times import times
 
 
 def cost(look: Look) -> Check:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jarkkit.checks import Check
-from jarkkit.quota_table import quota_table
+from jarkkit.inquiries.quota_table import quota_table
 from jarkkit.quotas.addresses import judge_addresses
 from jarkkit.quotas.findings import attendees, findings
 from jarkkit.quotas.launches import patterns

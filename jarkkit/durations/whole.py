@@ -24,7 +24,7 @@ from jarkkit.addons.catalogue import Addon
 from jarkkit.addons.choice import chosen, needs_file_system
 from jarkkit.addons.order import Needs, needs
 from jarkkit.costs.amounts import expected_cpu_nodes
-from jarkkit.estimates import CREATE_SECONDS, DELETE_SECONDS
+from jarkkit.durations.resources import CREATE_SECONDS, DELETE_SECONDS
 from jarkkit.records import Record, Seconds
 from jarkkit.settings import Settings
 from jarkkit.tables import html_table

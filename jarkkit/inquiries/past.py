@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from jarkkit.durations.whole import Past, own
 from jarkkit.records import Entry, Event, Timed
-from jarkkit.times import Past, own
 from jarkkit.workspace import Workspace
 
 _TYPE = re.compile(r"\baws_[a-z0-9_]+")

@@ -1,7 +1,7 @@
 """What a Region holds for a deployment whose settings may still change: asked once, judged often.
 
-A form asks when it appears, and when another Region is chosen; the answers alone judge each change
-after that.
+A form asks when it appears, and when another Region is chosen. Each change after that is judged by
+these answers alone.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from jarkkit.aws.asking import together
 from jarkkit.costs.bill import Bill
 from jarkkit.costs.lines import SpotPrices, Support, bill, spot_types
 from jarkkit.costs.table import PriceTable, vcpus
+from jarkkit.durations.whole import Past, Times, times
 from jarkkit.errors import JarkkitError
-from jarkkit.quota_table import Standing, standing
+from jarkkit.inquiries.quota_table import Standing, standing
 from jarkkit.quotas.codes import QUOTAS
 from jarkkit.quotas.table import QuotaTable
 from jarkkit.records import ClusterVersion, InstanceType, Zone
 from jarkkit.settings import FAMILIES, Accelerator, Family, Settings
 from jarkkit.survey.region import smallest
-from jarkkit.times import Past, Times, times
 
 T = TypeVar("T")
 _PATTERNS = tuple(f"{family}.*" for family in FAMILIES)
