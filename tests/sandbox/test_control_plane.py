@@ -8,6 +8,7 @@ import shutil
 import socket
 import ssl
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -109,6 +110,21 @@ def test_a_dead_component_is_noticed(plane: ControlPlane) -> None:
     plane.stop()
     plane.start()
     assert plane.dead() == ()
+
+
+def test_a_port_that_is_taken_for_a_moment_does_not_keep_it_down(plane: ControlPlane) -> None:
+    port = int(plane.endpoint.rsplit(":", 1)[1])
+    server = next(c for c in plane.components() if c.name == "kube-apiserver")
+    victim = psutil.Process(server.pid)
+    victim.kill()
+    psutil.wait_procs([victim], timeout=10)
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        threading.Timer(4.0, other.close).start()
+        plane.revive()
+    assert plane.ready()
 
 
 def test_it_starts_again_after_everything_was_killed(plane: ControlPlane) -> None:

@@ -29,6 +29,7 @@ from jarkkit.sandbox.files import MARK, write_private
 _NAME = "cluster"  # kwokctl's name of it; there is one per folder
 _START_SECONDS = 120.0
 _DEAD_SECONDS = 3.0
+_REVIVALS, _REVIVAL_PAUSE_SECONDS = 4, 2.0
 # Go's soft limit. With the CRDs of the whole stack the API server takes 2.8 GB without one, and
 # 1.9 GB with it at no cost in time.
 _MEMORY_LIMIT = "1800MiB"
@@ -140,10 +141,22 @@ class ControlPlane:
         shutil.rmtree(self.egress.path.parent, ignore_errors=True)
 
     def revive(self) -> None:
-        """Start the components that have died; the others go on. Raises JK-SANDBOX-CLUSTER."""
-        self._forget_the_dead()
-        self._kwokctl("start", "cluster")
-        self._wait_until_ready()
+        """Start the components that have died; the others go on. Raises JK-SANDBOX-CLUSTER.
+
+        Tried again where one ends at once: a client that calls while nobody listens may have got
+        the very port for its own end of a connection, and lets go of it soon.
+        """
+        for left in reversed(range(_REVIVALS)):
+            self._forget_the_dead()
+            try:
+                self._kwokctl("start", "cluster")
+                self._wait_until_ready()
+            except JarkkitError:
+                if not left:
+                    raise
+                time.sleep(_REVIVAL_PAUSE_SECONDS)
+            else:
+                return
 
     def ready(self) -> bool:
         """True when the API server says so of itself and of all it needs."""
