@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,9 +143,9 @@ class AwsLayer:
         return plan
 
     def _planned(
-        self, step: Step, file: str, *, destroy: bool = False
+        self, step: Step, file: str, *, destroy: bool = False, only: Sequence[str] = ()
     ) -> Generator[Event, None, tuple[ResourceChange, ...]]:
-        yield from self.terraform.plan(step, file, destroy=destroy)
+        yield from self.terraform.plan(step, file, destroy=destroy, only=only)
         return self.terraform.planned()
 
     def _may_have_strays(self, changes: tuple[ResourceChange, ...]) -> bool:
@@ -252,16 +252,23 @@ class AwsLayer:
     def adopt_now(self, step: Step, target: Target) -> Iterator[Event]:
         """Bring into the state what is in the account and not in it, so that a destroy finds it.
 
-        Taken over all at once and nothing else with it: while things are imported one by one, the
-        configuration refers to others that are not there yet.
+        All at once: while things are imported one by one, the configuration refers to others that
+        are not there yet. Where one of them would have something made that costs money, nothing is
+        taken over: the receipt names what is left.
         """
         yield from self.plan(step, target, file=_ADOPT_PLAN)
         if blocks := self.workspace.generated(_ADOPT).get("import", []):
-            yield from self.terraform.plan(step, _ADOPT_PLAN, only=[b["to"] for b in blocks])
-            yield from self.terraform.apply(step, _ADOPT_PLAN)
+            only = [block["to"] for block in blocks]
+            changes = yield from self._planned(step, _ADOPT_PLAN, only=only)
+            made = [c.address for c in changes if c.action == "create" and c.type in _COSTLY]
+            if made:
+                yield _message(step, f"Not taken over, as it would make {', '.join(made)}")
+            else:
+                yield from self.terraform.apply(step, _ADOPT_PLAN)
         self.workspace.save_generated(_ADOPT, None)
 
 
+_COSTLY = frozenset({"aws_eks_cluster", "aws_eks_node_group", "aws_nat_gateway"})
 _MOVING = ("CREATING", "UPDATING", "DELETING", "PENDING")
 
 

@@ -16,6 +16,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from jarkkit.errors import JarkkitError
+from jarkkit.tables import Told
 
 Status = Literal["pass", "warn", "fail", "unknown", "skip"]
 
@@ -69,7 +70,7 @@ class Check(BaseModel):
     follows: tuple[str, ...] = ()
 
 
-class Report(BaseModel):
+class Report(Told, BaseModel):
     """The answers to one step's questions, in the order they were asked."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

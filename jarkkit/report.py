@@ -64,8 +64,8 @@ def _head(kit: Kit, run: Run) -> str:
 
 _HONESTY = (
     "<p><small>Real in this rehearsal: Terraform, the AWS provider, the plan, every API call and "
-    "its order, the state. Pretended: the account behind the API, its prices, capacity and time."
-    "</small></p>"
+    "its order, the state. Pretended: the account behind the API, its prices, capacity and time. "
+    "What of the cluster is real, is said under Verify.</small></p>"
 )
 
 

@@ -1,9 +1,10 @@
-"""One table for all values that notebooks show."""
+"""What all values that notebooks show have in common: a table, and their text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Protocol
 
 
 def html_table(
@@ -27,3 +28,23 @@ def html_table(
         f'{above}<table class="jarkkit-report"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table>{below}"
     )
+
+
+class _Printer(Protocol):
+    def text(self, obj: str) -> None: ...
+
+
+class Told:
+    """A value whose plain output in a notebook is what a terminal shows, not its fields.
+
+    Front ends that draw no HTML show it, and so do readers of the saved file.
+    """
+
+    __slots__ = ()
+
+    def text(self) -> str:
+        """For a terminal."""
+        raise NotImplementedError
+
+    def _repr_pretty_(self, printer: _Printer, cycle: bool) -> None:
+        printer.text(self.text())

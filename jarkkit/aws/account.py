@@ -100,8 +100,7 @@ class Account:
 
     def caller(self) -> Caller:
         """Whose credentials these are. The first call of every step: it needs no permission."""
-        with translated("sts GetCallerIdentity"):
-            answer = self._session.client("sts").get_caller_identity()
+        answer = self._session.identity()
         return Caller(account_id=answer["Account"], arn=answer["Arn"])
 
     def known_regions(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ one. What is being deleted already does not count.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -63,11 +64,14 @@ def _ask(look: _Look, place: str, ask: Place) -> tuple[list[Owned], str]:
     except JarkkitError as error:
         if client_error_code(error.__cause__ or error) in _NOTHING_THERE:
             return [], ""
-        if error.code in ("JK-AWS-DENIED", "JK-AWS-THROTTLED", "JK-AWS-FAILED"):
+        lacking = error.code == "JK-AWS-UNREACHABLE" and place.split()[0] in _NOT_EVERYWHERE
+        if lacking or error.code in ("JK-AWS-DENIED", "JK-AWS-THROTTLED", "JK-AWS-FAILED"):
             return [], error.code
         raise
 
 
+# Services that not every Region or partition has: there no endpoint answers, now or ever.
+_NOT_EVERYWHERE = ("amp", "budgets")
 _NOTHING_THERE = {"ResourceNotFoundException", "NotFoundException", "NoSuchBucket", "404"}
 
 
@@ -271,12 +275,22 @@ def _profiles(look: _Look) -> Iterator[Owned]:
 
 
 def _keys(look: _Look) -> Iterator[Owned]:
+    """A key's own policy may shut everybody out, and then it is not the deployment's, which lets
+    the account in. Where no key may be read it is the caller who may not."""
     kms = look.client("kms")
+    refusal, read = None, 0
     for key in _pages(kms, "list_keys", "Keys"):
-        described = kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"]
-        if described["KeyManager"] != "CUSTOMER" or described["KeyState"] == "PendingDeletion":
+        try:
+            described = kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"]
+            if described["KeyManager"] != "CUSTOMER" or described["KeyState"] == "PendingDeletion":
+                continue
+            tags = _tags_of_key(kms, key["KeyId"])
+        except ClientError as error:
+            if client_error_code(error) != "AccessDeniedException":
+                raise
+            refusal = error
             continue
-        tags = _tags_of_key(kms, key["KeyId"])
+        read += 1
         if look.is_ours(tags):
             yield Owned(
                 terraform_type="aws_kms_key",
@@ -284,6 +298,8 @@ def _keys(look: _Look) -> Iterator[Owned]:
                 name=tags.get("Name", ""),
                 billable=True,
             )
+    if refusal and not read:
+        raise refusal
 
 
 def _aliases(look: _Look) -> Iterator[Owned]:
@@ -424,11 +440,17 @@ def _budgets(look: _Look) -> Iterator[Owned]:
     )
 
 
+def _words(key: str) -> str:
+    """The key of an EC2 listing in words: `NatGateways` are `NAT gateways`."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", key).lower()
+    return words.replace("nat ", "NAT ").replace("vpcs", "VPCs")
+
+
 # In the order in which a reader would look for them; the first word is the service.
 PLACES: dict[str, Place] = {
     "eks clusters and what is in them": _eks,
     "ec2 instances": _instances,
-    **{f"ec2 {kind.key}": _ec2(kind) for kind in _EC2},
+    **{f"ec2 {_words(kind.key)}": _ec2(kind) for kind in _EC2},
     "ec2 routes": _routes,
     "ec2 CIDR blocks": _cidr_blocks,
     "elbv2 load balancers": _load_balancers,
@@ -443,7 +465,7 @@ PLACES: dict[str, Place] = {
     "sqs queues": _queues,
     "events rules": _rules,
     "amp workspaces": _workspaces,
-    "budgets budgets": _budgets,
+    "budgets": _budgets,
 }
 
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from botocore.utils import get_environ_proxies
 
 from jarkkit.aws.answers import DAY, MINUTE
-from jarkkit.aws.session import Session, translated
+from jarkkit.aws.session import Session, home_region, translated
 from jarkkit.errors import JarkkitError
 from jarkkit.records import CapacityBlock, CapacityReservation, ClusterVersion, Zone
 from jarkkit.zones import matches
@@ -44,7 +44,14 @@ class Offers:
         """Regions that are enabled in this account."""
 
         def ask() -> list[str]:
-            regions = self._call("describe_regions")["Regions"]
+            try:
+                regions = self._call("describe_regions")["Regions"]
+            except JarkkitError as error:
+                home = home_region(self._session.region)
+                if error.code != "JK-AWS-EXPIRED" or home == self._session.region:
+                    raise
+                # A Region that is not enabled knows no keys of the account.
+                return list(Offers(self._session.elsewhere(home)).enabled_regions())
             return sorted(region["RegionName"] for region in regions)
 
         return tuple(self._session.remembered("enabled Regions", _HOUR, ask).value)

@@ -94,6 +94,18 @@ class Refreshed:
     errors: tuple[JarkkitError, ...] = ()
 
 
+# Partitions whose credentials the API does not know; China has one of its own, in CNY.
+_ELSEWHERE = ("cn-", "us-gov-", "us-iso", "eusc-")
+
+
+def _no_list(region: str) -> JarkkitError:
+    return JarkkitError(
+        "JK-AWS-FAILED",
+        f"The Price List API gives no prices in USD for {region} to its accounts.",
+        "The shipped prices are in use.",
+    )
+
+
 def endpoint_region(region: str) -> str:
     """The nearest Region that has the API."""
     if region.startswith(("eu-", "il-", "me-", "af-")):
@@ -119,6 +131,8 @@ class Pricing:
 
     def refresh(self, names: Iterable[str]) -> Refreshed:
         """Ask for the prices of these instance types and items (`ITEMS`) and keep them."""
+        if self._region.startswith(_ELSEWHERE):
+            return Refreshed(self.known(), (), (_no_list(self._region),))
         wanted = tuple(dict.fromkeys(names))
         asked = together(dict(enumerate(self._questions(wanted))))
         found: dict[str, Price] = {}

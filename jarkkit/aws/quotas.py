@@ -14,22 +14,13 @@ from typing import Any
 
 from jarkkit.aws.answers import MINUTE, Answer
 from jarkkit.aws.asking import Pace, together
-from jarkkit.aws.session import Session, client_error_code, translated
+from jarkkit.aws.session import Session, client_error_code, home_region, translated
 from jarkkit.errors import JarkkitError
-from jarkkit.quotas.codes import Quota
+from jarkkit.quotas.codes import QUOTAS, Quota
 from jarkkit.quotas.values import Increase, InForce
 
 _VALUES_GOOD_FOR = 10 * MINUTE
 _REQUESTS_GOOD_FOR = 2 * MINUTE
-# Where the quotas of services are kept that have no Regions (IAM).
-_HOMES = {"cn": "cn-north-1", "us-gov": "us-gov-west-1"}
-_HOME = "us-east-1"
-
-
-def home_region(region: str) -> str:
-    """The Region of the same partition that keeps the quotas of services without Regions."""
-    partition = next((prefix for prefix in _HOMES if region.startswith(f"{prefix}-")), "")
-    return _HOMES.get(partition, _HOME)
 
 
 class Quotas:
@@ -66,14 +57,17 @@ class Quotas:
         return found
 
     def requests(self) -> tuple[Increase, ...]:
-        """Requests to raise quotas, here and in the home Region, the newest first."""
+        """Requests to raise this Region's quotas, and those that are kept in the home Region, the
+        newest first."""
         sessions = {session.region: session for session in (self._session, self._home)}
         asked = together({r: partial(self._history, s) for r, s in sessions.items()})
         found: list[Increase] = []
-        for answer in asked.values():
+        for region, answer in asked.items():
             if isinstance(answer, JarkkitError):
                 raise answer
-            found += (Increase.model_validate(item) for item in answer.value)
+            requests = [Increase.model_validate(item) for item in answer.value]
+            # The home Region has vCPU quotas of its own: those are not this Region's.
+            found += (r for r in requests if region == self._session.region or _worldwide(r.code))
         return tuple(sorted(found, key=lambda request: request.created, reverse=True))
 
     def ask_for(
@@ -114,7 +108,9 @@ class Quotas:
 
     # -- calls ---------------------------------------------------------------------------------
 
-    def _service(self, service: str, worldwide: bool, quotas: list[Quota]) -> dict[str, InForce]:
+    def _service(
+        self, service: str, worldwide: bool, quotas: list[Quota]
+    ) -> dict[str, InForce | JarkkitError]:
         """The values of one service: applied ones, and defaults for what was never applied."""
         session = self._home if worldwide else self._session
         found = self._list(session, "list_service_quotas", service, applied=True)
@@ -125,7 +121,7 @@ class Quotas:
 
     def _list(
         self, session: Session, operation: str, service: str, *, applied: bool = False
-    ) -> dict[str, InForce]:
+    ) -> dict[str, InForce | JarkkitError]:
         kind = "applied" if applied else "default"
         answer = session.remembered(
             f"{kind} quotas of {service}",
@@ -134,14 +130,18 @@ class Quotas:
         )
         asked = _said(answer)
         return {
-            code: InForce(value=value, applied=applied, asked=asked)
+            code: _not_told(code)
+            if value is None
+            else InForce(value=value, applied=applied, asked=asked)
             for code, value in answer.value.items()
         }
 
-    def _values(self, session: Session, operation: str, service: str) -> dict[str, float]:
+    def _values(self, session: Session, operation: str, service: str) -> dict[str, float | None]:
         try:
             pages = self._pages(session, operation, self._lists, ServiceCode=service)
-            return {item["QuotaCode"]: item["Value"] for page in pages for item in page["Quotas"]}
+            listed = [item for page in pages for item in page["Quotas"]]
+            # One that its service did not tell has the reason in the place of the value.
+            return {item["QuotaCode"]: item.get("Value") for item in listed}
         except JarkkitError as error:
             # The service has no quotas here, or none was ever applied.
             if client_error_code(error.__cause__ or error) == "NoSuchResourceException":
@@ -187,6 +187,18 @@ _REFUSED = {
     "QuotaExceededException": "too many requests are open in this account or Region",
     "DependencyAccessDeniedException": "the service does not allow it with these credentials",
 }
+
+
+def _worldwide(code: str) -> bool:
+    return code in QUOTAS and QUOTAS[code].worldwide
+
+
+def _not_told(code: str) -> JarkkitError:
+    return JarkkitError(
+        "JK-AWS-FAILED",
+        f"Service Quotas lists {code} without its value.",
+        "Ask again later, or look it up in the Service Quotas console.",
+    )
 
 
 def _request(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,6 +53,10 @@ _THROTTLED = {
     "PriorRequestNotComplete",
 }
 
+# Where a partition's services without Regions are kept; always enabled.
+_HOMES = {"cn": "cn-north-1", "us-gov": "us-gov-west-1"}
+_HOME = "us-east-1"
+
 # For so long nobody asks again who we are, where that was refused: all who ask at the same time
 # would wait for the same refusal, one after the other.
 _REFUSAL_SECONDS = 10.0
@@ -70,25 +74,20 @@ class _Sdk:
         self._refused: tuple[float, JarkkitError] | None = None
         self._identifying = threading.Lock()
 
-    def account_id(self, sts: Callable[[], Any]) -> str:
+    def account_id(self, ask: Callable[[], str]) -> str:
         """Whose credentials these are; asked once."""
         with self._identifying:
             if self._refused and time.monotonic() - self._refused[0] < _REFUSAL_SECONDS:
                 raise copy.copy(self._refused[1])
             try:
-                self._account_id = self._account_id or self._identified(sts)
+                self._account_id = self._account_id or self._identified(ask)
             except JarkkitError as error:
                 self._refused = time.monotonic(), error
                 raise
             return self._account_id
 
-    def _identified(self, sts: Callable[[], Any]) -> str:
+    def _identified(self, ask: Callable[[], str]) -> str:
         """The account. An access key belongs to the same one for ever, so that is remembered."""
-
-        def ask() -> str:
-            with translated("sts GetCallerIdentity"):
-                return str(sts().get_caller_identity()["Account"])
-
         with self.making, translated("the credentials"):
             credentials = self.boto3().get_credentials()
             access_key = credentials.access_key if credentials else ""
@@ -181,12 +180,49 @@ class Session:
             public: the answer is the same for every account.
         """
         try:
-            whose = PUBLIC if public else self._sdk.account_id(lambda: self.client("sts"))
+            whose = PUBLIC if public else self._sdk.account_id(self._account_id)
         except JarkkitError as error:
             if error.code in ("JK-AWS-DENIED", "JK-AWS-THROTTLED"):
                 return Answer(ask(), datetime.now(UTC))  # nobody knows whose answer it is
             raise
         return self._sdk.answers.ask(Key(whose, self.region, question), max_age_seconds, ask)
+
+    def identity(self) -> Mapping[str, Any]:
+        """GetCallerIdentity's answer.
+
+        Raises JK-REGION-UNKNOWN where this Region knows no keys of the account and the home Region
+        does: so answer Regions that are not enabled.
+        """
+        try:
+            return self._identity()
+        except JarkkitError as error:
+            if error.code == "JK-AWS-EXPIRED" and self._known_at_home():
+                raise _not_enabled(self.region, error.evidence) from error
+            raise
+
+    def _identity(self) -> Mapping[str, Any]:
+        with translated("sts GetCallerIdentity"):
+            answer: Mapping[str, Any] = self.client("sts").get_caller_identity()
+        return answer
+
+    def _known_at_home(self) -> bool:
+        home = home_region(self.region)
+        if home == self.region:
+            return False
+        try:
+            self.elsewhere(home)._identity()
+        except JarkkitError:
+            return False
+        return True
+
+    def _account_id(self) -> str:
+        try:
+            answer = self.identity()
+        except JarkkitError as error:
+            if error.code != "JK-REGION-UNKNOWN":
+                raise
+            answer = self.elsewhere(home_region(self.region))._identity()
+        return str(answer["Account"])
 
     def forget(self) -> None:
         """Whatever was answered before now is asked anew, in every Region."""
@@ -218,6 +254,22 @@ def _without_collecting() -> Iterator[None]:
 
 def _is_loopback(url: str | None) -> bool:
     return urlsplit(url or "").hostname in ("127.0.0.1", "localhost", "::1")
+
+
+def home_region(region: str) -> str:
+    """The Region of the same partition that keeps what has no Region (IAM's quotas)."""
+    partition = next((prefix for prefix in _HOMES if region.startswith(f"{prefix}-")), "")
+    return _HOMES.get(partition, _HOME)
+
+
+def _not_enabled(region: str, evidence: str) -> JarkkitError:
+    return JarkkitError(
+        "JK-REGION-UNKNOWN",
+        f"The credentials are good, but {region} does not know them: the Region is not enabled in "
+        "this account, or the session was opened for the older Regions alone.",
+        "Enable it in the account's Region settings, or choose another Region: jarkkit regions",
+        evidence=evidence,
+    )
 
 
 def client_error_code(error: BaseException) -> str:

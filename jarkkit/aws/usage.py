@@ -17,7 +17,7 @@ from jarkkit.aws.answers import MINUTE
 from jarkkit.aws.asking import together
 from jarkkit.aws.instance_types import InstanceTypes
 from jarkkit.aws.inventory import TAG
-from jarkkit.aws.session import Session, translated
+from jarkkit.aws.session import Session, client_error_code, translated
 from jarkkit.errors import JarkkitError
 from jarkkit.quotas import codes
 from jarkkit.quotas.values import InUse, Running
@@ -53,9 +53,22 @@ class Usage:
         return together({code: partial(self._count, code, deployment, chosen) for code in _COUNTS})
 
     def subnets(self, ids: Iterable[str]) -> tuple[Subnet, ...]:
-        """Subnets with the number of their free addresses. Not remembered."""
-        with translated("ec2 DescribeSubnets"):
-            found = self._session.client("ec2").describe_subnets(SubnetIds=list(ids))["Subnets"]
+        """Subnets with the number of their free addresses. Not remembered.
+
+        Raises JK-SETTINGS-INVALID for one that is not there.
+        """
+        try:
+            with translated("ec2 DescribeSubnets"):
+                found = self._session.client("ec2").describe_subnets(SubnetIds=list(ids))["Subnets"]
+        except JarkkitError as error:
+            if not client_error_code(error.__cause__ or error).startswith("InvalidSubnet"):
+                raise
+            raise JarkkitError(
+                "JK-SETTINGS-INVALID",
+                "A subnet of private_subnet_ids does not exist in this account and Region.",
+                "Correct private_subnet_ids: aws ec2 describe-subnets lists those that are there.",
+                evidence=error.evidence,
+            ) from error
         return tuple(
             Subnet(
                 subnet_id=item["SubnetId"],
@@ -86,7 +99,7 @@ class Usage:
         counted: Counter[tuple[str, bool, bool]] = Counter()
         with translated("ec2 DescribeInstances"):
             for reservation in look.pages("ec2", "describe_instances", "Reservations", states):
-                for item in reservation["Instances"]:
+                for item in filter(_takes_vcpus, reservation["Instances"]):
                     spot = item.get("InstanceLifecycle") == "spot"
                     counted[item["InstanceType"], spot, look.is_own(item)] += 1
         sizes = self._types.matching({name for name, _, _ in counted})
@@ -99,6 +112,14 @@ class Usage:
                 vcpus=count * each,
                 own=own,
             )
+
+
+def _takes_vcpus(instance: Mapping[str, Any]) -> bool:
+    """False on a Dedicated Host: those have quotas of their own, counted by the host.
+
+    https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
+    """
+    return bool(instance.get("Placement", {}).get("Tenancy") != "host")
 
 
 @dataclass(frozen=True)

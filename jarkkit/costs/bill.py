@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from jarkkit.costs.amounts import HOURS_PER_MONTH
 from jarkkit.costs.table import Price
 from jarkkit.records import Record
-from jarkkit.tables import html_table
+from jarkkit.tables import Told, html_table
 
 Area = Literal[
     "control plane",
@@ -80,7 +80,7 @@ class Line(Record):
         return "; ".join(dict.fromkeys(f"{p.source}, {p.date}" for p in self.prices))
 
 
-class Bill(Record):
+class Bill(Told, Record):
     """What a deployment costs, before there is one.
 
     Attributes:

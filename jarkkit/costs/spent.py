@@ -11,7 +11,7 @@ from jarkkit.costs.bill import Area, Bill, Line, Range, total
 from jarkkit.costs.making import fixed, nothing, unknown, used
 from jarkkit.costs.table import Price, PriceTable
 from jarkkit.records import Entry, Owned, Record
-from jarkkit.tables import html_table
+from jarkkit.tables import Told, html_table
 
 # The inventory does not say how large a volume is, nor how much a log group holds.
 _VOLUME_GIB, _STORED_LOGS_GB = Use(1.0, 30.0, 300.0), Use(0.0, 0.1, 5.0)
@@ -29,7 +29,7 @@ class Period(Record):
     hours: float
 
 
-class Spent(Record):
+class Spent(Told, Record):
     """What a deployment has cost so far, by list prices.
 
     Attributes:

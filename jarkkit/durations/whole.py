@@ -27,7 +27,7 @@ from jarkkit.costs.amounts import expected_cpu_nodes
 from jarkkit.durations.resources import CREATE_SECONDS, DELETE_SECONDS
 from jarkkit.records import Record, Seconds
 from jarkkit.settings import Settings
-from jarkkit.tables import html_table
+from jarkkit.tables import Told, html_table
 
 TimedStep = Literal["deploy", "cleanup"]
 # How far a published figure may be off, as factors; where the sources differ, by what they say.
@@ -71,7 +71,7 @@ class Leg(Record):
     runs: int = 0
 
 
-class Estimate(Record):
+class Estimate(Told, Record):
     """How long a step takes on AWS.
 
     Attributes:
@@ -106,7 +106,7 @@ class Estimate(Record):
         return "\n".join([self.summary[:1].upper() + self.summary[1:], *lines])
 
 
-class Times(Record):
+class Times(Told, Record):
     """Both."""
 
     deploy: Estimate

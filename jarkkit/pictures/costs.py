@@ -35,7 +35,7 @@ def _amounts(axes: Axes, amounts: Mapping[Any, Range], colour: str, title: str) 
     for row, usd in enumerate(amounts.values()):
         whiskers = [[usd.likely - usd.low], [usd.high - usd.likely]]
         axes.barh(row, usd.likely, color=colour, height=0.7, xerr=whiskers, ecolor="#000000")
-        axes.text(usd.high, row, f"  {money(usd.likely)}", va="center", fontsize=8)
+        axes.text(usd.high, row, f"  {usd}", va="center", fontsize=8)
     axes.set_yticks(range(len(amounts)), list(amounts), fontsize=8)
     axes.invert_yaxis()
     axes.set_title(title, fontsize=9, loc="left")

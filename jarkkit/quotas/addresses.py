@@ -22,15 +22,24 @@ PER_NODE = 1 + 3 * 16
 
 
 def judge_addresses(
-    settings: Settings, subnets: Iterable[Subnet], types: Mapping[str, InstanceType]
+    settings: Settings,
+    subnets: Iterable[Subnet],
+    types: Mapping[str, InstanceType],
+    *,
+    running: int = 0,
 ) -> Check:
-    """Free addresses against what nodes and pods take, now and at the pools' limits."""
+    """Free addresses against what nodes and pods take, now and at the pools' limits.
+
+    Args:
+        running: nodes of the deployment that have their addresses already; where there are some,
+            the cluster has its own, too.
+    """
     free = {subnet.subnet_id: subnet.free for subnet in subnets}
     nodes = count_nodes(attended(settings, types), types)
-    now, most = nodes.now * PER_NODE, nodes.most * PER_NODE
+    now, most = (max(0, count - running) * PER_NODE for count in (nodes.now, nodes.most))
     total = sum(free.values())
-    crowded = [name for name, count in free.items() if count < NEEDED_BY_EKS]
-    tight = [name for name, count in free.items() if count < RECOMMENDED_BY_EKS]
+    crowded = [name for name, count in free.items() if count < NEEDED_BY_EKS and not running]
+    tight = [name for name, count in free.items() if count < RECOMMENDED_BY_EKS and not running]
     check = Check(
         name="Free addresses in the subnets",
         status="pass",

@@ -41,7 +41,10 @@ def demand(
 def relevant(settings: Settings) -> tuple[Quota, ...]:
     """The quotas that count for these settings, whatever the instance types are like."""
     both = (demand(settings, {}, p5_apart=apart) for apart in (False, True))
-    return tuple(dict.fromkeys(need.quota for found in both for need in found.needs))
+    found = dict.fromkeys(need.quota for each in both for need in each.needs)
+    # Where that of Spot P5 is still listed, running P5 do not count against that of all other P.
+    older = [codes.P5_SPOT] if vcpu_quota("P", "spot") in found else []
+    return tuple(dict.fromkeys([*found, *older]))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from jarkkit.quotas.values import Fits, Row
 from jarkkit.quotas.words import amount
 from jarkkit.records import Record
-from jarkkit.tables import html_table
+from jarkkit.tables import Told, html_table
 
 _HEADS = (
     "", "quota", "code", "at least", "at the limits", "in force", "in use", "free", "asked for",
@@ -15,7 +15,7 @@ _HEADS = (
 _MARK: dict[Fits, str] = {"yes": "✔", "at the start": "!", "no": "✘", "unknown": "?"}
 
 
-class QuotaTable(Record):
+class QuotaTable(Told, Record):
     """Everything that a deployment needs of quotas.
 
     Attributes:

@@ -10,10 +10,10 @@ from jarkkit.costs.bill import Bill
 from jarkkit.costs.spent import Spent, left_over, periods, priced_things, spent
 from jarkkit.inquiries.costing import Costing
 from jarkkit.records import Entry, Receipt, Record
-from jarkkit.tables import html_table
+from jarkkit.tables import Told, html_table
 
 
-class Cost(Record):
+class Cost(Told, Record):
     """The bill beforehand, and what was spent.
 
     Attributes:

@@ -62,7 +62,10 @@ def _stand(
     if deployed is not None and plan is not None and deployed.time > plan.made:
         if settings_changed:
             return "changed", "Deployed, and the settings have changed since.", "plan"
-        return "deployed", f"Deployed in {deployed.seconds:.0f} s.", "verify"
+        took = f"Deployed in {deployed.seconds:.0f} s"
+        if _verified(entries):
+            return "deployed", f"{took}, and verified.", "use --deployment"
+        return "deployed", f"{took}.", "verify"
     if plan is not None:
         if settings_changed:
             return "configured", "The settings have changed since the plan.", "plan"
@@ -70,6 +73,14 @@ def _stand(
     if any(entry.step in ("configure", "preflight") for entry in entries):
         return "configured", "Settings are saved; nothing is planned yet.", "plan"
     return "new", "Nothing has been done yet.", "preflight"
+
+
+def _verified(entries: tuple[Entry, ...]) -> bool:
+    """Whether the last verification since the last change of anything passed."""
+    changes = (i for i, e in enumerate(entries) if e.step in _STEPS_THAT_CHANGE)
+    since = entries[max(changes, default=0) :]
+    asked = [entry for entry in since if entry.step == "verify"]
+    return bool(asked) and asked[-1].status == "finished"
 
 
 def _unfinished(entry: Entry, running: bool) -> tuple[str, str, str]:

@@ -23,6 +23,7 @@ from jarkkit.errors import JarkkitError
 from jarkkit.kube import Kube, Object
 from jarkkit.records import Event, Record
 from jarkkit.settings import Settings
+from jarkkit.tables import Told
 from jarkkit.workloads import (
     NAMESPACE,
     Logs,
@@ -62,7 +63,7 @@ class Offer(Record):
     hindrance: str = ""
 
 
-class Used(Record):
+class Used(Told, Record):
     """How an example workload ended.
 
     Attributes:
@@ -109,20 +110,28 @@ class Used(Record):
         )
 
 
-class Offers(tuple[Offer, ...]):
+class Offers(Told, tuple[Offer, ...]):
     """The examples; a table in a notebook."""
 
     __slots__ = ()
+
+    def text(self) -> str:
+        """For a terminal."""
+        return "\n".join(f"{o.name:16} {o.title}. {o.hindrance or o.cost}" for o in self)
 
     def _repr_html_(self) -> str:
         rows = ((o.name, o.title, f"{o.minutes} min", o.hindrance or o.cost) for o in self)
         return _table(("Name", "What it is", "On AWS", "Cost"), rows)
 
 
-class Pages(tuple[places.Place, ...]):
+class Pages(Told, tuple[places.Place, ...]):
     """The pages; a table in a notebook. It shows no login."""
 
     __slots__ = ()
+
+    def text(self) -> str:
+        """For a terminal."""
+        return "\n".join(f"{p.title:22} jarkkit use open {p.name}" for p in self)
 
     def _repr_html_(self) -> str:
         rows = ((p.title, f"jarkkit use open {p.name}", _login_of(p)) for p in self)
@@ -163,6 +172,7 @@ def run(
     """
     thing = workload(name)
     if why := hindrance(thing, settings):
+        yield _event("message", name, f"{thing.title}: {why}")
         return Used(name=name, title=thing.title, status="skip", message=why)
     began = monotonic()
     yield _event("phase", name, thing.title, status="started")

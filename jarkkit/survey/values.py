@@ -6,6 +6,7 @@ from typing import Literal
 
 from jarkkit.records import Record
 from jarkkit.survey import shown
+from jarkkit.tables import Told
 
 Version = Literal["standard", "extended", "no"]
 
@@ -102,7 +103,7 @@ class Surveyed(Record):
         return None if None in answers or not answers else True
 
 
-class Survey(Record):
+class Survey(Told, Record):
     """All Regions, the best first.
 
     Attributes:

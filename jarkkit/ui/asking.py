@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from IPython.display import HTML, display
+from IPython.display import display
 
 from jarkkit.form import Form
 from jarkkit.kit import Kit
+from jarkkit.ui.html import Words
 from jarkkit.ui.opening import headless
 
 
@@ -34,7 +35,7 @@ class Confirmation:
 
     def _ipython_display_(self) -> None:
         if self.given or headless():
-            display(HTML(f"<p>Confirmed: <code>{escape(self.given) or '(nothing)'}</code></p>"))
+            display(Words(f"<p>Confirmed: <code>{escape(self.given) or '(nothing)'}</code></p>"))
             return
         import ipywidgets
 

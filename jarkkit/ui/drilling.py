@@ -12,7 +12,7 @@ from html import escape
 from types import TracebackType
 from typing import Self
 
-from IPython.display import HTML, display
+from IPython.display import display
 
 from jarkkit import drills as table
 from jarkkit.checks import Report
@@ -20,7 +20,7 @@ from jarkkit.drills import Drill
 from jarkkit.errors import JarkkitError
 from jarkkit.home import find_home, sandbox_home
 from jarkkit.kit import Kit
-from jarkkit.ui.html import rows
+from jarkkit.ui.html import Words, rows
 
 # On two busy cores; on idle ones it takes a tenth of that.
 _PATIENCE_SECONDS = 90.0
@@ -48,7 +48,7 @@ class Drilling:
 
     def __enter__(self) -> Self:
         if self.skipped:
-            display(HTML(f"<p>Skipped, only looked at: {escape(self.skipped)}.</p>"))
+            display(Words(f"<p>Skipped, only looked at: {escape(self.skipped)}.</p>"))
             return self
         outputs = deployed.outputs if (deployed := self.kit.last_deployed()) else {}
         self._before = self.switch(table.faults(self.drill, outputs))
@@ -57,7 +57,7 @@ class Drilling:
         except BaseException:
             self._mend()
             raise
-        display(HTML(f"<p>Broken: {escape(self.drill.switched_on)}</p>"))
+        display(Words(f"<p>Broken: {escape(self.drill.switched_on)}</p>"))
         return self
 
     def __exit__(
@@ -68,7 +68,7 @@ class Drilling:
     ) -> None:
         if not self.skipped:
             self._mend()
-            display(HTML("<p>Mended: the fault is switched off again.</p>"))
+            display(Words("<p>Mended: the fault is switched off again.</p>"))
 
     def _mend(self) -> None:
         try:
@@ -167,4 +167,4 @@ def exercise(given: str, right: str, solved: str) -> None:
         said = f"✔ Right. {solved}"
     else:
         said = f"✘ {given} is not it. Look at the findings again: what would explain the others?"
-    display(HTML(f"<p>{escape(said)}</p>"))
+    display(Words(f"<p>{escape(said)}</p>"))

@@ -3,10 +3,20 @@ code host shows saved notebooks without it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from html import escape
+from html import escape, unescape
 
 from IPython.display import HTML
+
+
+class Words(HTML):
+    """HTML whose plain output is what it says, for readers of a saved notebook without HTML."""
+
+    def __repr__(self) -> str:
+        lines = re.sub(r"</tr>|</p>|<br>", "\n", re.sub(r"</t[dh]>", "  ", self.data))
+        said = unescape(re.sub(r"<[^>]+>", "", lines))
+        return "\n".join(line.rstrip() for line in said.splitlines() if line.strip())
 
 
 def span(seconds: float) -> str:
@@ -22,9 +32,9 @@ def rows(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return f"<table>{top}<tbody>{body}</tbody></table>"
 
 
-def table(head: Sequence[str], lines: Iterable[Sequence[str]], note: str) -> HTML:
+def table(head: Sequence[str], lines: Iterable[Sequence[str]], note: str) -> Words:
     """A table with a sentence below it."""
-    return HTML(f"{rows(head, lines)}<p>{escape(note)}</p>")
+    return Words(f"{rows(head, lines)}<p>{escape(note)}</p>")
 
 
 def _cells(tag: str, words: Sequence[str]) -> str:

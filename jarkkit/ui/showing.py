@@ -6,7 +6,7 @@ from functools import singledispatch
 from html import escape
 from typing import TYPE_CHECKING
 
-from IPython.display import HTML, display
+from IPython.display import display
 
 from jarkkit.checks import COLOUR, Report
 from jarkkit.cluster.map import ClusterMap
@@ -16,39 +16,39 @@ from jarkkit.kit import Kit
 from jarkkit.quotas.table import QuotaTable
 from jarkkit.records import Deployed, Event, Plan, Receipt, Where
 from jarkkit.survey import Survey
-from jarkkit.ui.html import span, table
+from jarkkit.ui.html import Words, span, table
 
 if TYPE_CHECKING:
     from jarkkit.pictures import Picture
 
 
 @singledispatch
-def summary(value: object) -> HTML:
+def summary(value: object) -> Words:
     """A value of the journey, for the reader."""
     raise TypeError(f"no summary for {type(value).__name__}")
 
 
 @summary.register
-def _(plan: Plan) -> HTML:
+def _(plan: Plan) -> Words:
     rows = {
         area: ", ".join(sorted({change.type.removeprefix("aws_") for change in changes}))
         for area, changes in plan.by_area().items()
     }
     counts = {area: len(changes) for area, changes in plan.by_area().items()}
     lines = [(area, f"{counts[area]}", what) for area, what in rows.items()]
-    note = f"On AWS this takes about {span(plan.seconds)}." if lines else "Nothing to change."
+    note = _takes(plan) if lines else "Nothing to change."
     return table(("Area", "Resources", "What"), lines, note)
 
 
 @summary.register
-def _(deployed: Deployed) -> HTML:
+def _(deployed: Deployed) -> Words:
     shown = ("cluster_name", "cluster_version", "region", "availability_zones", "vpc_id")
     lines = [(name, _plain(deployed.outputs.get(name))) for name in shown]
     return table(("Output", "Value"), lines, f"Deployed in {span(deployed.seconds)}.")
 
 
 @summary.register
-def _(receipt: Receipt) -> HTML:
+def _(receipt: Receipt) -> Words:
     word = "nothing is left" if receipt.clean else f"{len(receipt.left)} things are left"
     lines = [(item.terraform_type, item.import_id) for item in receipt.left]
     note = (
@@ -59,8 +59,8 @@ def _(receipt: Receipt) -> HTML:
 
 
 @summary.register
-def _(where: Where) -> HTML:
-    return HTML(
+def _(where: Where) -> Words:
+    return Words(
         f"<p><strong>{escape(where.deployment)}</strong>: {escape(where.state)}. "
         f"{escape(where.summary)}<br>Next, on the command line: "
         f"<code>{escape(where.next_command)}</code></p>"
@@ -101,7 +101,7 @@ def must(condition: object, what: str, fix: str) -> None:
     """The check at a notebook's end. Raises JK-NOTEBOOK-FAILED with the fix."""
     if not condition:
         raise JarkkitError("JK-NOTEBOOK-FAILED", f"Not so: {what}.", fix)
-    display(HTML(f"<p style='color:{COLOUR['pass']}'>✔ {escape(what)}</p>"))
+    display(Words(f"<p style='color:{COLOUR['pass']}'>✔ {escape(what)}</p>"))
 
 
 def report(value: Report | None) -> Report:
@@ -109,6 +109,12 @@ def report(value: Report | None) -> Report:
     if value is None:
         raise JarkkitError("JK-NOTEBOOK-FAILED", "There is no report yet.", "Run the step first.")
     return value
+
+
+def _takes(plan: Plan) -> str:
+    minutes = max(1, round(plan.seconds / 60))
+    after = "" if plan.destroy else "; what Helm installs comes after it"
+    return f"On AWS these take about {minutes} min{after}."
 
 
 def _plain(value: object) -> str:

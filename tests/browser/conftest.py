@@ -33,8 +33,9 @@ SWITCHES = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-# A cluster takes four seconds, a deploy half a minute: long enough to look at, and to stop.
-SPEED = 150.0
+# A cluster takes eighteen seconds, a deploy most of a minute: long enough to look at, and to stop,
+# also on a machine that is busy with other things.
+SPEED = 30.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,6 @@ class Server:
 
     home: Path
     user: Path
-    sandbox: control.Running
     process: subprocess.Popen[bytes]
     log: Path
 
@@ -59,9 +59,19 @@ class Server:
 
     def deployment(self, name: str, **values: Any) -> Place:
         """A deployment of its own, without what takes long."""
-        place = Place(self.home, name, pointed_at(self.sandbox))
+        place = self.place(name)
         place.make(**values)
         return place
+
+    def place(self, name: str) -> Place:
+        """One that is there."""
+        sandbox = control.require(self.home / ".sandbox")
+        return Place(self.home, name, pointed_at(sandbox))
+
+    def hurry(self) -> None:
+        """From now on everything happens at once: the sandbox ends, and begins with its account."""
+        control.stop(self.home / ".sandbox")
+        control.start(self.home / ".sandbox", account_only=True)
 
     @property
     def processes(self) -> list[psutil.Process]:
@@ -81,8 +91,9 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
+    """It ends with the module: its driver keeps an event loop running, which disturbs others."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -96,7 +107,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, terraform: str) -> Iterator
     """JupyterLab in a new home of a new user, with a sandbox that takes its time."""
     home, user = tmp_path_factory.mktemp("lab"), tmp_path_factory.mktemp("user")
     environ = {**CLEAN, "HOME": str(user), "JARKKIT_HOME": str(home)}
-    sandbox = control.start(home / ".sandbox", speed=SPEED, account_only=True)
+    control.start(home / ".sandbox", speed=SPEED, account_only=True)
     log = home / "lab.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -107,7 +118,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, terraform: str) -> Iterator
             stdout=out,
             stderr=subprocess.STDOUT,
         )
-    server = Server(home, user, sandbox, process, log)
+    server = Server(home, user, process, log)
     _wait_for(home / ".lab" / "address", process)
     yield server
     process.terminate()

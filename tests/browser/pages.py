@@ -150,13 +150,12 @@ class Lab:
         )
         return Notebook(self.page).wait()
 
-    def picture(self, name: str, at: Locator | None = None) -> None:
-        """The screen in two sizes and both themes, with a place in sight."""
+    def picture(self, name: str, at: Locator) -> None:
+        """The screen in two sizes and both themes, with a place at its top."""
         for theme in THEMES:
             Notebook(self.page).theme(theme)
             for size, (width, height) in SIZES.items():
                 self.page.set_viewport_size({"width": width, "height": height})
-                if at is not None:
-                    at.scroll_into_view_if_needed()
+                at.evaluate("place => place.scrollIntoView({block: 'start'})")
                 self.page.wait_for_timeout(250)  # until it is drawn anew
                 self.page.screenshot(path=self.pictures / f"{name}-{size}-{theme}.png")

@@ -62,7 +62,7 @@ def test_a_deploy_is_watched_stopped_and_taken_up_again(lab: Lab, place: Place) 
     cell.output.get_by_text("What Terraform wrote").click()
     cell.output.get_by_text("Creation complete").first.wait_for()
     cell.output.get_by_text("What Terraform wrote").click()
-    lab.picture("04-under-way", cell.output)
+    lab.picture("04-under-way", cell.at)
 
     cell.output.get_by_role("button", name="Stop").click()
     expect(head(cell)).to_have_text("deploy: stopped", timeout=60_000)
@@ -91,7 +91,7 @@ def test_a_page_that_is_loaded_anew_and_a_new_kernel_find_the_deploy(
     begun = [e.pid for e in place.kit.entries() if e.step == "deploy" and e.status == "started"]
     assert begun[-1] == pid  # nothing was started anew
     notebook.run("ui.picture(kit)", "ui.summary(deployed)", "ui.must(")
-    lab.picture("04-done", cell.output)
+    lab.picture("04-done", cell.at)
 
 
 def test_what_is_saved_reads_without_widgets(lab: Lab, server: Server, place: Place) -> None:
@@ -117,9 +117,11 @@ def outputs(path: Path, words: str) -> list[nbformat.NotebookNode]:
     return list(cell.outputs)
 
 
-def test_it_is_verified_and_cleaned_up(lab: Lab, place: Place) -> None:
+def test_it_is_verified_and_cleaned_up(lab: Lab, server: Server, place: Place) -> None:
+    server.hurry()
+    place = server.place(NAME)
     notebook = lab.open("05-verify").about(NAME)
-    report = notebook.run("kit.verify(").output
+    report = notebook.run("kit.verify(").at
     notebook.run("report.must_pass")
     lab.picture("05-verify", report)
 
@@ -130,6 +132,6 @@ def test_it_is_verified_and_cleaned_up(lab: Lab, place: Place) -> None:
     cell = notebook.run("ui.start(kit.cleanup")
     notebook.run("await removing", seconds=180)
     notebook.run("ui.summary(receipt)", "kit.proof()", "ui.must(")
-    lab.picture("08-cleanup", cell.output)
+    lab.picture("08-cleanup", cell.at)
     assert place.kit.status().state == "removed"
     assert place.in_account() == {}

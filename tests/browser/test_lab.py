@@ -18,7 +18,7 @@ def test_it_opens_the_first_notebook_with_the_kits_kernel(lab: Lab) -> None:
     shown = notebook.cell("ui.contents(kit)").ok()
     notebook.cell("ui.must(").ok()
     assert "✔ done" in shown.output.locator("tr", has_text="00 · Start").inner_text()
-    lab.picture("00-start", shown.output)
+    lab.picture("00-start", shown.at)
     shown.output.get_by_role("link", name="01 · Preflight").click()
     lab.page.locator(".lm-TabBar-tab.lm-mod-current", has_text="01-preflight.ipynb").wait_for()
     Notebook(lab.page).wait()

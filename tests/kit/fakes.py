@@ -126,6 +126,8 @@ class FakeTerraform:
 
     folder: Path
     wanted: tuple[str, ...] = ("aws_vpc.demo", "aws_eks_cluster.demo")
+    # What a plan of some addresses alone makes beside them, because they need it.
+    needed: tuple[str, ...] = ()
     state: list[str] = field(default_factory=list)
     tainted: dict[str, str] = field(default_factory=dict)
     failing: list[tuple[str, BaseException]] = field(default_factory=list)
@@ -153,11 +155,14 @@ class FakeTerraform:
         imports = self.folder / "adopt.tf.json"
         todo = {
             "delete": list(self.state) if destroy else [],
-            "create": [] if destroy else [a for a in only or self.wanted if a not in self.state],
+            "create": [] if destroy else [a for a in self._asked_for(only) if a not in self.state],
             "import": json.loads(imports.read_text())["import"] if imports.exists() else [],
         }
         (self.folder / file).write_text(json.dumps(todo))
         return iter(())
+
+    def _asked_for(self, only: Sequence[str]) -> Sequence[str]:
+        return (*only, *self.needed) if only else self.wanted
 
     def planned(self) -> tuple[ResourceChange, ...]:
         return changes_of(self.show(self.last))

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from jarkkit.clock import now
 from jarkkit.errors import JarkkitError
 from jarkkit.kit import Kit
-from jarkkit.records import Cluster, Event, Owned, Part, Target
+from jarkkit.records import Cluster, Entry, Event, Owned, Part, Target
 from jarkkit.steps import cleanup
 from jarkkit.steps.cleanup import report
 from tests.kit.conftest import World
@@ -189,9 +190,21 @@ def test_cleanup_after_a_killed_run_imports_the_strays_first(world: World) -> No
     with pytest.raises(JarkkitError, match="JK-CLEANUP-LEFT"):
         list(world.kit.cleanup(confirm="demo"))
     assert "plan adopt.tfplan aws_vpc.demo" in world.terraform.calls
+    assert "apply adopt.tfplan" in world.terraform.calls
     world.account.left = ()
     list(world.kit.cleanup(confirm="demo"))
     assert world.terraform.state == []
+
+
+def test_what_is_left_is_not_taken_over_at_the_price_of_a_cluster(world: World) -> None:
+    world.deploy()
+    world.terraform.state.clear()
+    world.terraform.needed = ("aws_eks_cluster.demo",)
+    world.account.left = (Owned(terraform_type="aws_vpc", import_id="vpc-1", name="demo"),)
+    with pytest.raises(JarkkitError, match="JK-CLEANUP-LEFT"):
+        list(world.kit.cleanup(confirm="demo"))
+    assert "plan adopt.tfplan aws_vpc.demo" in world.terraform.calls
+    assert "apply adopt.tfplan" not in world.terraform.calls
 
 
 def test_what_aws_finished_by_itself_is_kept(world: World) -> None:
@@ -435,3 +448,15 @@ def test_instances_that_karpenter_left_are_ended(
     events = with_cluster(world, "FAILED", Emptied())
     assert world.account.launched == ()
     assert any("2 instances of Karpenter's" in event.message for event in events)
+
+
+def test_a_verification_leads_on_to_use_until_the_next_change(world: World) -> None:
+    world.deploy()
+    assert world.kit.status().next_command == "jarkkit verify demo"
+    for status in ("failed", "finished"):
+        world.kit.workspace.record(Entry(time=now(), step="verify", status=status))
+    assert world.kit.status().next_command == "jarkkit use --deployment demo"
+    world.kit.workspace.record(Entry(time=now(), step="verify", status="failed"))
+    assert world.kit.status().next_command == "jarkkit verify demo"
+    world.deploy()
+    assert world.kit.status().next_command == "jarkkit verify demo"

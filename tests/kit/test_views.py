@@ -195,3 +195,10 @@ def test_saved_values_may_lie_in_a_folder_and_events_are_followed(tmp_path: Path
         handle.write('{"half')
     second, _ = workspace.events_from(offset)
     assert [e.status for e in (*first, *second)] == ["started", "done"]
+
+
+def test_the_plans_time_is_said_to_be_without_the_add_ons(world: World) -> None:
+    world.plan()
+    said = repr(ui.summary(world.kit.last_plan()))
+    assert "On AWS these take about" in said
+    assert "what Helm installs comes after it" in said

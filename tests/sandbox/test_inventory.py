@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from botocore.exceptions import ClientError
 
 from jarkkit.aws import Account
+from jarkkit.aws.inventory import PLACES, _Look
+from jarkkit.aws.session import Session
+from jarkkit.errors import JarkkitError
 from jarkkit.sandbox import control
 from tests.conftest import pointed_at
 from tests.sandbox.test_account import make_client
@@ -102,5 +107,79 @@ def test_what_only_has_its_name_is_somebody_elses(
 def test_a_log_group_is_known_by_its_name(
     sandbox: control.Running, client: Callable[[str], Any]
 ) -> None:
-    client("logs").create_log_group(logGroupName="/aws/eks/logged/cluster")
-    assert kinds(sandbox, "logged") == {"aws_cloudwatch_log_group"}
+    client("logs").create_log_group(logGroupName="/aws/eks/logged-alone/cluster")
+    assert kinds(sandbox, "logged-alone") == {"aws_cloudwatch_log_group"}
+
+
+def test_a_region_without_managed_prometheus_can_be_looked_at(
+    sandbox_of_faults: control.Running,
+) -> None:
+    account = Account(REGION, pointed_at(sandbox_of_faults))
+    control.set_faults(sandbox_of_faults.home, ["api-unreachable:aps"])
+    found, looked, refused = account.owned("nobodys")
+    control.set_faults(sandbox_of_faults.home, ["api-unreachable:ec2"])
+    with pytest.raises(JarkkitError):
+        account.owned("nobodys")
+    control.set_faults(sandbox_of_faults.home, ())
+    assert found == ()
+    assert refused == ("amp workspaces: JK-AWS-UNREACHABLE",)
+    assert "kms keys" in looked
+
+
+@pytest.fixture
+def sandbox_of_faults(tmp_path: Path) -> Iterator[control.Running]:
+    yield control.start(tmp_path, account_only=True)
+    control.stop(tmp_path)
+
+
+class Keys:
+    """KMS with keys, of which some may be read by nobody here."""
+
+    def __init__(self, **tags: dict[str, str] | None) -> None:
+        self.tags = tags
+
+    def can_paginate(self, _operation: str) -> bool:
+        return False
+
+    def list_keys(self) -> dict[str, Any]:
+        return {"Keys": [{"KeyId": key} for key in self.tags]}
+
+    def describe_key(self, KeyId: str) -> dict[str, Any]:  # noqa: N803
+        if self.tags[KeyId] is None:
+            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "DescribeKey")
+        return {"KeyMetadata": {"KeyManager": "CUSTOMER", "KeyState": "Enabled"}}
+
+    def list_resource_tags(self, KeyId: str) -> dict[str, Any]:  # noqa: N803
+        pairs = (self.tags[KeyId] or {}).items()
+        return {"Tags": [{"TagKey": key, "TagValue": value} for key, value in pairs]}
+
+
+class KeySession:
+    """A session that has nothing but keys."""
+
+    region = REGION
+
+    def __init__(self, keys: Keys) -> None:
+        self.keys = keys
+
+    def client(self, _service: str) -> Keys:
+        return self.keys
+
+
+def keys_found(**tags: dict[str, str] | None) -> list[str]:
+    look = _Look(cast("Session", KeySession(Keys(**tags))), "mine")
+    return [owned.import_id for owned in PLACES["kms keys"](look)]
+
+
+def test_keys_that_shut_everybody_out_do_not_hide_the_others() -> None:
+    own = {"jarkkit:deployment": "mine"}
+    assert keys_found(locked=None, own=own, others={}) == ["own"]
+
+
+def test_where_no_key_may_be_read_nobody_knows() -> None:
+    with pytest.raises(ClientError):
+        keys_found(locked=None, locked_too=None)
+
+
+def test_places_are_named_in_words() -> None:
+    assert {"ec2 VPCs", "ec2 NAT gateways", "ec2 network interfaces", "budgets"} <= set(PLACES)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from jarkkit.aws import Account
+from jarkkit.errors import JarkkitError
 from jarkkit.sandbox import control
 from tests.conftest import pointed_at
 from tests.sandbox.test_account import make_client
@@ -102,3 +103,14 @@ def test_the_newest_images_are_named_as_karpenter_wants_it(account: Account) -> 
 def test_a_secret_is_read(account: Account, client: Callable[[str], Any]) -> None:
     made = client("secretsmanager").create_secret(Name="oidc", SecretString="shh")
     assert account.secret(made["ARN"]) == "shh"
+
+
+def test_in_a_region_that_is_not_enabled_nobody_is_known_but_the_regions_are(
+    sandbox: control.Running,
+) -> None:
+    account = Account("af-south-1", pointed_at(sandbox))
+    with pytest.raises(JarkkitError) as caught:
+        account.caller()
+    assert caught.value.code == "JK-REGION-UNKNOWN"
+    assert "af-south-1" not in account.enabled_regions()
+    assert REGION in account.enabled_regions()

@@ -169,6 +169,12 @@ def test_a_deployments_own_instances_are_not_counted_twice(workshop: control.Run
     assert (after.used, after.own, after.free) == (4, 0, 252)
 
 
+def test_subnets_that_are_not_there_are_a_wrong_setting(workshop: control.Running) -> None:
+    with pytest.raises(JarkkitError) as caught:
+        looking(workshop).usage.subnets(["subnet-0123456789abcdef0"])
+    assert caught.value.code == "JK-SETTINGS-INVALID"
+
+
 def test_things_are_counted_with_whose_they_are(workshop: control.Running) -> None:
     ec2 = make_client(workshop, "ec2", REGION)
     own = [{"Key": "jarkkit:deployment", "Value": "quotas"}]
@@ -237,6 +243,17 @@ def test_a_request_is_filed_once(fresh: control.Running, tmp_path: Path) -> None
     assert pending
     assert pending.desired == 32
     assert "L-1945791B" not in {wish.code for wish in wishes(table)}
+
+
+def test_a_request_in_the_home_region_is_not_one_of_this_region(fresh: control.Running) -> None:
+    account = looking(fresh)
+    account.quotas.ask_for("ec2", "L-6B0D517C", "us-east-1", 64)
+    account.quotas.ask_for("iam", ROLES, "us-east-1", 2000)
+    codes = {request.code for request in account.quotas.requests()}
+    assert "L-6B0D517C" not in codes
+    assert ROLES in codes
+    there = looking(fresh, "us-east-1").quotas.requests()
+    assert {"L-6B0D517C", ROLES} <= {request.code for request in there}
 
 
 def test_what_aws_does_not_take_is_said(fresh: control.Running) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from jarkkit.checks import Report
+from jarkkit.errors import JarkkitError
 from jarkkit.kit import Kit
 from jarkkit.sandbox import control
+from jarkkit.steps.preflight.asking import failed
 from tests.conftest import pointed_at
 
 # A call is tried four times, with pauses of up to 1, 2 and 4 s; some questions make several calls
@@ -109,6 +111,26 @@ def test_throttled_is_unknown_and_does_not_last_for_minutes(
     assert report.ok, report.text()
     assert changed(report, undisturbed) == {("unknown", "JK-AWS-THROTTLED")}, report.text()
     assert seconds < THROTTLED_SECONDS
+
+
+def test_a_region_that_is_not_enabled_is_told_from_expired_credentials(
+    running: control.Running, tmp_path: Path
+) -> None:
+    environ = {**pointed_at(running), "JARKKIT_ACCOUNT_CACHE": str(tmp_path / "answers")}
+    values = {"region": "af-south-1"}
+    kit = Kit.create("closed", rehearsal=True, home=tmp_path, environ=environ, values=values)
+    report = kit.preflight()
+    codes = {check.name: check.code for check in report.failures()}
+    assert codes["The Region"] == "JK-REGION-UNKNOWN", report.text()
+    assert set(codes) == {"AWS credentials", "The Region"}
+    said = next(check for check in report.checks if check.name == "AWS credentials").found
+    assert "af-south-1" in said
+    assert "not enabled" in said
+
+
+def test_what_fails_for_another_reason_is_unknown() -> None:
+    error = JarkkitError("JK-AWS-FAILED", "ec2 DescribeVpcs failed (InternalError).", "Try again.")
+    assert failed(error).status == "unknown"
 
 
 def test_nobody_answers(ask: Ask, undisturbed: dict[str, str]) -> None:

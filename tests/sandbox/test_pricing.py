@@ -133,3 +133,13 @@ def test_the_nearest_endpoint_is_asked() -> None:
         "ap-south-1",
         "eu-central-1",
     ]
+
+
+@pytest.mark.parametrize("region", ["us-gov-west-1", "cn-north-1"])
+def test_other_partitions_have_no_price_list_to_be_asked(
+    pricing: Callable[[str], Pricing], region: str
+) -> None:
+    refreshed = pricing(region).refresh(["m5.xlarge"])
+    assert refreshed.prices == {}
+    (error,) = refreshed.errors
+    assert region in error.message

@@ -368,6 +368,13 @@ def test_which_quotas_count_is_known_before_the_instance_types_are() -> None:
         assert needs <= set(relevant(settings))
 
 
+def test_the_older_quota_of_spot_p5_is_asked_for_every_spot_pool_of_p() -> None:
+    settings = Settings.make({"accelerators": [pool("p4d", 96, "spot")]})
+    assert "L-C4BD4855" in {quota.code for quota in relevant(settings)}
+    settings = Settings.make({"accelerators": [pool("g6", 64, "spot")]})
+    assert "L-C4BD4855" not in {quota.code for quota in relevant(settings)}
+
+
 def test_the_instance_types_of_karpenters_cpu_pool_need_not_be_known() -> None:
     assert patterns(Settings()) == ("m5.xlarge", "g6.*")
     assert [launch.what for launch in launches(Settings())] == ["core nodes", "CPU pool", "pool g6"]
@@ -628,6 +635,12 @@ def test_subnets_of_an_existing_vpc_must_hold_nodes_and_pods(
     check = judge_addresses(Settings(), subnets, TYPES)
     assert check.status == status
     assert all(subnet.subnet_id in check.found for subnet in subnets)
+
+
+def test_a_deployments_own_nodes_have_their_addresses_already() -> None:
+    subnets = [Subnet(subnet_id="subnet-1", vpc_id="vpc-1", zone="us-west-2a", free=5)]
+    assert judge_addresses(Settings(), subnets, TYPES).status == "fail"
+    assert judge_addresses(Settings(), subnets, TYPES, running=2).status == "warn"
 
 
 def test_instance_types_tell_the_smallest_of_a_family_and_of_no_other() -> None:

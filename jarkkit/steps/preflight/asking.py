@@ -23,7 +23,7 @@ _SIDE_BY_SIDE = 32
 # With these nothing can be asked of the account.
 NOTHING_ANSWERED = frozenset({"JK-AWS-NO-CREDENTIALS", "JK-AWS-EXPIRED", "JK-AWS-UNREACHABLE"})
 # What says nothing about the deployment, only that we could not ask.
-_NOT_ANSWERED = NOTHING_ANSWERED | {"JK-AWS-DENIED", "JK-AWS-THROTTLED"}
+_NOT_ANSWERED = NOTHING_ANSWERED | {"JK-AWS-DENIED", "JK-AWS-THROTTLED", "JK-AWS-FAILED"}
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,12 @@ class _Closed:
         """The same."""
         return self.account.endpoints()
 
+    def enabled_regions(self) -> tuple[str, ...]:
+        """Another Region tells, where it is this one that does not know the credentials."""
+        if self.reason.code == "JK-AWS-EXPIRED":
+            return self.account.enabled_regions()
+        raise copy.copy(self.reason)
+
     def clock_skew(self) -> float | None:
         """A refusal tells the time, too, and a wrong clock is one reason for it."""
         if self.reason.code == "JK-AWS-EXPIRED":
@@ -82,6 +88,11 @@ def open_or_closed(look: Look) -> Look:
     try:
         look.account.caller()
     except JarkkitError as error:
+        # That the Region is not enabled is said under the Region; the others were not answered.
+        if error.code == "JK-REGION-UNKNOWN":
+            error = JarkkitError(
+                "JK-AWS-EXPIRED", error.message, error.fix, evidence=error.evidence
+            )
         if error.code in NOTHING_ANSWERED:
             return replace(look, account=cast("Account", _Closed(look.account, error)))
     return look

@@ -28,7 +28,9 @@ def addresses(look: Look) -> Iterator[Check]:
     ids = look.settings.private_subnet_ids
     if ids:
         types = look.account.instance_types.matching(patterns(look.settings))
-        yield judge_addresses(look.settings, look.account.usage.subnets(ids), types)
+        usage = look.account.usage
+        own = sum(item.count for item in usage.running(look.settings.name) if item.own)
+        yield judge_addresses(look.settings, usage.subnets(ids), types, running=own)
 
 
 QUESTIONS: tuple[Question, ...] = (quotas, room, addresses)
