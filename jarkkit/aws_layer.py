@@ -245,7 +245,8 @@ class AwsLayer:
         word = "destroy" if plan.destroy else "apply"
         yield _phase(step, word, "started", message=counted(plan))
         events = self.terraform.apply(step, plan.file)
-        yield from Progress(plan.pending, after).follow(events, elapsed)
+        progress = Progress(plan.pending, after, rehearsal=plan.target.rehearsal)
+        yield from progress.follow(events, elapsed)
         self.workspace.save_generated(_ADOPT, None)
         yield _phase(step, word, "done")
 

@@ -30,6 +30,8 @@ DELETE_SECONDS = {
     "aws_efs_mount_target": 60.0,
 }
 _OTHER = 3.0
+# The share of a rehearsal's changes that says something about the rest.
+_ENOUGH = 0.15
 _OVERHEAD = 60.0  # everything between the long parts: IAM propagation, small resources
 
 # What waits for what: parts of one stage run at the same time, stages one after the other.
@@ -67,14 +69,16 @@ class Progress:
     """Adds how much is done and how long is left to a stream of events.
 
     The published durations give the first estimate; what this run has taken for the share that is
-    done corrects it, so that a rehearsal at any speed, or a slow day at AWS, is soon reflected.
+    done corrects it, so that a slow day at AWS is soon reflected.
 
     Args:
         after: published seconds of what follows these changes in the same step.
+        rehearsal: it takes a time of its own, of which no published figure knows.
     """
 
     changes: tuple[ResourceChange, ...]
     after: float = 0.0
+    rehearsal: bool = False
     _left: dict[str, ResourceChange] = field(init=False)
     _all: float = field(init=False)
 
@@ -98,11 +102,20 @@ class Progress:
                 }
             )
 
-    def seconds_left(self, elapsed: float) -> float:
+    def seconds_left(self, elapsed: float) -> float | None:
         """Seconds left after `elapsed` seconds: the published figure for what is not done yet,
-        scaled by how this run compares with it so far."""
+        scaled by how this run compares with it so far. None where nothing can be said yet."""
+        if self.rehearsal:
+            return self._by_count(elapsed)
         left = critical_path(self._left.values()) + self.after
         done = self._all - left
         trust = done / self._all if self._all else 1.0
         pace = elapsed / done if done else 1.0
         return round(left * (trust * pace + (1 - trust)), 1)
+
+    def _by_count(self, elapsed: float) -> float | None:
+        """As if each change took as long as those that are done."""
+        left, done = len(self._left), len(self.changes) - len(self._left)
+        if done < _ENOUGH * len(self.changes):
+            return None
+        return round(elapsed / done * left, 1) if done else 0.0

@@ -39,6 +39,9 @@ from jarkkit.workloads import (
 _LOOK_SECONDS = 0.5
 _LOG_SECONDS = 2.0
 _WORRY_SECONDS = 5.0
+# Karpenter collects pods for up to ten seconds before it adds a node:
+# https://karpenter.sh/docs/reference/settings/ (BATCH_MAX_DURATION)
+_FIRST_WORRY_SECONDS = 12.0
 # An image that cannot be pulled, or a container that keeps ending, will not get better by waiting.
 _HOPELESS_SECONDS = 45.0
 _HOPELESS = ("JK-ADDON-IMAGE", "JK-ADDON-CRASH", "JK-ADDON-FAILED")
@@ -230,7 +233,7 @@ class _Run:
         for made in objects(self.thing, self.settings):
             self.kube.apply(made)
         began = monotonic()
-        next_logs, next_worry = began + _LOG_SECONDS, began + _WORRY_SECONDS
+        next_logs, next_worry = began + _LOG_SECONDS, began + _FIRST_WORRY_SECONDS
         while True:
             found = self.kube.get(wait.api_version, wait.kind, wait.name, NAMESPACE)
             yield from self._progress(found or {})

@@ -142,6 +142,7 @@ class TestFailing:
 
     def test_an_image_that_is_not_there(self, kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(use, "_HOPELESS_SECONDS", 1.0)
+        monkeypatch.setattr(use, "_FIRST_WORRY_SECONDS", 0.5)
         monkeypatch.setattr(use, "_WORRY_SECONDS", 0.5)
         error = self.run(kube, monkeypatch, failing("gpu-smoke", fault="image-pull"))
         assert error.code == "JK-USE-FAILED"

@@ -132,6 +132,7 @@ def test_too_late_says_what_is_in_the_way(kube: Cluster, monkeypatch: pytest.Mon
 def test_an_image_that_never_comes_is_not_waited_for(
     kube: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(use, "_FIRST_WORRY_SECONDS", 0.0)
     monkeypatch.setattr(use, "_WORRY_SECONDS", 0.0)
     monkeypatch.setattr(use, "_HOPELESS_SECONDS", 0.0)
     kube.phases = ["Pending"]

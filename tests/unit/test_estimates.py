@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jarkkit.durations.resources import Progress
+from jarkkit.durations.resources import Progress, critical_path
 from jarkkit.durations.whole import Past, cluster_layer_seconds, minutes, own, span, times
 from jarkkit.records import Event, ResourceChange
 from jarkkit.settings import Settings
@@ -96,9 +96,25 @@ def test_time_left_covers_what_follows_terraform() -> None:
     change = ResourceChange(address="aws_vpc.x", type="aws_vpc", area="network", action="create")
     after = cluster_layer_seconds(Settings())
     assert after > 60
-    alone, both = Progress((change,)), Progress((change,), after)
-    assert both.seconds_left(0) == pytest.approx(alone.seconds_left(0) + after)
+    both = Progress((change,), after)
+    assert both.seconds_left(0) == pytest.approx(critical_path([change]) + after)
     event = Event(time="t", step="deploy", kind="resource", subject="aws_vpc.x", status="done")
     (seen,) = both.follow([event], iter([72.0]))
     assert seen.seconds_left is not None
     assert seen.seconds_left == pytest.approx(after)
+
+
+def test_a_rehearsal_goes_by_its_own_pace() -> None:
+    changes = tuple(
+        ResourceChange(address=f"aws_vpc.x{n}", type="aws_vpc", area="network", action="create")
+        for n in range(10)
+    )
+    progress = Progress(changes, after=300.0, rehearsal=True)
+    done = (
+        Event(time="t", step="deploy", kind="resource", subject=change.address, status="done")
+        for change in changes
+    )
+    left = [event.seconds_left for event in progress.follow(done, iter(range(2, 22, 2)))]
+    assert left[0] is None  # one of ten says nothing of the rest
+    assert left[1] == pytest.approx(4 / 2 * 8)
+    assert left[-1] == 0
