@@ -32,7 +32,7 @@ def test_a_service_gets_a_host_name_and_gives_it_back(space: Space) -> None:
     until(lambda: host_of(made))
     assert re.fullmatch(r"[a-z0-9-]+\.elb\.[a-z0-9-]+\.amazonaws\.com(\.cn)?", host_of(made))
     assert "service.k8s.aws/resources" in made.now["metadata"]["finalizers"]
-    assert space.said("web", "SuccessfullyReconciled")
+    until(lambda: space.said("web", "SuccessfullyReconciled"))
     made.delete()
     until(made.is_gone)
 

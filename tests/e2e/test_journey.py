@@ -66,8 +66,8 @@ class TestRehearsed:
         page = (rehearsed.folder / "report.html").read_text()
         for words in ("The journey", "Preflight", "Plan", "Deploy: where", "Verify", "Cleanup"):
             assert words in page
-        assert page.count("data:image/png;base64,") == 3
-        assert page.count('alt="') == 3
+        # Regions, quotas, cost, plan, and when what was worked on.
+        assert page.count("data:image/png;base64,") == page.count('alt="') == 7
 
     def test_a_picture_is_in_the_executed_notebook(self, rehearsed: Place) -> None:
         book = nbformat.read(str(rehearsed.folder / "notebooks" / "03-plan.ipynb"), as_version=4)

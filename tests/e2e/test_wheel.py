@@ -67,7 +67,7 @@ def test_the_lab_opens_at_the_first_notebook(installed: Path, tmp_path: Path) ->
             line, cwd=tmp_path, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
     try:
-        address = _address(tmp_path / "lab.log", port, lab)
+        address = _address(tmp_path, port, lab)
         with urllib.request.urlopen(address, timeout=20) as answer:
             assert answer.status == 200
         assert "/lab/tree/notebooks/00-start.ipynb" in address
@@ -77,16 +77,19 @@ def test_the_lab_opens_at_the_first_notebook(installed: Path, tmp_path: Path) ->
         lab.wait(timeout=30)
 
 
-def _address(log: Path, port: int, lab: subprocess.Popen[bytes]) -> str:
-    """The address with its token that JupyterLab prints when it is ready."""
+def _address(home: Path, port: int, lab: subprocess.Popen[bytes]) -> str:
+    """The address with its token, which is in a file of the user's alone and never in the log."""
+    log, file = home / "lab.log", home / ".lab/address"
     deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and not file.is_file():
         assert lab.poll() is None, log.read_text()
-        for word in log.read_text(errors="replace").split():
-            if word.startswith(f"http://127.0.0.1:{port}/lab/tree") and "token=" in word:
-                return word
         time.sleep(0.3)
-    raise AssertionError(log.read_text())
+    address = file.read_text().strip()
+    assert address.startswith(f"http://127.0.0.1:{port}/lab/tree")
+    assert "token=" in address
+    assert "token=" not in log.read_text()
+    assert file.stat().st_mode & 0o077 == 0
+    return address
 
 
 def test_the_editable_install_shows_the_clones_own_files() -> None:
