@@ -38,9 +38,8 @@ from benchmarks.clusters import (
     memory,
     ready_nodes,
     sandbox,
-    show,
 )
-from benchmarks.run import CLEAN
+from benchmarks.run import CLEAN, show
 from jarkkit.addons.catalogue import Addon
 from jarkkit.addons.choice import chosen
 from jarkkit.charts import chart_cache

@@ -26,7 +26,7 @@ from typing import Any
 import psutil
 import yaml
 
-from benchmarks.run import CLEAN, timed
+from benchmarks.run import CLEAN, show, timed
 from jarkkit.addons.choice import eks_addons
 from jarkkit.sandbox import control
 from jarkkit.sandbox.cluster.api import Api, Credentials, Object
@@ -80,7 +80,7 @@ def main(parts: list[str]) -> int:
         "addons": with_addons,
         "large": large,
     }
-    measure({part: lambda part=part: show(known[part]()) for part in parts or known})
+    measure({part: lambda part=part: show(known[part](), GOALS) for part in parts or known})
     return 0
 
 
@@ -93,14 +93,6 @@ def measure(parts: Mapping[str, Callable[[], None]]) -> None:
         except AssertionError as error:  # waited for in vain
             print(f"{name}: not measured: {error}")
     print(f"load {os.getloadavg()[0]:.1f} after")
-
-
-def show(figures: Figures, goals: Mapping[str, float] = GOALS) -> None:
-    """A part of the table."""
-    for name, figure in figures.items():
-        goal = goals.get(name)
-        verdict = f"goal ≤ {goal:g}: {'met' if figure <= goal else 'MISSED'}" if goal else ""
-        print(f"{name:54} {figure:9.2f}  {verdict}", flush=True)
 
 
 # -- parts -------------------------------------------------------------------------------------
@@ -197,7 +189,7 @@ def large() -> Figures:
         karpenter.install(made)
         device_plugin(made)
         small = {"join": join_seconds(made), "gpu": gpu_seconds(made)}
-        show({"GPU pod Running by Karpenter (s)": small["gpu"]})
+        show({"GPU pod Running by Karpenter (s)": small["gpu"]}, GOALS)
         cpu = sum(cpu_seconds(made.running).values())
         nodes, pods = fill(made), ten_thousand(made.api)
         held = memory(made.running)
@@ -209,7 +201,8 @@ def large() -> Figures:
                 - cpu,
                 "1,000 nodes, 10,000 pods (MB)": sum(held.values()),
                 **{f"  {name} (MB)": figure for name, figure in held.items()},
-            }
+            },
+            GOALS,
         )
         taken, shares = at_rest(made.running)
         join, replicas, gpu = join_seconds(made), deployment_ready(made.api), gpu_seconds(made)

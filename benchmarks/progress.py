@@ -6,7 +6,7 @@ A kernel as JupyterLab starts it joins a step at work: this process writes its e
 second, of 140 resources. The figure is the kernel's CPU time, less that of an idle kernel. What the
 browser draws meanwhile is not in it.
 
-Prints a table; ends with exit code 1 when the goal is missed.
+Prints a table of goals and figures. It reports and never fails: time depends on the machine.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ import psutil
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
-from benchmarks.run import CLEAN
+from benchmarks.run import CLEAN, show
 from jarkkit.clock import now
 from jarkkit.kit import Kit
 from jarkkit.records import Event
 
 NAME = "bench"
 RESOURCES, EVENTS_A_SECOND = 140, 20
-GOAL_PERCENT = 2.0
+GOALS = {"progress at 20 events/s (% of a core)": 2.0}
 _JOIN = f"""
 from jarkkit import ui
 building = ui.start(ui.resume({NAME!r}).deploy)
@@ -44,10 +44,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         idle, busy = measure(home, {**CLEAN, "JARKKIT_HOME": folder}, seconds)
-    share = max(busy - idle, 0.0)
-    print(f"{'':48} {'goal':>8} {'measured':>9}")
-    print(f"{'progress at 20 events/s (% of a core)':48} {GOAL_PERCENT:8.1f} {share:9.2f}")
-    return int(share > GOAL_PERCENT)
+    show({"progress at 20 events/s (% of a core)": max(busy - idle, 0.0)}, GOALS)
+    return 0
 
 
 def measure(home: Path, environ: dict[str, str], seconds: float) -> tuple[float, float]:

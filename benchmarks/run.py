@@ -2,7 +2,7 @@
 
     make bench
 
-Prints a table; ends with exit code 1 when a goal is missed.
+Prints a table of goals and figures. It reports and never fails: time depends on the machine.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -46,7 +46,8 @@ def main() -> int:
             figures |= journey(home, {**CLEAN, **{k: v for k, v in running.env.items() if v}})
         finally:
             control.stop(home / ".sandbox")
-    return show(figures)
+    show(figures, GOALS)
+    return 0
 
 
 def start_up() -> dict[str, float]:
@@ -170,17 +171,19 @@ def run(line: Sequence[str], environ: dict[str, str], folder: Path) -> str:
     return done.stdout
 
 
-def show(figures: dict[str, float]) -> int:
-    """The table; returns the exit code."""
-    missed = 0
+def show(
+    figures: Mapping[str, float],
+    goals: Mapping[str, float],
+    at_least: Mapping[str, float] | None = None,
+) -> None:
+    """A part of the table: figures with the most, or the least, that they should be."""
     for name, figure in figures.items():
-        goal = GOALS.get(name)
         verdict = ""
-        if goal is not None:
-            missed += figure > goal
+        if goal := goals.get(name):
             verdict = f"goal ≤ {goal:g}: {'met' if figure <= goal else 'MISSED'}"
-        print(f"{name:42} {figure:8.2f}  {verdict}")
-    return 1 if missed else 0
+        elif goal := (at_least or {}).get(name):
+            verdict = f"goal ≥ {goal:g}: {'met' if figure >= goal else 'MISSED'}"
+        print(f"{name:54} {figure:9.2f}  {verdict}".rstrip(), flush=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ is in the cache, as it is when the notebook was run before. A change is sent as 
 it, and the time ends when the kernel has nothing more to say; what the browser draws meanwhile is
 not in it.
 
-Prints a table; ends with exit code 1 when a goal is missed.
+Prints a table of goals and figures. It reports and never fails: time depends on the machine.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
-from benchmarks.run import CLEAN
+from benchmarks.run import CLEAN, show
 from jarkkit.kit import Kit
 from jarkkit.sandbox import control
 
@@ -71,7 +71,8 @@ def main() -> int:
         finally:
             manager.shutdown_kernel(now=True)
             control.stop(home / ".sandbox")
-    return show(figures)
+    show(figures, GOALS)
+    return 0
 
 
 class Page:
@@ -138,19 +139,6 @@ def seconds(work: Any) -> float:
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
-
-
-def show(figures: dict[str, float]) -> int:
-    """The table; returns the exit code."""
-    missed = 0
-    for name, figure in figures.items():
-        goal = GOALS.get(name)
-        verdict = ""
-        if goal is not None:
-            missed += figure > goal
-            verdict = f"goal ≤ {goal:g}: {'met' if figure <= goal else 'MISSED'}"
-        print(f"{name:42} {figure:8.2f}  {verdict}".rstrip())
-    return 1 if missed else 0
 
 
 if __name__ == "__main__":

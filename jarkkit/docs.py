@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from jarkkit.addons.catalogue import Addon, catalogue
@@ -15,13 +16,19 @@ from jarkkit.settings import CLUSTER_VERSIONS, FAMILIES, GROUPS, Settings, field
 from jarkkit.steps.preflight import QUESTIONS
 from jarkkit.steps.preflight.asking import question_name
 
+_END = "<!-- Up to here. -->"
+
+
+def _made(source: str) -> str:
+    return f"<!-- Made from {source} by `make docs`; a test holds the two together. -->"
+
 
 def settings_page() -> str:
     """docs/settings.md: every setting with its default, unit and reason."""
     lines = [
         "# Settings",
         "",
-        "<!-- Made from jarkkit/settings.py by `make docs`; a test holds the two together. -->",
+        _made("jarkkit/settings.py"),
         "",
         "Values come from the deployment's `settings.yaml`, then from the environment "
         "(`JARKKIT_<NAME>`, upper case), then from `-p NAME=VALUE`; the last one wins. Unknown "
@@ -63,7 +70,7 @@ def errors_page() -> str:
     head = [
         "# Error codes",
         "",
-        "<!-- Made from jarkkit/errors.py by `make docs`; a test holds the two together. -->",
+        _made("jarkkit/errors.py"),
         "",
         "Every failure has a stable code, says what happened and what to do next. In a terminal",
         "and in a notebook the fix stands below the message; `--json` gives the same as fields.",
@@ -72,10 +79,6 @@ def errors_page() -> str:
         "|---|---|",
     ]
     return "\n".join([*head, *rows]) + "\n"
-
-
-_BEGIN = "<!-- Made from jarkkit/addons/catalog/ by `make docs`; a test holds the two together. -->"
-_END = "<!-- Up to here. -->"
 
 
 def addons_table() -> str:
@@ -101,23 +104,6 @@ def _row(addon: Addon) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def addons_page(page: str) -> str:
-    """docs/addons.md as it should be: what is between the marks is the table.
-
-    Raises ValueError where there are no marks.
-    """
-    before, begin, rest = page.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if not (begin and end):
-        raise ValueError("docs/addons.md has lost the marks around its table")
-    return f"{before}{begin}\n\n{addons_table()}\n{end}{after}"
-
-
-_STATEMENTS = (
-    "<!-- Made from jarkkit/permissions/ by `make docs`; a test holds the two together. -->"
-)
-
-
 def permissions_table() -> str:
     """The part of docs/permissions.md that is made: every statement, and what could not be
     narrower."""
@@ -129,20 +115,6 @@ def permissions_table() -> str:
     return "\n".join([*head, *rows]) + "\n"
 
 
-def permissions_page(page: str) -> str:
-    """docs/permissions.md as it should be. Raises ValueError where the marks are gone."""
-    before, begin, rest = page.partition(_STATEMENTS)
-    _, end, after = rest.partition(_END)
-    if not (begin and end):
-        raise ValueError("docs/permissions.md has lost the marks around its table")
-    return f"{before}{begin}\n\n{permissions_table()}\n{end}{after}"
-
-
-_QUESTIONS = (
-    "<!-- Made from jarkkit/steps/preflight/ by `make docs`; a test holds the two together. -->"
-)
-
-
 def questions_table() -> str:
     """The part of docs/preflight.md that is made: every question, by what it is about."""
     head = ["| about | questions |", "|---|---|"]
@@ -151,18 +123,6 @@ def questions_table() -> str:
         for group, questions in QUESTIONS.items()
     ]
     return "\n".join([*head, *rows]) + "\n"
-
-
-def preflight_page(page: str) -> str:
-    """docs/preflight.md as it should be. Raises ValueError where the marks are gone."""
-    before, begin, rest = page.partition(_QUESTIONS)
-    _, end, after = rest.partition(_END)
-    if not (begin and end):
-        raise ValueError("docs/preflight.md has lost the marks around its table")
-    return f"{before}{begin}\n\n{questions_table()}\n{end}{after}"
-
-
-_DRILLS = "<!-- Made from jarkkit/drills/ by `make docs`; a test holds the two together. -->"
 
 
 def drills_table() -> str:
@@ -176,15 +136,6 @@ def drills_table() -> str:
     return "\n".join([*head, "|---|---|---|---|---|---|", *rows]) + "\n"
 
 
-def troubleshooting_page(page: str) -> str:
-    """docs/troubleshooting.md as it should be. Raises ValueError where the marks are gone."""
-    before, begin, rest = page.partition(_DRILLS)
-    _, end, after = rest.partition(_END)
-    if not (begin and end):
-        raise ValueError("docs/troubleshooting.md has lost the marks around its table")
-    return f"{before}{begin}\n\n{drills_table()}\n{end}{after}"
-
-
 def policies() -> dict[str, str]:
     """docs/iam-policy.json, and the same in parts that AWS takes as managed policies."""
     statements = published()
@@ -193,12 +144,26 @@ def policies() -> dict[str, str]:
 
 
 PAGES = {"settings.md": settings_page, "errors.md": errors_page}
-MARKED = {
-    "addons.md": addons_page,
-    "permissions.md": permissions_page,
-    "preflight.md": preflight_page,
-    "troubleshooting.md": troubleshooting_page,
+# What the made part of a page is made from, and how.
+MARKED: dict[str, tuple[str, Callable[[], str]]] = {
+    "addons.md": ("jarkkit/addons/catalog/", addons_table),
+    "permissions.md": ("jarkkit/permissions/", permissions_table),
+    "preflight.md": ("jarkkit/steps/preflight/", questions_table),
+    "troubleshooting.md": ("jarkkit/drills/", drills_table),
 }
+
+
+def renewed(name: str, page: str) -> str:
+    """A page as it should be: what is between its marks is the table.
+
+    Raises ValueError where the marks are gone.
+    """
+    source, table = MARKED[name]
+    before, begin, rest = page.partition(_made(source))
+    _, end, after = rest.partition(_END)
+    if not (begin and end):
+        raise ValueError(f"docs/{name} has lost the marks around its table")
+    return f"{before}{begin}\n\n{table()}\n{end}{after}"
 
 
 def main(folder: Path) -> None:
@@ -206,9 +171,9 @@ def main(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for name, write in PAGES.items():
         (folder / name).write_text(write())
-    for name, renew in MARKED.items():
+    for name in MARKED:
         if (page := folder / name).is_file():
-            page.write_text(renew(page.read_text()))
+            page.write_text(renewed(name, page.read_text()))
     (folder / "iam-policy").mkdir(exist_ok=True)
     for name, policy in policies().items():
         (folder / name).write_text(policy)

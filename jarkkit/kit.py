@@ -25,6 +25,7 @@ from jarkkit.cluster.layer import ClusterLayer, Connect
 from jarkkit.cluster.map import ClusterMap, cluster_map
 from jarkkit.cluster.memory import ClusterMemory
 from jarkkit.cluster.places import Login
+from jarkkit.costs.bill import Bill
 from jarkkit.costs.lines import SESSION_HOURS
 from jarkkit.costs.table import PriceTable
 from jarkkit.drills import drill as drilled
@@ -34,8 +35,9 @@ from jarkkit.errors import JarkkitError
 from jarkkit.helm import Helm
 from jarkkit.home import DEPLOYMENTS, deployments, find_home, sandbox_home, terraform_folder
 from jarkkit.inquiries.costing import Costing
-from jarkkit.inquiries.past import past_of
+from jarkkit.inquiries.past import past_on_aws
 from jarkkit.inquiries.prospect import Prospect, prospect
+from jarkkit.inquiries.quota_table import quota_table
 from jarkkit.journal import journaled
 from jarkkit.kube import Kube
 from jarkkit.machine import Machine
@@ -75,9 +77,9 @@ from jarkkit.terraform import Terraform
 from jarkkit.workspace import Workspace
 
 R = TypeVar("R")
-# Seconds for which a cluster's API that does not answer is asked again: it may just restart. Who
-# asks what is wrong does not wait for that.
-_PATIENCE = 30.0
+# Seconds for which a cluster's API that does not answer is asked again: it may just restart, and on
+# a busy machine that takes its time. Who asks what is wrong does not wait for that.
+_PATIENCE = 60.0
 _LITTLE_PATIENCE = 4.0
 
 
@@ -257,7 +259,7 @@ class Kit:
         layer = self._reaching()
         if refresh:
             layer.account.forget()
-        found = quotas.table(layer.account, layer.settings)
+        found = quota_table(layer.account, layer.settings)
         self.workspace.save("reports/quotas", found)
         return found
 
@@ -287,8 +289,8 @@ class Kit:
         """What the settings' Region holds for them, and for others like them: prices, quotas, what
         is offered. It judges changes without asking again. Raises JK-TARGET-REHEARSAL."""
         settings = settings or self.settings
-        past = None if self.rehearsal else past_of(self.workspace)
-        return prospect(self._reaching().account.in_region(settings.region), settings, past)
+        account = self._reaching().account.in_region(settings.region)
+        return prospect(account, settings, past_on_aws(self.workspace))
 
     def region_names(self) -> tuple[str, ...]:
         """Regions where EKS exists, by the SDK's data. Calls nobody."""
@@ -393,13 +395,18 @@ class Kit:
         receipt = self.last_receipt()
         return cleanup.report(receipt) if receipt else None
 
+    def bill(self) -> Bill:
+        """What it costs. The account is asked only for Spot prices where a pool may have Spot."""
+        costing = self._costing()
+        return costing.bill(costing.table())
+
     def cost(self, *, hours: float = SESSION_HOURS, refresh: bool = False) -> Cost:
         """What it costs an hour, a session of so many hours and a month; what was spent so far and
         what is there now. The account is asked only for what is there, for Spot prices where a
         pool may have Spot, and with `refresh` for today's list prices.
         """
-        costing = Costing(self.settings, self._account_or_none(), hours, refresh)
         receipt, entries = self.last_receipt(), self.entries()
+        costing = self._costing(hours, refresh=refresh)
         return cost.cost(costing, entries, receipt, rehearsal=self.rehearsal)
 
     def time(self) -> Times:
@@ -407,8 +414,7 @@ class Kit:
 
         What real deployments of this home took is counted; rehearsals say nothing about AWS.
         """
-        past = None if self.rehearsal else past_of(self.workspace)
-        return times(self.settings, past)
+        return times(self.settings, past_on_aws(self.workspace))
 
     def status(self) -> Where:
         """Where it stands and the one next command. Calls nobody."""
@@ -486,7 +492,7 @@ class Kit:
 
     def _reaching(self) -> AwsLayer:
         """The layer, for a step that calls the account. Raises JK-TARGET-REHEARSAL."""
-        if self._environ.get("AWS_ENDPOINT_URL") == NOWHERE and self._account is None:
+        if self._nowhere:
             raise JarkkitError(
                 "JK-TARGET-REHEARSAL",
                 f"Deployment {self.name!r} is a rehearsal, and no sandbox is running.",
@@ -494,10 +500,14 @@ class Kit:
             )
         return self._layer()
 
-    def _account_or_none(self) -> Account | None:
-        """The account, unless it is a sandbox's that is not there."""
-        gone = self._environ.get("AWS_ENDPOINT_URL") == NOWHERE and self._account is None
-        return None if gone else self._layer().account
+    def _costing(self, hours: float = SESSION_HOURS, *, refresh: bool = False) -> Costing:
+        account = None if self._nowhere else self._layer().account
+        return Costing(self.settings, account, hours, refresh)
+
+    @property
+    def _nowhere(self) -> bool:
+        """True for a rehearsal whose sandbox is not there."""
+        return self._environ.get("AWS_ENDPOINT_URL") == NOWHERE and self._account is None
 
     def _connect(self, patience: float = _PATIENCE) -> Connect | None:
         """How to reach the cluster's API; None in a sandbox whose clusters have none."""
@@ -553,10 +563,12 @@ class Kit:
         return planned.digest != self._layer().digest(planned.target)
 
     def _expected(self, step: Step) -> Estimate | None:
-        """How long it is said to take; None where nothing can be said, such as of settings that
-        contradict themselves."""
-        with contextlib.suppress(JarkkitError):
-            return {"deploy": self.time().deploy, "cleanup": self.time().cleanup}.get(step)
+        """How long it is said to take; None where nothing can be said, such as of other steps, or
+        of settings that contradict themselves."""
+        if step in ("deploy", "cleanup"):
+            with contextlib.suppress(JarkkitError):
+                found = self.time()
+                return found.deploy if step == "deploy" else found.cleanup
         return None
 
     def _journaled(self, step: Step, work: Generator[Event, None, R]) -> Generator[Event, None, R]:

@@ -133,6 +133,11 @@ class ClusterVersion(Record):
     support: str
     end_of_standard_support: str = ""
 
+    @property
+    def extended(self) -> bool:
+        """In extended support, which costs more."""
+        return "extended" in self.support.lower()
+
 
 class CapacityReservation(Record):
     """Instances that are set aside for the account (EC2 DescribeCapacityReservations).

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
+from typing import TypeVar
 
 from jarkkit import pictures, ui
 from jarkkit.checks import COLOUR, Report
 from jarkkit.clock import now
+from jarkkit.costs.bill import Bill
+from jarkkit.costs.lines import bill
+from jarkkit.costs.table import PriceTable
 from jarkkit.headless import Run
-from jarkkit.inquiries.prospect import Prospect
 from jarkkit.kit import Kit
+from jarkkit.quotas.table import QuotaTable
 from jarkkit.scrub import Scrub
+from jarkkit.survey import Survey
+
+S = TypeVar("S", Survey, QuotaTable, Bill)
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -28,10 +36,10 @@ def page(kit: Kit, run: Run, scrub: Scrub) -> str:
     parts = [
         _head(kit, run),
         _journey(run),
-        _regions(kit),
+        _pictured("Regions", kit.last_survey(), pictures.region_map),
         _findings("Preflight", kit.last_report("preflight")),
-        _quotas(kit),
-        _cost(kit),
+        _pictured("Quotas", kit.last_quotas(), pictures.quota_bars),
+        _pictured("Cost", _bill(kit), pictures.cost_split),
         _plan(kit),
         _timelines(kit),
         _findings("Verify", kit.last_report("verify")),
@@ -85,24 +93,17 @@ def _findings(title: str, report: Report | None) -> str:
     return f"<h2>{title}</h2>{report._repr_html_()}" if report else ""
 
 
-def _regions(kit: Kit) -> str:
-    survey = kit.last_survey()
-    if survey is None:
+def _pictured(title: str, known: S | None, picture: Callable[[S], pictures.Picture]) -> str:
+    """A picture, and the same in words."""
+    if known is None:
         return ""
-    return f"<h2>Regions</h2>{pictures.region_map(survey).html()}{_folded(survey._repr_html_())}"
+    words = f"<details><summary>In words</summary>{known._repr_html_()}</details>"
+    return f"<h2>{title}</h2>{picture(known).html()}{words}"
 
 
-def _quotas(kit: Kit) -> str:
-    table = kit.last_quotas()
-    if table is None:
-        return ""
-    return f"<h2>Quotas</h2>{pictures.quota_bars(table).html()}{_folded(table._repr_html_())}"
-
-
-def _cost(kit: Kit) -> str:
+def _bill(kit: Kit) -> Bill:
     """By the shipped prices: nobody is asked while a report is written."""
-    bill = Prospect(kit.settings.region).bill(kit.settings, now()[:10])
-    return f"<h2>Cost</h2>{pictures.cost_split(bill).html()}{_folded(bill._repr_html_())}"
+    return bill(kit.settings, PriceTable.shipped(), today=now()[:10])
 
 
 def _cluster(kit: Kit) -> str:
@@ -111,10 +112,6 @@ def _cluster(kit: Kit) -> str:
         return ""
     picture = pictures.cluster_map(found)
     return f"<h2>Cluster</h2>{picture.html()}<p>{escape(found.told())}</p>"
-
-
-def _folded(table: str) -> str:
-    return f"<details><summary>In words</summary>{table}</details>"
 
 
 def _plan(kit: Kit) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import nbformat
 
 from jarkkit.home import notebooks_folder
+from jarkkit.masking import masked
 
 Replacements = Mapping[str, str]
 
@@ -48,13 +49,12 @@ class Scrub:
 
 def words_of(home: Path, *, account_id: str = "", secrets: tuple[str, ...] = ()) -> dict[str, str]:
     """What must not be shown: where things are on this machine, the account, secrets."""
-    masked = f"{account_id[:4]}…{account_id[-4:]}" if account_id else ""
     words = {
         str(Path(__file__).parent): "jarkkit",
         str(notebooks_folder()): "notebooks",
         str(home.resolve()): ".",
         str(Path.home()): "~",
-        account_id: masked,
+        account_id: masked(account_id),
     }
     words.update({secret: "(secret)" for secret in secrets if len(secret) >= 8})
     words.pop("", None)

@@ -16,7 +16,7 @@ from jarkkit.aws.leftovers import Leftovers
 from jarkkit.aws.offers import Offers
 from jarkkit.aws.pricing import Pricing
 from jarkkit.aws.quotas import Quotas
-from jarkkit.aws.session import Session, client_error_code, translated
+from jarkkit.aws.session import Session, client_error_code, paged, translated
 from jarkkit.aws.skew import skew_seconds
 from jarkkit.aws.token import cluster_token
 from jarkkit.aws.usage import Usage
@@ -195,8 +195,8 @@ class Account:
             {"Name": "instance-state-name", "Values": list(_ALIVE)},
         ]
         with translated("ec2 DescribeInstances"):
-            pages = self._session.client("ec2").get_paginator("describe_instances")
-            found = [r for page in pages.paginate(Filters=filters) for r in page["Reservations"]]
+            ec2 = self._session.client("ec2")
+            found = list(paged(ec2, "describe_instances", "Reservations", Filters=filters))
         return tuple(i["InstanceId"] for reservation in found for i in reservation["Instances"])
 
     def end_instances(self, ids: Sequence[str]) -> None:
@@ -217,7 +217,7 @@ class Account:
             with translated(f"eks {operation}"):
                 return dict(getattr(self._session.client("eks"), operation)(**names)[key])
         except JarkkitError as error:
-            if client_error_code(error.__cause__ or error) == "ResourceNotFoundException":
+            if client_error_code(error) == "ResourceNotFoundException":
                 return None
             raise
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jarkkit.aws.session import Session, client_error_code, translated
+from jarkkit.aws.inventory import TAG
+from jarkkit.aws.session import Session, client_error_code, paged, translated
 from jarkkit.errors import JarkkitError
 from jarkkit.records import ControlPlane, Gateway, Instance
 
-_TAG = "jarkkit:deployment"
 _GROUPS = ("karpenter.sh/nodepool", "eks:nodegroup-name")
 
 
@@ -29,7 +29,7 @@ class Health:
             with translated("eks DescribeCluster"):
                 found = self._session.client("eks").describe_cluster(name=name)["cluster"]
         except JarkkitError as error:
-            if client_error_code(error.__cause__ or error) == "ResourceNotFoundException":
+            if client_error_code(error) == "ResourceNotFoundException":
                 return None
             raise
         network = found.get("resourcesVpcConfig", {})
@@ -46,7 +46,7 @@ class Health:
         """The deployment's instances, those that ended within the last hour among them: EC2
         forgets them after that."""
         found: dict[str, Instance] = {}
-        for tag in (_TAG, "eks:cluster-name"):
+        for tag in (TAG, "eks:cluster-name"):
             for item in self._instances(f"tag:{tag}", name):
                 instance = _instance(item)
                 found[instance.instance_id] = instance
@@ -54,10 +54,10 @@ class Health:
 
     def gateways(self, name: str) -> tuple[Gateway, ...]:
         """The deployment's NAT gateways, also those that failed."""
-        filters = [{"Name": f"tag:{_TAG}", "Values": [name]}]
+        filters = [{"Name": f"tag:{TAG}", "Values": [name]}]
         with translated("ec2 DescribeNatGateways"):
-            pages = self._session.client("ec2").get_paginator("describe_nat_gateways")
-            found = [g for page in pages.paginate(Filter=filters) for g in page["NatGateways"]]
+            ec2 = self._session.client("ec2")
+            found = list(paged(ec2, "describe_nat_gateways", "NatGateways", Filter=filters))
         return tuple(
             Gateway(
                 gateway_id=item["NatGatewayId"],
@@ -75,8 +75,10 @@ class Health:
             {"Name": "status", "Values": ["available"]},
         ]
         with translated("ec2 DescribeNetworkInterfaces"):
-            pages = self._session.client("ec2").get_paginator("describe_network_interfaces")
-            found = [i for p in pages.paginate(Filters=filters) for i in p["NetworkInterfaces"]]
+            ec2 = self._session.client("ec2")
+            found = list(
+                paged(ec2, "describe_network_interfaces", "NetworkInterfaces", Filters=filters)
+            )
         return tuple(
             f"{item['NetworkInterfaceId']} {item.get('Description', '')}".strip() for item in found
         )
@@ -84,8 +86,8 @@ class Health:
     def _instances(self, name: str, value: str) -> Iterator[dict[str, Any]]:
         filters = [{"Name": name, "Values": [value]}]
         with translated("ec2 DescribeInstances"):
-            pages = self._session.client("ec2").get_paginator("describe_instances")
-            found = [r for page in pages.paginate(Filters=filters) for r in page["Reservations"]]
+            ec2 = self._session.client("ec2")
+            found = list(paged(ec2, "describe_instances", "Reservations", Filters=filters))
         for reservation in found:
             yield from reservation["Instances"]
 

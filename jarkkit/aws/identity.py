@@ -61,7 +61,7 @@ class Identity:
             with translated("iam GetRole"):
                 self._session.client("iam").get_role(RoleName=role)
         except JarkkitError as error:
-            if client_error_code(error.__cause__ or error) == "NoSuchEntity":
+            if client_error_code(error) == "NoSuchEntity":
                 return False
             raise
         return True

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from jarkkit.aws.answers import DAY
-from jarkkit.aws.session import Session, translated
+from jarkkit.aws.session import Session, paged, translated
 from jarkkit.records import InstanceType
 
 # A type's size never changes; new types appear.
@@ -30,12 +30,10 @@ class InstanceTypes:
         return {item["name"]: InstanceType.model_validate(item) for item in found}
 
     def _ask(self, patterns: list[str]) -> list[dict[str, Any]]:
-        pages = self._session.client("ec2").get_paginator("describe_instance_types")
+        ec2 = self._session.client("ec2")
         filters = [{"Name": "instance-type", "Values": patterns}]
         with translated("ec2 DescribeInstanceTypes"):
-            found = [
-                kind for page in pages.paginate(Filters=filters) for kind in page["InstanceTypes"]
-            ]
+            found = list(paged(ec2, "describe_instance_types", "InstanceTypes", Filters=filters))
         return [
             {
                 "name": kind["InstanceType"],

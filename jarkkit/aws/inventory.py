@@ -15,7 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from jarkkit.aws.session import Session, client_error_code, translated
+from jarkkit.aws.session import Session, client_error_code, paged, translated
 from jarkkit.errors import JarkkitError
 from jarkkit.records import Owned
 
@@ -62,7 +62,7 @@ def _ask(look: _Look, place: str, ask: Place) -> tuple[list[Owned], str]:
         with translated(place):
             return list(ask(look)), ""
     except JarkkitError as error:
-        if client_error_code(error.__cause__ or error) in _NOTHING_THERE:
+        if client_error_code(error) in _NOTHING_THERE:
             return [], ""
         lacking = error.code == "JK-AWS-UNREACHABLE" and place.split()[0] in _NOT_EVERYWHERE
         if lacking or error.code in ("JK-AWS-DENIED", "JK-AWS-THROTTLED", "JK-AWS-FAILED"):
@@ -127,7 +127,7 @@ def _ec2(kind: _Ec2) -> Place:
             filters = [{"Name": tag, "Values": [value]}]
             # NAT gateways and flow logs call the argument Filter.
             word = "Filter" if kind.key in ("NatGateways", "FlowLogs") else "Filters"
-            for item in _pages(look.client("ec2"), kind.operation, kind.key, **{word: filters}):
+            for item in paged(look.client("ec2"), kind.operation, kind.key, **{word: filters}):
                 found = item[kind.id_key]
                 if str(item.get("State", "")) in kind.gone or found in seen:
                     continue
@@ -157,7 +157,7 @@ def _instances(look: _Look) -> Iterator[Owned]:
     seen: set[str] = set()
     for tag in (TAG, "eks:cluster-name"):
         filters = [{"Name": f"tag:{tag}", "Values": [look.name]}]
-        found = _pages(look.client("ec2"), "describe_instances", "Reservations", Filters=filters)
+        found = paged(look.client("ec2"), "describe_instances", "Reservations", Filters=filters)
         for instance in (item for reservation in found for item in reservation["Instances"]):
             instance_id = instance["InstanceId"]
             on_its_way_out = instance["State"]["Name"] in ("shutting-down", "terminated")
@@ -175,7 +175,7 @@ def _instances(look: _Look) -> Iterator[Owned]:
 def _routes(look: _Look) -> Iterator[Owned]:
     """Routes and associations of the deployment's route tables; they have no tags of their own."""
     filters = [{"Name": f"tag:{TAG}", "Values": [look.name]}]
-    tables = _pages(look.client("ec2"), "describe_route_tables", "RouteTables", Filters=filters)
+    tables = paged(look.client("ec2"), "describe_route_tables", "RouteTables", Filters=filters)
     for table in tables:
         table_id = table["RouteTableId"]
         for route in table["Routes"]:
@@ -194,7 +194,7 @@ def _routes(look: _Look) -> Iterator[Owned]:
 
 def _cidr_blocks(look: _Look) -> Iterator[Owned]:
     filters = [{"Name": f"tag:{TAG}", "Values": [look.name]}]
-    for vpc in _pages(look.client("ec2"), "describe_vpcs", "Vpcs", Filters=filters):
+    for vpc in paged(look.client("ec2"), "describe_vpcs", "Vpcs", Filters=filters):
         for block in vpc.get("CidrBlockAssociationSet", []):
             if block["CidrBlock"] == vpc["CidrBlock"]:
                 continue
@@ -243,7 +243,7 @@ def _eks(look: _Look) -> Iterator[Owned]:
 
 def _roles(look: _Look) -> Iterator[Owned]:
     iam = look.client("iam")
-    for role in _pages(iam, "list_roles", "Roles"):
+    for role in paged(iam, "list_roles", "Roles"):
         name = role["RoleName"]
         # IAM lists no tags. A name alone makes nothing ours: somebody may have had it first.
         if name.startswith(look.prefix) and look.is_ours(
@@ -254,7 +254,7 @@ def _roles(look: _Look) -> Iterator[Owned]:
 
 def _policies(look: _Look) -> Iterator[Owned]:
     iam = look.client("iam")
-    for policy in _pages(iam, "list_policies", "Policies", Scope="Local"):
+    for policy in paged(iam, "list_policies", "Policies", Scope="Local"):
         arn, name = policy["Arn"], policy["PolicyName"]
         if name.startswith(look.prefix) and look.is_ours(
             iam.get_policy(PolicyArn=arn)["Policy"].get("Tags")
@@ -264,7 +264,7 @@ def _policies(look: _Look) -> Iterator[Owned]:
 
 def _profiles(look: _Look) -> Iterator[Owned]:
     iam = look.client("iam")
-    for profile in _pages(iam, "list_instance_profiles", "InstanceProfiles"):
+    for profile in paged(iam, "list_instance_profiles", "InstanceProfiles"):
         name = profile["InstanceProfileName"]
         if not name.startswith((look.prefix, f"{look.name}_")):  # Karpenter writes NAME_hash
             continue
@@ -279,7 +279,7 @@ def _keys(look: _Look) -> Iterator[Owned]:
     the account in. Where no key may be read it is the caller who may not."""
     kms = look.client("kms")
     refusal, read = None, 0
-    for key in _pages(kms, "list_keys", "Keys"):
+    for key in paged(kms, "list_keys", "Keys"):
         try:
             described = kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"]
             if described["KeyManager"] != "CUSTOMER" or described["KeyState"] == "PendingDeletion":
@@ -305,7 +305,7 @@ def _keys(look: _Look) -> Iterator[Owned]:
 def _aliases(look: _Look) -> Iterator[Owned]:
     """An alias has no tags: it is whose its key is."""
     kms = look.client("kms")
-    for alias in _pages(kms, "list_aliases", "Aliases"):
+    for alias in paged(kms, "list_aliases", "Aliases"):
         name, key = alias["AliasName"], alias.get("TargetKeyId")
         named = look.name in name.split("/")[1:] and "aws/" not in name
         if named and key and look.is_ours(_tags_of_key(kms, key)):
@@ -321,7 +321,7 @@ def _log_groups(look: _Look) -> Iterator[Owned]:
     """By name alone: AWS' services write to groups of these names, and make them without tags."""
     for service in ("eks", "vpc", "containerinsights"):
         prefix = f"/aws/{service}/{look.name}/"
-        groups = _pages(
+        groups = paged(
             look.client("logs"), "describe_log_groups", "logGroups", logGroupNamePrefix=prefix
         )
         for group in groups:
@@ -357,7 +357,7 @@ def _rules(look: _Look) -> Iterator[Owned]:
 
 def _file_systems(look: _Look) -> Iterator[Owned]:
     efs = look.client("efs")
-    for system in _pages(efs, "describe_file_systems", "FileSystems"):
+    for system in paged(efs, "describe_file_systems", "FileSystems"):
         if not look.is_ours(system.get("Tags")) or system["LifeCycleState"] == "deleting":
             continue
         system_id = system["FileSystemId"]
@@ -402,7 +402,7 @@ def _tags_of_bucket(s3: Any, name: str) -> object:
 
 def _load_balancers(look: _Look) -> Iterator[Owned]:
     elb = look.client("elbv2")
-    balancers = list(_pages(elb, "describe_load_balancers", "LoadBalancers"))
+    balancers = list(paged(elb, "describe_load_balancers", "LoadBalancers"))
     for start in range(0, len(balancers), 20):  # DescribeTags takes 20 at a time
         arns = [item["LoadBalancerArn"] for item in balancers[start : start + 20]]
         for item in elb.describe_tags(ResourceArns=arns)["TagDescriptions"]:
@@ -415,7 +415,7 @@ def _load_balancers(look: _Look) -> Iterator[Owned]:
 
 
 def _workspaces(look: _Look) -> Iterator[Owned]:
-    for item in _pages(look.client("amp"), "list_workspaces", "workspaces", alias=look.name):
+    for item in paged(look.client("amp"), "list_workspaces", "workspaces", alias=look.name):
         alive = item["status"]["statusCode"] != "DELETING"
         if alive and item.get("alias") == look.name and look.is_ours(item.get("tags")):
             yield Owned(
@@ -475,12 +475,3 @@ def _mapping(tags: object) -> dict[str, str]:
         return {str(key): str(value) for key, value in tags.items()}
     pairs: Sequence[Any] = tags if isinstance(tags, list) else []
     return {str(pair["Key"]): str(pair["Value"]) for pair in pairs}
-
-
-def _pages(client: Any, operation: str, key: str, **arguments: Any) -> Iterator[dict[str, Any]]:
-    """The items of all pages of a listing."""
-    if not client.can_paginate(operation):
-        yield from getattr(client, operation)(**arguments)[key]
-        return
-    for page in client.get_paginator(operation).paginate(**arguments):
-        yield from page.get(key, [])

@@ -58,7 +58,7 @@ class Leftovers:
             with translated("s3 GetObject"):
                 return bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
         except JarkkitError as error:
-            code = client_error_code(error.__cause__ or error)
+            code = client_error_code(error)
             if code == "NoSuchKey":
                 return None
             if code in ("NoSuchBucket", "PermanentRedirect", "AuthorizationHeaderMalformed"):
@@ -77,7 +77,7 @@ class Leftovers:
             with translated(f"the {doing} {name.name}"):
                 return _ASK[name.terraform_type](self._session, name, caller)
         except JarkkitError as error:
-            if client_error_code(error.__cause__ or error) in _NOT_THERE:
+            if client_error_code(error) in _NOT_THERE:
                 return None
             raise
 
@@ -153,7 +153,7 @@ def _bucket(session: Session, wanted: UniqueName, _: Caller) -> Tags | None:
         with translated("s3 HeadBucket"):
             s3.head_bucket(Bucket=wanted.name)
     except JarkkitError as error:
-        if client_error_code(error.__cause__ or error) != "403":
+        if client_error_code(error) != "403":
             raise
     return {}
 
@@ -163,7 +163,7 @@ def _bucket_tags(s3: Any, name: str) -> Tags:
         with translated("s3 GetBucketTagging"):
             return _tags(s3.get_bucket_tagging(Bucket=name)["TagSet"])
     except JarkkitError as error:
-        if client_error_code(error.__cause__ or error) == "NoSuchTagSet":
+        if client_error_code(error) == "NoSuchTagSet":
             return {}
         raise
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from botocore.utils import get_environ_proxies
 
 from jarkkit.aws.answers import DAY, MINUTE
-from jarkkit.aws.session import Session, home_region, translated
+from jarkkit.aws.session import Session, home_region, paged, translated
 from jarkkit.errors import JarkkitError
 from jarkkit.records import CapacityBlock, CapacityReservation, ClusterVersion, Zone
 from jarkkit.zones import matches
@@ -194,15 +194,15 @@ class Offers:
             if matches(item["InstanceType"], wanted)
         )
 
-    def blocks(self, instance_type: str, hours: int = 24) -> tuple[CapacityBlock, ...]:
-        """Capacity Blocks of one instance of that type that can be bought now, the earliest
-        first."""
+    def blocks(self, instance_type: str) -> tuple[CapacityBlock, ...]:
+        """Capacity Blocks of one instance of that type for a day that can be bought now, the
+        earliest first."""
         found = self._pages(
             "describe_capacity_block_offerings",
             "CapacityBlockOfferings",
             InstanceType=instance_type,
             InstanceCount=1,
-            CapacityDurationHours=hours,
+            CapacityDurationHours=24,
         )
         blocks = (
             CapacityBlock(
@@ -256,8 +256,7 @@ class Offers:
 
     def _pages(self, operation: str, key: str, **arguments: Any) -> list[Any]:
         with translated(f"ec2 {_words(operation)}"):
-            pages = self._session.client("ec2").get_paginator(operation).paginate(**arguments)
-            return [item for page in pages for item in page.get(key, [])]
+            return list(paged(self._session.client("ec2"), operation, key, **arguments))
 
 
 def _words(operation: str) -> str:

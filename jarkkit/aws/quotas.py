@@ -92,7 +92,7 @@ class Quotas:
 
     def _refused(self, error: JarkkitError, session: Session, code: str) -> Increase:
         """The request that was in the way. Raises what AWS refused for else."""
-        reason = client_error_code(error.__cause__ or error)
+        reason = client_error_code(error)
         if reason == "ResourceAlreadyExistsException":
             found = (Increase.model_validate(item) for item in self._history(session).value)
             if request := next((r for r in found if r.code == code and r.is_open), None):
@@ -144,7 +144,7 @@ class Quotas:
             return {item["QuotaCode"]: item.get("Value") for item in listed}
         except JarkkitError as error:
             # The service has no quotas here, or none was ever applied.
-            if client_error_code(error.__cause__ or error) == "NoSuchResourceException":
+            if client_error_code(error) == "NoSuchResourceException":
                 return {}
             raise
 

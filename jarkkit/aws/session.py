@@ -169,18 +169,15 @@ class Session:
                     )
         return self._clients[service]
 
-    def remembered(
-        self, question: str, max_age_seconds: float, ask: Callable[[], Any], *, public: bool = False
-    ) -> Answer:
+    def remembered(self, question: str, max_age_seconds: float, ask: Callable[[], Any]) -> Answer:
         """What this account answered here before, if that is not older; else what `ask` gets now,
         in values that JSON has. Its errors are raised, and never remembered.
 
         Args:
             question: in words, with everything that the answer depends on.
-            public: the answer is the same for every account.
         """
         try:
-            whose = PUBLIC if public else self._sdk.account_id(self._account_id)
+            whose = self._sdk.account_id(self._account_id)
         except JarkkitError as error:
             if error.code in ("JK-AWS-DENIED", "JK-AWS-THROTTLED"):
                 return Answer(ask(), datetime.now(UTC))  # nobody knows whose answer it is
@@ -273,10 +270,20 @@ def _not_enabled(region: str, evidence: str) -> JarkkitError:
 
 
 def client_error_code(error: BaseException) -> str:
-    """The AWS error code of an SDK error; empty for others."""
-    if isinstance(error, ClientError):
-        return str(error.response.get("Error", {}).get("Code", ""))
+    """The AWS error code of an SDK error, or of the one that was translated; empty for others."""
+    cause = error.__cause__ if isinstance(error, JarkkitError) else error
+    if isinstance(cause, ClientError):
+        return str(cause.response.get("Error", {}).get("Code", ""))
     return ""
+
+
+def paged(client: Any, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
+    """The items of all pages of a listing."""
+    if not client.can_paginate(operation):
+        yield from getattr(client, operation)(**arguments)[key]
+        return
+    for page in client.get_paginator(operation).paginate(**arguments):
+        yield from page.get(key, [])
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from jarkkit.aws.answers import MINUTE
 from jarkkit.aws.asking import together
 from jarkkit.aws.instance_types import InstanceTypes
 from jarkkit.aws.inventory import TAG
-from jarkkit.aws.session import Session, client_error_code, translated
+from jarkkit.aws.session import Session, client_error_code, paged, translated
 from jarkkit.errors import JarkkitError
 from jarkkit.quotas import codes
 from jarkkit.quotas.values import InUse, Running
@@ -61,7 +61,7 @@ class Usage:
             with translated("ec2 DescribeSubnets"):
                 found = self._session.client("ec2").describe_subnets(SubnetIds=list(ids))["Subnets"]
         except JarkkitError as error:
-            if not client_error_code(error.__cause__ or error).startswith("InvalidSubnet"):
+            if not client_error_code(error).startswith("InvalidSubnet"):
                 raise
             raise JarkkitError(
                 "JK-SETTINGS-INVALID",
@@ -138,13 +138,8 @@ class _Look:
         self, service: str, operation: str, key: str, filters: list[dict[str, Any]] | None = None
     ) -> Iterator[Any]:
         """All things of a kind."""
-        client = self.session.client(service)
         arguments = {"Filters": filters} if filters else {}
-        if not client.can_paginate(operation):
-            yield from getattr(client, operation)(**arguments)[key]
-            return
-        for page in client.get_paginator(operation).paginate(**arguments):
-            yield from page[key]
+        return paged(self.session.client(service), operation, key, **arguments)
 
     def is_own(self, item: Mapping[str, Any]) -> bool:
         """True for what the deployment, or a controller in its cluster, made."""
@@ -203,9 +198,8 @@ def _nat_gateways(look: _Look) -> InUse:
     by_subnet: Counter[tuple[str, bool]] = Counter()
     alive = [{"Name": "state", "Values": ["pending", "available", "deleting"]}]
     client = look.session.client("ec2")
-    for page in client.get_paginator("describe_nat_gateways").paginate(Filter=alive):
-        for item in page["NatGateways"]:
-            by_subnet[item["SubnetId"], look.is_own(item)] += 1
+    for item in paged(client, "describe_nat_gateways", "NatGateways", Filter=alive):
+        by_subnet[item["SubnetId"], look.is_own(item)] += 1
     if not by_subnet:
         return InUse()
     ids = [{"Name": "subnet-id", "Values": sorted({subnet for subnet, _ in by_subnet})}]

@@ -5,6 +5,7 @@ Exit codes: 0 all right, 1 a finding or a failed step, 2 wrong use, 130 interrup
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -137,7 +138,7 @@ def plan(name: Name = "", as_json: Json = False) -> None:
     kit = Kit.open(name)
     show.plan(show.follow(kit.plan(), as_json=as_json), as_json=as_json)
     if not as_json:
-        show.say(f"{kit.cost().bill.summary}\nThe {kit.time().deploy.summary}")
+        show.say(f"{kit.bill().summary}\nThe {kit.time().deploy.summary}")
 
 
 @app.command()
@@ -186,9 +187,11 @@ def cost(
     as_json: Json = False,
 ) -> None:
     """What does it cost: an hour, a session, a month, so far?"""
-    from jarkkit.cli import cost as costs
+    from jarkkit.cli import show
+    from jarkkit.kit import Kit
 
-    costs.run(name, hours=hours, refresh=refresh, as_json=as_json)
+    found = Kit.open(name).cost(hours=hours, refresh=refresh)
+    show.out(json.dumps(found.as_dict(), indent=1) if as_json else found.text())
 
 
 @app.command()

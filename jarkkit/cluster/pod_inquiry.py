@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 from jarkkit.cluster.pod_troubles import Object, Trouble, trouble, whose_log
 from jarkkit.errors import JarkkitError
@@ -54,7 +55,7 @@ def _pods(kube: Kube, workload: Object) -> Iterator[Object]:
     return (pod for pod in found if not is_ready(pod))
 
 
-def is_ready(pod: Object) -> bool:
+def is_ready(pod: Mapping[str, Any]) -> bool:
     """True for a pod that is Ready and not on its way out."""
     if pod["metadata"].get("deletionTimestamp"):
         return False

@@ -18,8 +18,8 @@ Object = dict[str, Any]
 
 _IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 _CONFIG = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
-_QUOTA = ("VcpuLimitExceeded", "MaxSpotInstanceCountExceeded", "vCPU limit", "limit of 0")
-_CAPACITY = ("InsufficientCapacity", "InsufficientInstanceCapacity", "UnfulfillableCapacity")
+QUOTA = ("VcpuLimitExceeded", "MaxSpotInstanceCountExceeded", "vCPU limit", "limit of 0")
+CAPACITY = ("InsufficientCapacity", "InsufficientInstanceCapacity", "UnfulfillableCapacity")
 _ACCELERATORS = ("nvidia.com/", "aws.amazon.com/neuron")
 _POOL = "jarkkit/pool"
 _LONGEST = 600
@@ -200,7 +200,7 @@ def _no_node(pending: Sequence[Object], events: Sequence[Object]) -> Trouble | N
     if found := _no_volume(pod, events):
         return found
     karpenter = [_text(event) for event in events if _concerns(event, pod)]
-    for words, judged in ((_QUOTA, _quota), (_CAPACITY, _capacity)):
+    for words, judged in ((QUOTA, _quota), (CAPACITY, _capacity)):
         for text in reversed(karpenter):
             if any(word in text for word in words):
                 return judged(pod, text)

@@ -182,9 +182,8 @@ class Bill(Told, Record):
     def text(self) -> str:
         """For a terminal."""
         rows = [
-            f"  {_MARK[line.when]} {_padded(line.area)} {cells[0]:>24}  {line.what}"
+            f"  {_MARK[line.when]} {line.area:18} {amounts_of(line)[0]:>24}  {line.what}"
             for line in self.lines
-            for cells in [amounts_of(line)]
         ]
         marks = "USD per hour; ~ comes on top while it is used, + at the limits:"
         head = (self.summary, marks)
@@ -223,7 +222,3 @@ def money(usd: float) -> str:
     if usd >= 100:
         return f"{usd:,.0f}"
     return f"{usd:.2f}" if usd >= 0.1 or usd < 0.0001 else f"{usd:.4f}".rstrip("0")
-
-
-def _padded(area: str) -> str:
-    return f"{area:18}"

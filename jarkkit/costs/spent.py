@@ -239,11 +239,8 @@ _THINGS: dict[str, tuple[Area, str, _Maker]] = {
 
 
 def _hours(began: str, ended: str) -> float:
-    return max(0.0, (_moment(ended) - _moment(began)).total_seconds() / 3600)
-
-
-def _moment(time: str) -> datetime:
-    return datetime.fromisoformat(time.replace("Z", "+00:00"))
+    took = datetime.fromisoformat(ended) - datetime.fromisoformat(began)
+    return max(0.0, took.total_seconds() / 3600)
 
 
 def _time(hours: float) -> str:

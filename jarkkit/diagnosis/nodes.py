@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from jarkkit.checks import Check
+from jarkkit.cluster.pod_troubles import CAPACITY, QUOTA
 from jarkkit.diagnosis.account import JOINING
 from jarkkit.diagnosis.findings import Finding, Rank, listed
 from jarkkit.kube import happened_at
@@ -25,8 +26,6 @@ _GOOD = ("KernelReady", "NetworkingReady", "StorageReady", "ContainerRuntimeRead
          "AcceleratedHardwareReady")  # fmt: skip
 _POOL = "karpenter.sh/nodepool"
 _STEPS = ("Launched", "Registered", "Initialized")
-_QUOTA = ("VcpuLimitExceeded", "MaxSpotInstanceCountExceeded", "vCPU limit", "limit of 0")
-_CAPACITY = ("InsufficientCapacity", "InsufficientInstanceCapacity", "UnfulfillableCapacity")
 _DENIED = ("UnauthorizedOperation", "AccessDenied", "is not authorized to perform")
 # Karpenter tries what it could not have again after three minutes.
 RECENT = timedelta(minutes=6)
@@ -91,8 +90,7 @@ def _joins(thing: Object, now: datetime) -> bool:
 
 
 def _ready(thing: Object) -> Object:
-    conditions = thing.get("status", {}).get("conditions") or ()
-    return next((c for c in conditions if c["type"] == "Ready"), {})
+    return next(iter(_conditions(thing, ("Ready",))), {})
 
 
 def _unready(thing: Object) -> list[str]:
@@ -252,7 +250,7 @@ def reclaim_findings(
         )
 
 
-_SUPPLY = {"JK-AWS-QUOTA": _QUOTA, "JK-AWS-CAPACITY": _CAPACITY, "JK-AWS-DENIED": _DENIED}
+_SUPPLY = {"JK-AWS-QUOTA": QUOTA, "JK-AWS-CAPACITY": CAPACITY, "JK-AWS-DENIED": _DENIED}
 _MEANING = {
     "JK-AWS-QUOTA": (
         "The account's quota of vCPUs for this kind of instance is used up, or is zero.",

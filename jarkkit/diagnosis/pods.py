@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from jarkkit.addons.catalogue import Addon
+from jarkkit.cluster.pod_inquiry import is_ready
 from jarkkit.cluster.pod_troubles import Trouble
 from jarkkit.diagnosis.findings import Finding, Rank
 
@@ -72,11 +73,7 @@ def unwell(pods: Iterable[Object]) -> tuple[Group, ...]:
 
 
 def _settled(pod: Object) -> bool:
-    status = pod.get("status", {})
-    if status.get("phase") == "Succeeded":
-        return True
-    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in _conditions(pod))
-    return ready and not pod["metadata"].get("deletionTimestamp")
+    return pod.get("status", {}).get("phase") == "Succeeded" or is_ready(pod)
 
 
 def owner_of(pod: Object) -> Owner:
@@ -165,7 +162,8 @@ def _silent(pods: Sequence[Object], events: Sequence[Object], now: datetime) -> 
 
 def _since(pod: Object) -> datetime:
     """When it was last otherwise: made, or ready."""
-    ready: Object = next((c for c in _conditions(pod) if c["type"] == "Ready"), {})
+    conditions = pod.get("status", {}).get("conditions") or ()
+    ready: Object = next((c for c in conditions if c["type"] == "Ready"), {})
     moment = ready.get("lastTransitionTime") or pod["metadata"]["creationTimestamp"]
     return datetime.fromisoformat(moment)
 
@@ -204,7 +202,3 @@ def _claims_of(pods: Iterable[Object]) -> set[str]:
 def is_about(event: Object, name: str) -> bool:
     """True when it says something of the object of that name."""
     return bool(event.get("involvedObject", {}).get("name") == name)
-
-
-def _conditions(pod: Object) -> Sequence[Any]:
-    return pod.get("status", {}).get("conditions") or ()

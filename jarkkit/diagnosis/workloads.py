@@ -28,7 +28,7 @@ _HEALTHY = ("deployed", "superseded")
 def claim_findings(
     claims: Iterable[Object], classes: Iterable[Object], events: Sequence[Object]
 ) -> Iterator[Finding]:
-    """Volume claims that are pending for another reason than that no pod uses them yet."""
+    """Of pending volume claims those that wait for more than a pod that uses them."""
     known = {c["metadata"]["name"] for c in classes}
     for thing in claims:
         meta = thing["metadata"]
@@ -41,7 +41,7 @@ def claim_findings(
         ]
         asked = thing.get("spec", {}).get("storageClassName")
         missing = asked not in known if asked is not None else not known
-        if thing.get("status", {}).get("phase") != "Pending" or not (said or missing):
+        if not (said or missing):
             continue
         name = f"{meta['namespace']}/{meta['name']}"
         yield Finding(

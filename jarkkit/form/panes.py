@@ -34,7 +34,7 @@ class Fields:
         self._desk = desk
         self._inputs = {name: widgets.make(name, partial(self._given, name)) for name in names}
         self._rows = {
-            name: widgets.column([each.box, widgets.html(drawing.small(why(name), "1rem"))])
+            name: widgets.column([each.box, widgets.html(drawing.small(why(name), "22px"))])
             for name, each in self._inputs.items()
         }
         if "name" in names:  # a deployment keeps its name

@@ -131,11 +131,6 @@ def summary(section: Section, settings: Settings) -> str:
     return _SUMMARIES[section.name](settings)
 
 
-def section_of(name: str) -> Section:
-    """The section of a setting."""
-    return next(section for section in SECTIONS if name in section.fields)
-
-
 def _addons(settings: Settings) -> str:
     try:
         return f"{len(chosen(settings))} on"

@@ -88,7 +88,7 @@ def _box(name: str) -> Any:
     }
     match kind(name):
         case "switch":
-            return w.Checkbox(**{**common, "indent": True})
+            return checkbox(label(name), tooltip=why(name))
         case "choice":
             return w.Dropdown(options=[(str(c), c) for c in choices(name)], **common)
         case "number":
@@ -108,9 +108,9 @@ def dropdown(title: str, tooltip: str) -> Any:
     )
 
 
-def checkbox(title: str, width: str = "auto") -> Any:
+def checkbox(title: str, **more: Any) -> Any:
     """A checkbox with its words behind it."""
-    return w.Checkbox(description=title, indent=False, layout={"width": width})
+    return w.Checkbox(description=title, indent=False, layout={"width": "auto"}, **more)
 
 
 def html(text: str = "") -> Any:

@@ -74,11 +74,11 @@ class Costing:
         if account is None:
             return None
         versions = self.asked("Kubernetes versions", account.cluster_versions) or ()
-        known = {version.version: version.support.lower() for version in versions}
-        support = known.get(self.settings.cluster_version)
-        if support is None:
+        known = {version.version: version.extended for version in versions}
+        extended = known.get(self.settings.cluster_version)
+        if extended is None:
             return None
-        return "extended" if support.startswith("extended") else "standard"
+        return "extended" if extended else "standard"
 
     def asked(self, what: str, question: Callable[[], T]) -> T | None:
         """The answer, or None and a note."""

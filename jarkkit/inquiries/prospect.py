@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, cast, get_args
 
 from jarkkit import zones
 from jarkkit.aws import Account
@@ -23,9 +23,8 @@ from jarkkit.quotas.codes import QUOTAS
 from jarkkit.quotas.table import QuotaTable
 from jarkkit.records import ClusterVersion, InstanceType, Zone
 from jarkkit.settings import FAMILIES, Accelerator, Family, Settings
-from jarkkit.survey.region import smallest
+from jarkkit.survey.region import known, smallest
 
-T = TypeVar("T")
 _PATTERNS = tuple(f"{family}.*" for family in FAMILIES)
 
 
@@ -78,7 +77,7 @@ class Prospect:
     def bill(self, settings: Settings, today: str) -> Bill:
         """What the settings cost. `today` is `YYYY-MM-DD`."""
         support = self.support(settings.cluster_version)
-        return bill(settings, self.prices, today=today, spot=_known(self.spot), support=support)
+        return bill(settings, self.prices, today=today, spot=known(self.spot), support=support)
 
     def times(self, settings: Settings) -> Times:
         """How long a deploy and a cleanup take. Raises JK-ADDON-INVALID."""
@@ -98,18 +97,18 @@ class Prospect:
     def version(self, name: str) -> ClusterVersion | None:
         """What EKS says of a version of Kubernetes there; None where it does not offer it, or that
         is not known."""
-        return next((v for v in _known(self.versions) or () if v.version == name), None)
+        return next((v for v in known(self.versions) or () if v.version == name), None)
 
     def support(self, name: str) -> Support | None:
         """The support of a version of Kubernetes; None where that is not known."""
         found = self.version(name)
         if found is None or not found.support:
             return None
-        return "extended" if "extended" in found.support.lower() else "standard"
+        return "extended" if found.extended else "standard"
 
     def offer(self, family: str) -> Offer:
         """What is known of a family of accelerated instances there."""
-        there, types = _known(self.zones), _known(self.types)
+        there, types = known(self.zones), known(self.types)
         if there is None or types is None:
             return self._priced(Offer(family), self.prices.types(family))
         usable = {zone.name for zone in zones.usable(there)}
@@ -123,7 +122,7 @@ class Prospect:
         if not least:
             return offer
         price = self.prices.instance(self.region, least)
-        spot = (_known(self.spot) or {}).get(least, {})
+        spot = (known(self.spot) or {}).get(least, {})
         return replace(
             offer,
             smallest=least,
@@ -175,7 +174,3 @@ def _widest(settings: Settings) -> Settings:
     pools = tuple(Accelerator(family=family, capacity=("spot",)) for family in get_args(Family))
     changes = {"accelerators": pools, "cpu_capacity": ("spot",), "karpenter": True, "addons": {}}
     return settings.model_copy(update=changes)
-
-
-def _known(answer: T | JarkkitError | None) -> T | None:
-    return None if isinstance(answer, JarkkitError) else answer

@@ -18,6 +18,7 @@ from jarkkit.quotas.table import QuotaTable
 from jarkkit.quotas.values import Demand, Increase, InForce, InUse, Running
 from jarkkit.records import InstanceType
 from jarkkit.settings import Settings
+from jarkkit.survey.region import known
 
 
 def quota_table(account: Account, settings: Settings) -> QuotaTable:
@@ -42,18 +43,13 @@ class Standing:
     requests: tuple[Increase, ...] | JarkkitError
 
     @property
-    def types_or_none(self) -> Mapping[str, InstanceType]:
-        """The instance types, as far as they are known."""
-        return {} if isinstance(self.types, JarkkitError) else self.types
-
-    @property
     def p5_apart(self) -> bool:
         """Whether the Region still lists the older quota of Spot P5 instances."""
         return isinstance(self.values.get(P5_SPOT.code), InForce)
 
     def table(self, settings: Settings) -> QuotaTable:
         """What the settings need against it. Calls nobody."""
-        needed = demand(settings, self.types_or_none, p5_apart=self.p5_apart)
+        needed = demand(settings, known(self.types) or {}, p5_apart=self.p5_apart)
         requests = self.requests
         rows = judge(
             needed,
@@ -61,13 +57,12 @@ class Standing:
             self.uses(needed),
             region=self.region,
             home=self.home,
-            pending=() if isinstance(requests, JarkkitError) else requests,
+            pending=known(requests) or (),
         )
-        running = () if isinstance(self.running, JarkkitError) else self.running
         return QuotaTable(
             region=self.region,
             rows=rows,
-            strange=strange(running),
+            strange=strange(known(self.running) or ()),
             pending_unknown=requests.message if isinstance(requests, JarkkitError) else "",
             pending_code=requests.code if isinstance(requests, JarkkitError) else "",
         )

@@ -11,10 +11,8 @@ from jarkkit.settings import Settings
 
 Document = dict[str, Any]
 
-# Characters without whitespace, https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html:
-# a managed policy, and all inline policies of a role together.
+# Characters without whitespace: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 MANAGED_POLICY = 6144
-INLINE_OF_A_ROLE = 10_240
 
 
 def document(statements: Iterable[Statement]) -> Document:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.patches import Patch
 
-from jarkkit.pictures.base import Picture, figure_of, picture_of
+from jarkkit.pictures.base import Picture, figure_of, picture_of, tidy
 from jarkkit.quotas.table import QuotaTable
 from jarkkit.quotas.values import Row
 from jarkkit.quotas.words import amount
@@ -39,8 +39,7 @@ def quota_bars(table: QuotaTable) -> Picture:
     axes.set_xticks([0, 0.5, 1.0], ["0", "half", "quota"], fontsize=8)
     axes.set_yticks(range(len(rows)), [_quota_name(row) for row in rows], fontsize=7)
     axes.invert_yaxis()
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    tidy(axes)
     handles = [Patch(color=colour, label=word) for colour, word in _QUOTA_PARTS]
     axes.legend(handles=handles, frameon=False, fontsize=7, loc="lower right")
     short = [f"{row.name} ({row.code})" for row in table.rows if row.fits == "no"]

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from jarkkit.addons import choice
+from jarkkit.addons.pools import DISK_GIB
+from jarkkit.costs.amounts import volumes_gib
 from jarkkit.quotas import codes
 from jarkkit.quotas.codes import Quota
 from jarkkit.quotas.families import family_of
@@ -19,10 +21,6 @@ from jarkkit.settings import Settings
 _CONTROL_PLANE_INTERFACES = 4
 # With prefix delegation the CNI needs a second interface of a node only for many pods.
 _NODE_INTERFACES = 2
-# Gibibytes of a node's root volume (terraform/nodes.tf, addons/pools.py), and of the volumes that
-# the default add-ons claim.
-_DISK_GIB = {"cpu": 100, "accelerated": 300}
-_CLAIMS_GIB = 32
 # Roles that are always there: control plane, nodes. The network adds one for its flow log.
 _ROLES = 2
 # Karpenter's four (terraform/modules/karpenter), and the one of EC2 Auto Scaling.
@@ -43,7 +41,7 @@ def count_nodes(launching: Iterable[Launch], types: Mapping[str, InstanceType]) 
     now = most = gib_now = gib_most = 0
     for launch in launching:
         family = family_of(launch.family)
-        disk = _DISK_GIB["cpu" if family == "Standard" else "accelerated"]
+        disk = DISK_GIB["cpu" if family == "Standard" else "accelerator"]
         at_most = launch.most_count or launch.max_vcpus // vcpus_each(launch, types)
         now, most = now + launch.count, most + at_most
         gib_now, gib_most = gib_now + launch.count * disk, gib_most + at_most * disk
@@ -61,9 +59,10 @@ def things(
     yield _same(codes.NLBS, _load_balancers(settings), "add-ons")
     yield _same(codes.FILE_SYSTEMS, choice.needs_file_system(settings), "JupyterHub's folders")
     # The core nodes' disk is a setting.
-    core = settings.core_disk_gib - _DISK_GIB["cpu"]
-    now = nodes.gib_now + settings.core_nodes * core + _CLAIMS_GIB
-    most = nodes.gib_most + settings.core_nodes_max * core + _CLAIMS_GIB
+    core = settings.core_disk_gib - DISK_GIB["cpu"]
+    claimed = volumes_gib(settings)
+    now = nodes.gib_now + settings.core_nodes * core + claimed
+    most = nodes.gib_most + settings.core_nodes_max * core + claimed
     tib = now / 1024, most / 1024
     yield Need(codes.GP3_TIB, tib[0], tib[0], tib[1], ("disks of the nodes, volumes of add-ons",))
 

@@ -9,6 +9,21 @@ from urllib.parse import parse_qs
 # Operations of the query and JSON protocols that only look.
 LOOKING = ("Describe", "List", "Get", "Lookup", "BatchGet", "Simulate", "Head")
 
+# Where the name in the signature is not the SDK's name of the service.
+_SDK_NAMES = {
+    "aps": "amp",
+    "elasticfilesystem": "efs",
+    "elasticloadbalancing": "elbv2",
+    "monitoring": "cloudwatch",
+    "servicequotas": "service-quotas",
+    "tagging": "resourcegroupstaggingapi",
+}
+
+
+def sdk_name(service: str) -> str:
+    """The SDK's name of a service, by that in the signature."""
+    return _SDK_NAMES.get(service, service)
+
 
 def buffer_body(environ: dict[str, Any]) -> None:
     """Read the whole body first, so that a slow client holds up nobody."""
@@ -21,11 +36,11 @@ def buffer_body(environ: dict[str, Any]) -> None:
     environ["jarkkit.body"] = body
 
 
-def scope_of(environ: dict[str, Any]) -> tuple[str, str]:
-    """Region and service, from the signature's credential scope."""
+def scope_of(environ: dict[str, Any]) -> tuple[str, str, str]:
+    """Access key, Region and service, from the signature's credential scope."""
     words = environ.get("HTTP_AUTHORIZATION", "").split("Credential=", 1)
     scope = words[1].split(",")[0].split("/") if len(words) == 2 else []
-    return (scope[2], scope[3]) if len(scope) == 5 else ("", "s3")
+    return (scope[0], scope[2], scope[3]) if len(scope) == 5 else ("", "", "s3")
 
 
 def is_narrowed(environ: dict[str, Any]) -> bool:
@@ -50,12 +65,14 @@ class Call(NamedTuple):
         xml: whether it is answered in XML; JSON otherwise. SDKs change over (SQS did), so this is
             the request's to say and not the service's.
         region: where it is signed for; empty when it is not signed.
+        key_id: the access key that signed it; empty when it is not signed.
     """
 
     service: str
     operation: str
     xml: bool = False
     region: str = ""
+    key_id: str = ""
 
     def __str__(self) -> str:
         return f"{self.service}:{self.operation}"
@@ -67,10 +84,10 @@ def _action(query: str) -> str:
 
 def identify(environ: dict[str, Any]) -> Call:
     """Service and operation; the operation is empty where it cannot be told."""
-    region, service = scope_of(environ)
+    key_id, region, service = scope_of(environ)
     named = named_operation(environ)
     xml = service == "s3" or (bool(named) and "HTTP_X_AMZ_TARGET" not in environ)
-    return Call(service, named or _routed(service, environ), xml, region)
+    return Call(service, named or _routed(service, environ), xml, region, key_id)
 
 
 def changes_something(environ: dict[str, Any], operation: str) -> bool:
@@ -86,9 +103,8 @@ def _routed(service: str, environ: dict[str, Any]) -> str:
     from moto.core.routing import get_service_router
     from werkzeug.exceptions import NotFound
 
-    known = {"elasticfilesystem": "efs", "aps": "amp"}.get(service, service)
     try:
-        operation, _ = get_service_router(known).match(Request(environ.copy()))
+        operation, _ = get_service_router(sdk_name(service)).match(Request(environ.copy()))
     except (NotFound, NotImplementedError, KeyError, ValueError):
         return ""
     environ["wsgi.input"] = io.BytesIO(environ["jarkkit.body"])

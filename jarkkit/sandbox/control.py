@@ -128,10 +128,7 @@ def status(home: Path) -> dict[str, Any]:
 
 def set_faults(home: Path, faults: Iterable[str]) -> dict[str, Any]:
     """Switch faults on; those not named are off. Raises JK-SANDBOX-MISSING, JK-SANDBOX-FAULT."""
-    answer = _ask(require(home), "faults", {"faults": list(faults)}) or {}
-    if error := answer.get("error"):
-        raise JarkkitError(error["code"], error["message"], error["fix"])
-    return answer
+    return _tell(home, "faults", {"faults": list(faults)})
 
 
 def set_pace(
@@ -144,18 +141,13 @@ def set_pace(
         latency_ms: milliseconds per call; those at the same time wait side by side.
         rate_limits: whether the published rates of EC2, Service Quotas, Pricing and so on hold.
     """
-    asked = {"latency_ms": latency_ms, "rate_limits": rate_limits}
-    return _ask(require(home), "pace", asked) or {}
+    return _tell(home, "pace", {"latency_ms": latency_ms, "rate_limits": rate_limits})
 
 
 def set_policies(home: Path, paths: Iterable[Path]) -> dict[str, Any]:
     """Let the sandbox's user do exactly what the policies in these files allow together; without
     any, everything. Raises JK-SANDBOX-MISSING, JK-SANDBOX-POLICY."""
-    asked = {"policies": [str(path.resolve()) for path in paths]}
-    answer = _ask(require(home), "policies", asked) or {}
-    if error := answer.get("error"):
-        raise JarkkitError(error["code"], error["message"], error["fix"])
-    return answer
+    return _tell(home, "policies", {"policies": [str(path.resolve()) for path in paths]})
 
 
 def require(home: Path) -> Running:
@@ -238,6 +230,14 @@ def _not_started(said: str) -> JarkkitError:
         "Look at the lines below; jarkkit doctor checks the installation.",
         evidence="\n".join(said.splitlines()[-15:]),
     )
+
+
+def _tell(home: Path, word: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """What the sandbox says to it. Raises JK-SANDBOX-MISSING, and what the sandbox raises."""
+    answer = _ask(require(home), word, asked) or {}
+    if error := answer.get("error"):
+        raise JarkkitError(error["code"], error["message"], error["fix"])
+    return answer
 
 
 def _ask(running: Running, word: str, body: dict[str, Any] | None = None) -> dict[str, Any] | None:

@@ -230,11 +230,6 @@ def _matches(pattern: str, call: Call) -> bool:
     return service in ("", "*", call.service) and operation in ("", "*", call.operation)
 
 
-def answer(fault: Fault, call: Call) -> Answer:
-    """The refusal as the service would word it."""
-    return refusal(fault.kind, call)
-
-
 def refusal(kind: Kind, call: Call) -> Answer:
     """A refusal of that kind as the service would word it."""
     usual = (kind.status, kind.ec2_code if call.service == "ec2" else kind.code)

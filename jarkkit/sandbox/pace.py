@@ -8,7 +8,6 @@ EKS and IAM are not published; theirs are round figures below what users report.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -113,7 +112,6 @@ class Pace:
     limited: bool = False
     clock: Callable[[], float] = time.monotonic
     _buckets: dict[tuple[str, str, Rate], _Bucket] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def set(self, latency_ms: float | None = None, limited: bool | None = None) -> None:
         """Change what is given. Limits begin with full buckets."""
@@ -129,15 +127,15 @@ class Pace:
             time.sleep(self.latency)
 
     def exceeded(self, call: Call, *, narrowed: bool = True) -> bool:
-        """Count the call; True when there are too many of its kind."""
+        """Count the call; True when there are too many of its kind. Calls are counted one at a
+        time."""
         rate = rate_of(call, narrowed=narrowed) if self.limited else None
         if rate is None:
             return False
         key = (call.region, f"{call.service}.{call.operation}", rate)
-        with self._lock:
-            now = self.clock()
-            bucket = self._buckets.setdefault(key, _Bucket(rate, rate.capacity, now))
-            return not bucket.take(now)
+        now = self.clock()
+        bucket = self._buckets.setdefault(key, _Bucket(rate, rate.capacity, now))
+        return not bucket.take(now)
 
 
 PACE = Pace()

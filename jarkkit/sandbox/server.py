@@ -92,7 +92,6 @@ class Daemon:
     _served: int = 0
     _answered: dict[str, faults.Answer] = field(default_factory=dict)
     _calls: IO[str] = field(default_factory=io.StringIO)
-    _needs: IO[str] = field(default_factory=io.StringIO)
     _guard: subprocess.Popen[bytes] | None = None
 
     @property
@@ -110,15 +109,15 @@ class Daemon:
         before = self._open_account()
         key_id, secret = before.get("key") or _new_user()
         self._key = (key_id, secret)
-        self._limits = limits.Limits(key_id)
-        self._limit(self.options.policies)
         if self.options.profile != "fresh-account":
             service_linked.ensure(tuple(service_linked.NAMES))
         server = self._bind(before.get("port", 0))
         self._port = server.server_port
         mode = "w" if self.options.fresh else "a"
         self._calls = (self.home / "calls.log").open(mode, buffering=1)
-        self._needs = (self.home / "permissions.log").open(mode, buffering=1)
+        needs = (self.home / "permissions.log").open(mode, buffering=1)
+        self._limits = limits.Limits(key_id, needs)
+        self._limit(self.options.policies)
         self._host_clusters()
         self._announce(key_id, secret)
         threading.Thread(target=self._save_when_changed, daemon=True).start()
@@ -317,7 +316,7 @@ class Daemon:
                 if answered := self._answered.get(again):
                     start_response(answered[0], answered[1])
                     return answered[2]
-                refused = _refusing(call, environ) or self._forbidding(call, environ)
+                refused = _refusing(call, environ) or self._limits.refusing(call, environ)
                 status, headers, body = (
                     faults.refusal(refused, call) if refused else _ask(account, environ, call)
                 )
@@ -342,18 +341,9 @@ class Daemon:
             while len(self._answered) > 256:
                 del self._answered[next(iter(self._answered))]
 
-    def _forbidding(self, call: calls.Call, environ: dict[str, Any]) -> faults.Kind | None:
-        """Why the user's policies do not let the call pass; None when they do. What it needs is
-        noted, each permission once."""
-        needs, forbidden = self._limits.judge(call, environ)
-        for need in needs:
-            self._needs.write(json.dumps([need.action, need.resource, need.context]) + "\n")
-        return forbidden
-
     def _limit(self, paths: Sequence[Path]) -> None:
         """Let the user do what these policies allow. Raises JK-SANDBOX-POLICY."""
-        limits.attach(limits.read(paths))
-        self._limits.enforced = bool(paths)
+        self._limits.allow(paths)
         for answer in self.home.glob(f"{ANSWERS}-*/**/*"):  # it may be another one from now on
             if answer.is_file():
                 answer.unlink()
@@ -386,29 +376,32 @@ class Daemon:
         calls.buffer_body(environ)
         body = environ["wsgi.input"].read() or b"{}"
         word = environ["PATH_INFO"].removeprefix(ADMIN)
-        answer = self._do(word, json.loads(body))
+        answer = self._answer(word, json.loads(body))
         start_response("200 OK", [("Content-Type", "application/json")])
         return [json.dumps(answer).encode()]
 
-    def _do(self, word: str, asked: dict[str, Any]) -> dict[str, Any]:
+    def _answer(self, word: str, asked: dict[str, Any]) -> dict[str, Any]:
+        try:
+            self._do(word, asked)
+        except JarkkitError as error:
+            return {"error": error.as_dict()}
+        return self._status()
+
+    def _do(self, word: str, asked: dict[str, Any]) -> None:
         if word == "faults":
-            try:
-                faults.ACTIVE.switch(asked["faults"])
-            except JarkkitError as error:
-                return {"error": error.as_dict()}
+            faults.ACTIVE.switch(asked["faults"])
             HOST.clusters.account_changed()
         elif word == "policies":
-            try:
-                with self._lock:
-                    self._limit([Path(path) for path in asked["policies"]])
-            except JarkkitError as error:
-                return {"error": error.as_dict()}
+            with self._lock:
+                self._limit([Path(path) for path in asked["policies"]])
         elif word == "pace":
             PACE.set(asked.get("latency_ms"), asked.get("rate_limits"))
         elif word == "save":
             self._save()
         elif word == "stop":
             self.stop()
+
+    def _status(self) -> dict[str, Any]:
         return {
             **self._identity,
             "faults": [str(fault) for fault in faults.ACTIVE.faults],

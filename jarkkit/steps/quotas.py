@@ -1,15 +1,13 @@
-"""What is needed of quotas, and asking AWS for more. Asking is never a part of another step."""
+"""Asking AWS for more of a quota. Asking is never a part of another step."""
 
 from __future__ import annotations
 
 from jarkkit.aws import Account
 from jarkkit.errors import JarkkitError
-from jarkkit.inquiries.quota_table import quota_table
 from jarkkit.quotas.table import QuotaTable
 from jarkkit.quotas.values import Increase, Row
 from jarkkit.quotas.words import amount, command_line
 from jarkkit.records import Record
-from jarkkit.settings import Settings
 
 
 class Wish(Record):
@@ -51,11 +49,6 @@ class Filed(Record):
     request: Increase | None = None
     before: bool = False
     error: dict[str, str] | None = None
-
-
-def table(account: Account, settings: Settings) -> QuotaTable:
-    """What the settings need against what the account has."""
-    return quota_table(account, settings)
 
 
 def wishes(found: QuotaTable) -> tuple[Wish, ...]:

@@ -18,6 +18,7 @@ from jarkkit.aws_layer import check_region
 from jarkkit.costs.table import PriceTable
 from jarkkit.errors import JarkkitError
 from jarkkit.inquiries import capacity
+from jarkkit.quotas.codes import Quota
 from jarkkit.settings import Settings
 from jarkkit.survey import Facts, Survey, compared, in_region, surveyed
 from jarkkit.survey.region import known, price_sources, smallest_types
@@ -106,19 +107,21 @@ class _Asking:
 
     def _answers(self, names: Sequence[str], before: Mapping[str, Facts]) -> dict[str, Facts]:
         """The facts of these Regions, with the answers to all questions."""
+        quotas = vcpu_quotas(self.settings)
         questions = {
             (name, field): ask
             for name in names
-            for field, ask in self._questions(self.places[name]).items()
+            for field, ask in self._questions(self.places[name], quotas).items()
         }
         found: dict[str, dict[str, Any]] = {name: {} for name in names}
         for (name, field), answer in self._together(questions).items():
             found[name] |= answer if isinstance(answer, dict) else {field: answer}
         return {name: replace(before[name], **answers) for name, answers in found.items()}
 
-    def _questions(self, place: Account) -> Mapping[str, Callable[[], dict[str, Any]]]:
+    def _questions(
+        self, place: Account, quotas: Sequence[Quota]
+    ) -> Mapping[str, Callable[[], dict[str, Any]]]:
         """Those of one Region: which fields of its facts they fill, and the first of them."""
-        quotas = vcpu_quotas(self.settings)
         return {
             "types": partial(self._types_and_prices, place),
             "quotas": lambda: {"quotas": place.quotas.in_force(quotas)},

@@ -9,18 +9,18 @@ from typing import TypeVar
 
 from jarkkit import zones
 from jarkkit.costs.bill import Bill
-from jarkkit.costs.lines import bill
+from jarkkit.costs.lines import SpotPrices, bill
 from jarkkit.costs.table import PriceTable, vcpus
 from jarkkit.errors import JarkkitError
+from jarkkit.quotas.judge import Values
 from jarkkit.quotas.values import Running
 from jarkkit.records import ClusterVersion, InstanceType, Zone
 from jarkkit.settings import Settings
-from jarkkit.survey.signs import Values, headroom
+from jarkkit.survey.signs import headroom
 from jarkkit.survey.values import Headroom, Signal, Supply, Surveyed, Version
 
 T = TypeVar("T")
 Types = Mapping[str, frozenset[str]]
-SpotPrices = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -169,10 +169,10 @@ def _name(pattern: str) -> str:
 
 
 def _support(settings: Settings, versions: Sequence[ClusterVersion]) -> Version:
-    offered = {version.version: version.support.lower() for version in versions}
+    offered = {version.version: version.extended for version in versions}
     if settings.cluster_version not in offered:
         return "no"
-    return "extended" if "extended" in offered[settings.cluster_version] else "standard"
+    return "extended" if offered[settings.cluster_version] else "standard"
 
 
 def _supply(pattern: str, facts: Facts, table: PriceTable, usable: set[str]) -> Supply:

@@ -6,14 +6,12 @@ from collections.abc import Iterable, Mapping
 
 from jarkkit.errors import JarkkitError
 from jarkkit.quotas.codes import P5_SPOT, QUOTAS, Quota
-from jarkkit.quotas.demand import demand
-from jarkkit.quotas.judge import judge, vcpus_in_use
-from jarkkit.quotas.values import Demand, InForce, Running
+from jarkkit.quotas.demand import demand, relevant
+from jarkkit.quotas.judge import Values, judge, vcpus_in_use
+from jarkkit.quotas.values import Demand, Running
 from jarkkit.records import CapacityBlock, CapacityReservation, InstanceType
 from jarkkit.settings import Settings
 from jarkkit.survey.values import Headroom, Signal
-
-Values = Mapping[str, InForce | JarkkitError | None]
 
 # Of 10, where 10 is "highly likely"; AWS draws no line, this one is ours.
 LIKELY_SCORE = 7
@@ -21,10 +19,7 @@ LIKELY_SCORE = 7
 
 def vcpu_quotas(settings: Settings) -> tuple[Quota, ...]:
     """The vCPU quotas that decide whether these settings can start."""
-    quotas = [need.quota for need in _vcpus(demand(settings, {})).needs]
-    # Spot P5 instances fall under a quota of their own in Regions that still list it.
-    older = (P5_SPOT,) if any(q.family == "P" and q.purchase == "spot" for q in quotas) else ()
-    return (*quotas, *older)
+    return tuple(quota for quota in relevant(settings) if quota.family)
 
 
 def headroom(

@@ -9,7 +9,7 @@ from jarkkit.ui.contents import contents
 from jarkkit.ui.drilling import drill, drills, exercise
 from jarkkit.ui.following import follow
 from jarkkit.ui.opening import HEADLESS, begin, headless, resume
-from jarkkit.ui.showing import last_run, must, picture, report, summary
+from jarkkit.ui.showing import last_run, must, picture, summary
 from jarkkit.ui.starting import Running, start
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "last_run",
     "must",
     "picture",
-    "report",
     "resume",
     "start",
     "summary",

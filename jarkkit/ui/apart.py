@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,12 @@ from jarkkit.errors import JarkkitError
 from jarkkit.kit import Kit
 from jarkkit.records import Deployed, Plan, Receipt, Record, Step
 
-_KNOWN = ".step.json"
+_KNOWN = ".step"
 _SAID = ".step.out"
 _ENDS_WITH: dict[str, type[Record]] = {"plan": Plan, "deploy": Deployed, "cleanup": Receipt}
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(Record):
     """What is written down of a step that a notebook has started.
 
     Attributes:
@@ -54,8 +52,8 @@ class Apart:
     @property
     def known(self) -> Known | None:
         """What is written down; None when nothing is, or nothing that can be read."""
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            return Known(**json.loads((self.kit.folder / _KNOWN).read_text()))
+        with contextlib.suppress(OSError, JarkkitError):
+            return self.kit.workspace.load(_KNOWN, Known)
         return None
 
     def start(self, step: Step, words: Sequence[str]) -> Known:
@@ -73,9 +71,8 @@ class Apart:
                 start_new_session=True,
             )
         made = psutil.Process(self._process.pid).create_time()
-        known = Known(step, self._process.pid, made, offset)
-        with _private(self.kit.folder / _KNOWN) as handle:
-            handle.write(json.dumps(asdict(known)).encode())
+        known = Known(step=step, pid=self._process.pid, created=made, offset=offset)
+        self.kit.workspace.save(_KNOWN, known)
         return known
 
     def alive(self, known: Known) -> bool:
@@ -121,8 +118,8 @@ class Apart:
 
     def forget(self) -> None:
         """Somebody has seen how it ended."""
-        for name in (_KNOWN, _SAID):
-            (self.kit.folder / name).unlink(missing_ok=True)
+        self.kit.workspace.forget(_KNOWN)
+        (self.kit.folder / _SAID).unlink(missing_ok=True)
 
 
 def _private(path: Path) -> Any:

@@ -9,6 +9,8 @@ from html import escape, unescape
 
 from IPython.display import HTML
 
+from jarkkit.tables import html_table
+
 
 class Words(HTML):
     """HTML whose plain output is what it says, for readers of a saved notebook without HTML."""
@@ -26,16 +28,11 @@ def span(seconds: float) -> str:
 
 
 def rows(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A table of plain words; without lines no head either."""
-    body = "".join(f"<tr>{_cells('td', line)}</tr>" for line in lines)
-    top = f"<thead><tr>{_cells('th', head)}</tr></thead>" if body else ""
-    return f"<table>{top}<tbody>{body}</tbody></table>"
+    """A table of plain words; nothing without lines."""
+    found = list(lines)
+    return html_table(head, found) if found else ""
 
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]], note: str) -> Words:
     """A table with a sentence below it."""
     return Words(f"{rows(head, lines)}<p>{escape(note)}</p>")
-
-
-def _cells(tag: str, words: Sequence[str]) -> str:
-    return "".join(f"<{tag} style='text-align:left'>{escape(word)}</{tag}>" for word in words)

@@ -6,7 +6,6 @@ a hub and in VS Code. Only what has changed is sent.
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from IPython.display import DisplayHandle, display
 
 from jarkkit.errors import JarkkitError
 from jarkkit.home import find_home
+from jarkkit.masking import masked
 from jarkkit.records import Event
 from jarkkit.scrub import Scrub, words_of
 from jarkkit.ui import drawing
@@ -23,7 +23,6 @@ from jarkkit.ui.opening import headless
 from jarkkit.ui.progress import Outcome, Progress
 
 FRAME_SECONDS = 0.5
-_ACCOUNT_ID = re.compile(r"(?<!\d)(\d{4})\d{4}(\d{4})(?!\d)")
 
 Lines = Callable[[], Sequence[str]]
 
@@ -97,7 +96,7 @@ class Live:
 
     def _clean(self, text: str) -> str:
         """Without paths of this machine and account ids, because notebooks are passed on."""
-        return _ACCOUNT_ID.sub(r"\1…\2", self._scrub.text(text))
+        return masked(self._scrub.text(text))
 
 
 class _Widgets:

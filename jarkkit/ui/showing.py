@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from IPython.display import display
 
-from jarkkit.checks import COLOUR, Report
+from jarkkit.checks import COLOUR
 from jarkkit.cluster.map import ClusterMap
 from jarkkit.costs.bill import Bill
 from jarkkit.errors import JarkkitError
@@ -102,13 +102,6 @@ def must(condition: object, what: str, fix: str) -> None:
     if not condition:
         raise JarkkitError("JK-NOTEBOOK-FAILED", f"Not so: {what}.", fix)
     display(Words(f"<p style='color:{COLOUR['pass']}'>✔ {escape(what)}</p>"))
-
-
-def report(value: Report | None) -> Report:
-    """A report that must be there. Raises JK-NOTEBOOK-FAILED."""
-    if value is None:
-        raise JarkkitError("JK-NOTEBOOK-FAILED", "There is no report yet.", "Run the step first.")
-    return value
 
 
 def _takes(plan: Plan) -> str:

@@ -144,24 +144,27 @@ def record(name: str, home: Path) -> dict[str, Any]:
     """One rehearsal under its own policy. Raises CalledProcessError where a step fails."""
     values, prepare, changes = RUNS[name]
     running = control.start(home / ".sandbox", account_only=True)
-    values = {**values, **prepare(running)}
-    log = running.home / "permissions.log"
-    before = len(log.read_text().splitlines())
-    control.set_policies(
-        running.home, write_policies(home / "policies", Settings.make({"name": name, **values}))
-    )
-    environ = {**pointed_at(running), "JARKKIT_HOME": str(home)}
-    _run(environ, "init", name, "--sandbox", *_pairs(values))
-    for look in (("preflight", name), ("regions", name), ("cost", name, "--refresh")):
-        _run(environ, *look, must=False)  # a finding is no failure
-    for step in _AGAIN:
-        _run(environ, step, name)
-    for change in changes:
-        _run(environ, "configure", name, *_pairs(change))
+    try:
+        values = {**values, **prepare(running)}
+        log = running.home / "permissions.log"
+        before = len(log.read_text().splitlines())
+        control.set_policies(
+            running.home, write_policies(home / "policies", Settings.make({"name": name, **values}))
+        )
+        environ = {**pointed_at(running), "JARKKIT_HOME": str(home)}
+        _run(environ, "init", name, "--sandbox", *_pairs(values))
+        for look in ("preflight", "regions"):
+            _run(environ, look, name, must=False)  # a finding is no failure
+        _run(environ, "cost", name, "--refresh")
         for step in _AGAIN:
             _run(environ, step, name)
-    _run(environ, "cleanup", name, "--confirm", name)
-    control.stop(running.home)
+        for change in changes:
+            _run(environ, "configure", name, *_pairs(change))
+            for step in _AGAIN:
+                _run(environ, step, name)
+        _run(environ, "cleanup", name, "--confirm", name)
+    finally:
+        control.stop(running.home)
     lines = log.read_text().splitlines()[before:]
     found = compact(lines, (m[0] for m in _ID.finditer(json.dumps(values))))
     return {"settings": {"name": name, **values}, "needs": found}

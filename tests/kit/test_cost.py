@@ -18,7 +18,7 @@ from jarkkit.pictures import cost_split
 from jarkkit.records import Entry, Event, Owned, Seconds
 from jarkkit.settings import Settings
 from jarkkit.steps.preflight.asking import Look
-from jarkkit.steps.preflight.cost_and_time import QUESTIONS
+from jarkkit.steps.preflight.cost_and_time import QUESTIONS, duration
 from jarkkit.workspace import Workspace
 from tests.kit.conftest import World
 from tests.kit.fake_pricing import FakeSpot
@@ -27,13 +27,17 @@ DENIED = JarkkitError("JK-AWS-DENIED", "not allowed.", "Allow it.")
 SPOT = {"accelerators": [{"family": "g6", "capacity": ["spot"], "max_vcpus": 4}]}
 
 
-def checks(world: World) -> dict[str, Check]:
-    look = Look(
-        world.kit.settings,
+def look_at(world: World, workspace: Workspace) -> Look:
+    return Look(
+        workspace.settings(),
         world.account,  # type: ignore[arg-type]
         world.terraform,  # type: ignore[arg-type]
-        world.kit.workspace,
+        workspace,
     )
+
+
+def checks(world: World) -> dict[str, Check]:
+    look = look_at(world, world.kit.workspace)
     asked = {question.__name__: question(look) for question in QUESTIONS}
     return {name: check for name, check in asked.items() if isinstance(check, Check)}
 
@@ -71,6 +75,13 @@ def test_an_account_that_may_not_be_looked_at_becomes_a_note(world: World) -> No
 
 def refused(_: str) -> Any:
     raise DENIED
+
+
+def test_the_bill_alone_asks_nobody_what_is_there(world: World) -> None:
+    world.deploy()
+    bill = world.kit.cost().bill
+    world.account.owned = None  # type: ignore[method-assign, assignment]
+    assert world.kit.bill() == bill
 
 
 def test_after_cleanup_it_costs_nothing(world: World) -> None:
@@ -240,6 +251,8 @@ def test_rehearsals_say_nothing_about_a_real_account(world: World) -> None:
     assert past_of(world.kit.workspace).seconds == {}
     assert past_of(other).of("create", "aws_eks_cluster") == (1.0,)
     assert Kit(other, {}).time() == world.kit.time()
+    # In one of 1 s nobody would wait for it.
+    assert duration(look_at(world, other)).why.count("EKS control plane") == 2
 
 
 def test_a_run_tells_what_runs_before_it_took(world: World) -> None:

@@ -96,6 +96,13 @@ def hub_pod(reason: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def fail_to_deploy(world: World, error: JarkkitError) -> None:
+    world.plan()
+    world.terraform.failing = [("aws_eks_cluster.demo", error)]
+    with pytest.raises(JarkkitError):
+        list(world.kit.deploy())
+
+
 class TestMoments:
     def test_nothing_deployed_is_said_honestly(self, world: World) -> None:
         report = world.kit.diagnose()
@@ -109,11 +116,7 @@ class TestMoments:
         assert (check.name, check.code) == ("The deployment's folder", "JK-SETTINGS-SYNTAX")
 
     def test_a_deploy_that_failed_is_explained_by_what_terraform_said(self, world: World) -> None:
-        world.plan()
-        error = JarkkitError("JK-AWS-QUOTA", "VcpuLimitExceeded.", "Ask for more.", evidence="e")
-        world.terraform.failing = [("aws_eks_cluster.demo", error)]
-        with pytest.raises(JarkkitError):
-            list(world.kit.deploy())
+        fail_to_deploy(world, JarkkitError("JK-AWS-QUOTA", "VcpuLimitExceeded.", "Ask for more."))
         line = {"severity": "error", "summary": "VcpuLimitExceeded: limit of 8", "address": "a.b"}
         log = world.kit.workspace.new_log("apply")
         log.write_text(json.dumps({"type": "diagnostic", "diagnostic": line}) + "\n{torn")
@@ -124,11 +127,8 @@ class TestMoments:
         assert check.link
 
     def test_without_a_log_the_step_itself_is_told_with_its_fix(self, world: World) -> None:
-        world.plan()
         error = JarkkitError("JK-TF-FAILED", "It broke.", "Mend it.", evidence="the words")
-        world.terraform.failing = [("aws_eks_cluster.demo", error)]
-        with pytest.raises(JarkkitError):
-            list(world.kit.deploy())
+        fail_to_deploy(world, error)
         check = next(c for c in world.kit.diagnose().checks if c.status == "fail")
         assert check.name == "The last deploy"
         assert "the words" in check.found

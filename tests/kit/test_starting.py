@@ -19,7 +19,7 @@ from jarkkit import ui
 from jarkkit.clock import now
 from jarkkit.errors import JarkkitError
 from jarkkit.kit import Kit
-from jarkkit.records import Deployed, Entry, Event, Plan, Step
+from jarkkit.records import Deployed, Entry, Event, Plan
 from jarkkit.sandbox import control
 from jarkkit.ui.apart import Apart, Known, raw_tail
 from jarkkit.ui.live import Live
@@ -38,9 +38,12 @@ def ended(running: ui.Running[R]) -> R:
     return asyncio.run(wait())
 
 
-def write_down(kit: Kit, step: Step, pid: int, created: float = 1.0) -> None:
-    known = {"step": step, "pid": pid, "created": created, "offset": 0}
-    (kit.folder / ".step.json").write_text(json.dumps(known))
+def known_of(pid: int, created: float = 1.0) -> Known:
+    return Known(step="deploy", pid=pid, created=created, offset=0)
+
+
+def write_down(kit: Kit, pid: int, created: float = 1.0) -> None:
+    kit.workspace.save(".step", known_of(pid, created))
 
 
 def finished(kit: Kit, pid: int, status: str = "finished") -> None:
@@ -71,13 +74,20 @@ def account(
     return tmp_path
 
 
+def joined(world: World, step: subprocess.Popen[bytes]) -> ui.Running[Deployed]:
+    """A deploy that a notebook has started before, shown again."""
+    write_down(world.kit, step.pid, psutil.Process(step.pid).create_time())
+    return ui.start(world.kit.deploy)
+
+
 class TestInAProcessOfItsOwn:
     def test_a_step_ends_with_its_value(self, account: Path, terraform: str) -> None:
         kit = Kit.create("apart-plan", rehearsal=True)
         plan = ended(ui.start(kit.plan))
         assert isinstance(plan, Plan)
         assert plan == kit.last_plan()
-        assert [entry.pid for entry in kit.entries() if entry.status == "started"] != [os.getpid()]
+        (begun,) = [e for e in kit.entries() if (e.step, e.status) == ("plan", "started")]
+        assert begun.pid != os.getpid()
 
     def test_a_step_ends_with_its_error(self, account: Path) -> None:
         kit = Kit.create("apart-error", rehearsal=True)
@@ -102,9 +112,7 @@ class TestComingBack:
     def test_a_step_that_is_under_way_is_joined(
         self, world: World, sleeper: subprocess.Popen[bytes]
     ) -> None:
-        created = psutil.Process(sleeper.pid).create_time()
-        write_down(world.kit, "deploy", sleeper.pid, created)
-        running = ui.start(world.kit.deploy)
+        running = joined(world, sleeper)
         with pytest.raises(JarkkitError) as caught:
             ui.start(world.kit.plan)
         assert caught.value.code == "JK-DEPLOYMENT-BUSY"
@@ -117,9 +125,7 @@ class TestComingBack:
     def test_an_interrupt_of_the_waiting_cell_stops_the_step(
         self, world: World, sleeper: subprocess.Popen[bytes]
     ) -> None:
-        created = psutil.Process(sleeper.pid).create_time()
-        write_down(world.kit, "deploy", sleeper.pid, created)
-        running = ui.start(world.kit.deploy)
+        running = joined(world, sleeper)
 
         async def interrupted() -> None:
             async def wait() -> None:
@@ -140,7 +146,7 @@ class TestComingBack:
         assert deployed is not None
         gone = 2**22 - 1
         finished(world.kit, gone)
-        write_down(world.kit, "deploy", gone)
+        write_down(world.kit, gone)
         (world.kit.folder / ".step.out").write_text(deployed.model_dump_json())
         count = len(world.kit.entries())
         assert ended(ui.start(world.kit.deploy)) == deployed
@@ -150,8 +156,8 @@ class TestComingBack:
     def test_what_was_changed_since_counts_more(self, world: World) -> None:
         gone = 2**22 - 1
         finished(world.kit, gone)
-        known = Known("deploy", gone, 1.0, 0)
-        write_down(world.kit, "deploy", gone)
+        known = known_of(gone)
+        write_down(world.kit, gone)
         (world.kit.folder / ".step.out").write_text(json.dumps({"error": ERROR}))
         apart = Apart(world.kit)
         assert apart.unseen(known)
@@ -161,14 +167,14 @@ class TestComingBack:
     def test_a_step_that_was_killed_is_begun_anew(self, world: World) -> None:
         gone = 2**22 - 1
         world.kit.workspace.record(Entry(time=now(), step="deploy", status="started", pid=gone))
-        write_down(world.kit, "deploy", gone)
+        write_down(world.kit, gone)
         (world.kit.folder / ".step.out").write_text("")
-        assert not Apart(world.kit).unseen(Known("deploy", gone, 1.0, 0))
+        assert not Apart(world.kit).unseen(known_of(gone))
 
     def test_another_process_with_its_id_is_not_the_step(
         self, world: World, sleeper: subprocess.Popen[bytes]
     ) -> None:
-        assert not Apart(world.kit).alive(Known("deploy", sleeper.pid, 1.0, 0))
+        assert not Apart(world.kit).alive(known_of(sleeper.pid))
 
 
 ERROR = {"code": "JK-TF-FAILED", "message": "It broke.", "fix": "Mend it.", "evidence": ""}

@@ -7,6 +7,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from jarkkit import pictures, ui
@@ -129,7 +130,8 @@ class TestLines:
 
 class TestCommandLine:
     def test_every_command_explains_itself(self) -> None:
-        for command in ("init", "configure", "plan", "deploy", "run", "lab", "cleanup", "doctor"):
+        commands = get_command(cli.app).commands
+        for command in {*commands, "configure", "plan", "deploy", "run", "lab", "cleanup"}:
             result = CliRunner().invoke(cli.app, [command, "--help"])
             assert result.exit_code == 0, command
 

@@ -20,13 +20,27 @@ def client(sandbox: control.Running) -> Callable[..., Any]:
     return lambda service, region="eu-west-1": make_client(sandbox, service, region)
 
 
-def make_client(running: control.Running, service: str, region: str = "eu-west-1") -> Any:
+def make_client(
+    running: control.Running, service: str, region: str = "eu-west-1", **config: Any
+) -> Any:
+    """A client that takes the first answer, if not told otherwise."""
     session = boto3.Session(
         running.env["AWS_ACCESS_KEY_ID"], running.env["AWS_SECRET_ACCESS_KEY"], region_name=region
     )
-    return session.client(
-        service, endpoint_url=running.endpoint, config=Config(retries={"total_max_attempts": 1})
+    config = {"retries": {"total_max_attempts": 1}, **config}
+    return session.client(service, endpoint_url=running.endpoint, config=Config(**config))
+
+
+def reserve(ec2: Any, instance_type: str, zone: str, count: int = 1, **more: Any) -> str:
+    """A capacity reservation; returns its id."""
+    made = ec2.create_capacity_reservation(
+        InstanceType=instance_type,
+        InstancePlatform="Linux/UNIX",
+        AvailabilityZone=zone,
+        InstanceCount=count,
+        **more,
     )
+    return str(made["CapacityReservation"]["CapacityReservationId"])
 
 
 def network(ec2: Any, zones: tuple[str, ...] = ("eu-west-1a", "eu-west-1b")) -> list[str]:

@@ -121,7 +121,7 @@ class TestFaults:
             (fault,) = faults.parse([name])
             assert fault.kind.title
             for service, xml in (("ec2", True), ("s3", True), ("iam", True), ("eks", False)):
-                status, _, body = faults.answer(fault, Call(service, "AnyOperation", xml))
+                status, _, body = faults.refusal(fault.kind, Call(service, "AnyOperation", xml))
                 assert fault.kind.unreachable or (status and body[0])
 
     @pytest.mark.parametrize(

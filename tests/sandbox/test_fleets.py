@@ -25,7 +25,7 @@ from jarkkit.sandbox.account.ec2.fleets import Pool, by_preference
 from jarkkit.sandbox.account.sqs import waiting
 from jarkkit.sandbox.calls import Call
 from jarkkit.sandbox.clock import CLOCK, DURATIONS
-from tests.sandbox.test_account import make_client, network, refused
+from tests.sandbox.test_account import make_client, network, refused, reserve
 from tests.sandbox.test_capacity import IMAGE
 
 USER_DATA = base64.b64encode(b"kind: NodeConfig").decode()
@@ -477,12 +477,7 @@ def test_all_of_it_survives_a_restart(tmp_path: Path) -> None:
         fleet = place.fleet(place.override("m5.large"), kind="spot")
         ec2 = place.client("ec2")
         ec2.create_placement_group(GroupName="kept", Strategy="cluster")
-        held = ec2.create_capacity_reservation(
-            InstanceType="m5.large",
-            InstancePlatform="Linux/UNIX",
-            AvailabilityZone="us-west-2a",
-            InstanceCount=1,
-        )["CapacityReservation"]["CapacityReservationId"]
+        held = reserve(ec2, "m5.large", "us-west-2a")
         control.stop(tmp_path)
         place.running = control.start(tmp_path, account_only=True)
         ec2 = place.client("ec2")

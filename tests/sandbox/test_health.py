@@ -7,16 +7,10 @@ import pytest
 from jarkkit.aws import Account
 from jarkkit.errors import JarkkitError
 from jarkkit.sandbox import control
-from tests.conftest import pointed_at
 from tests.sandbox.test_account import make_client
 
 REGION = "us-west-2"
 TAG = {"Key": "jarkkit:deployment", "Value": "sick"}
-
-
-@pytest.fixture
-def account(sandbox: control.Running) -> Account:
-    return Account(REGION, pointed_at(sandbox))
 
 
 def test_a_cluster_says_how_it_does_and_who_may_reach_it(

@@ -30,7 +30,7 @@ Allow = Callable[..., None]
 
 
 @pytest.fixture(scope="module")
-def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
     """A pretend account of our own, whose user may do less and less."""
     running = control.start(tmp_path_factory.mktemp("limited"), account_only=True)
     yield running
@@ -38,27 +38,17 @@ def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Runnin
 
 
 @pytest.fixture
-def allow(limited: control.Running, tmp_path: Path) -> Iterator[Allow]:
+def allow(sandbox: control.Running, tmp_path: Path) -> Iterator[Allow]:
     """Let the user do this and nothing else, until the end of the test."""
 
     def to(*actions: str, resource: str = "*", **more: Any) -> None:
         statement = {"Effect": "Allow", "Action": list(actions), "Resource": resource, **more}
         policy = tmp_path / "some.json"
         policy.write_text(json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
-        control.set_policies(limited.home, [policy])
+        control.set_policies(sandbox.home, [policy])
 
     yield to
-    control.set_policies(limited.home, [])
-
-
-@pytest.fixture
-def account(limited: control.Running) -> Account:
-    return Account(REGION, pointed_at(limited))
-
-
-@pytest.fixture
-def client(limited: control.Running) -> Callable[[str], Any]:
-    return lambda service: make_client(limited, service, REGION)
+    control.set_policies(sandbox.home, [])
 
 
 def refused(call: Callable[[], Any]) -> tuple[str, str]:
@@ -270,31 +260,31 @@ class TestEnforcement:
         assert f"is not authorized to perform: iam:PassRole on resource: {role}" in words
 
     def test_calls_with_another_key_are_not_the_users(
-        self, limited: control.Running, client: Callable[[str], Any], allow: Allow
+        self, sandbox: control.Running, client: Callable[[str], Any], allow: Allow
     ) -> None:
         key = client("iam").create_access_key(UserName="learner")["AccessKey"]
         allow("sts:GetCallerIdentity")
-        other = make_client(replace(limited, env=_keys(key)), "eks", REGION)
+        other = make_client(replace(sandbox, env=_keys(key)), "eks", REGION)
         assert other.list_clusters()["clusters"] == []
 
     def test_what_was_needed_is_noted_once(
-        self, limited: control.Running, client: Callable[[str], Any]
+        self, sandbox: control.Running, client: Callable[[str], Any]
     ) -> None:
         for _ in range(2):
             client("sqs").list_queues(QueueNamePrefix="noted")
-        lines = (limited.home / "permissions.log").read_text().splitlines()
+        lines = (sandbox.home / "permissions.log").read_text().splitlines()
         found = [json.loads(line) for line in lines if "sqs:ListQueues" in line]
         assert found == [["sqs:ListQueues", "*", {"aws:RequestedRegion": [REGION]}]]
 
     def test_a_policy_that_aws_would_not_take(
-        self, limited: control.Running, tmp_path: Path
+        self, sandbox: control.Running, tmp_path: Path
     ) -> None:
         wrong = tmp_path / "wrong.json"
         long = {"Effect": "Allow", "Action": ["s3:" + "x" * 80] * 100, "Resource": "*"}
         for text in ("{", "{}", json.dumps({"Statement": [long]})):
             wrong.write_text(text)
             with pytest.raises(JarkkitError) as caught:
-                control.set_policies(limited.home, [wrong])
+                control.set_policies(sandbox.home, [wrong])
             assert caught.value.code == "JK-SANDBOX-POLICY"
 
 

@@ -16,7 +16,6 @@ from jarkkit.aws.session import Session
 from jarkkit.errors import JarkkitError
 from jarkkit.sandbox import control
 from tests.conftest import pointed_at
-from tests.sandbox.test_account import make_client
 
 REGION = "eu-west-1"
 TRUST = json.dumps(
@@ -64,11 +63,6 @@ def make_everything(client: Callable[[str], Any], name: str, tags: dict[str, str
         },
         ResourceTags=pairs,
     )
-
-
-@pytest.fixture
-def client(sandbox: control.Running) -> Callable[[str], Any]:
-    return lambda service: make_client(sandbox, service, REGION)
 
 
 def kinds(sandbox: control.Running, deployment: str) -> set[str]:

@@ -12,19 +12,8 @@ from jarkkit.aws import Account
 from jarkkit.errors import JarkkitError
 from jarkkit.sandbox import control
 from tests.conftest import pointed_at
-from tests.sandbox.test_account import make_client
 
 REGION = "eu-west-1"
-
-
-@pytest.fixture
-def account(sandbox: control.Running) -> Account:
-    return Account(REGION, pointed_at(sandbox))
-
-
-@pytest.fixture
-def client(sandbox: control.Running) -> Callable[[str], Any]:
-    return lambda service: make_client(sandbox, service, REGION)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from jarkkit.sandbox import control
 from jarkkit.settings import Settings
 from jarkkit.survey import Survey, Surveyed
 from tests.conftest import pointed_at
-from tests.sandbox.test_account import make_client
+from tests.sandbox.test_account import make_client, reserve
 
 REGION = "us-west-2"
 SOME = ("us-west-2", "eu-central-1", "us-east-1")
@@ -86,12 +86,7 @@ class TestOffers:
         self, account: Account, sandbox: control.Running
     ) -> None:
         ec2 = make_client(sandbox, "ec2", REGION)
-        made = ec2.create_capacity_reservation(
-            InstanceType="g6.xlarge",
-            InstancePlatform="Linux/UNIX",
-            AvailabilityZone="us-west-2b",
-            InstanceCount=3,
-        )["CapacityReservation"]["CapacityReservationId"]
+        made = reserve(ec2, "g6.xlarge", "us-west-2b", 3)
         found = {r.reservation_id: r for r in account.offers.reservations(["g6.*"])}
         assert (found[made].zone, found[made].total, found[made].free) == ("us-west-2b", 3, 3)
         assert not found[made].block

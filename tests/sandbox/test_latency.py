@@ -8,14 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError, HTTPClientError
 
 from jarkkit.sandbox import control, faults
 from jarkkit.sandbox.calls import Call
 from jarkkit.sandbox.pace import Pace, Rate, rate_of
+from tests.sandbox.test_account import make_client
 
 
 @pytest.fixture
@@ -26,14 +25,7 @@ def paced(sandbox: control.Running) -> Iterator[control.Running]:
 
 def impatient(running: control.Running, service: str, region: str = "us-west-2") -> Any:
     """A client that takes the first answer."""
-    return boto3.client(  # type: ignore[call-overload]
-        service,
-        region_name=region,
-        endpoint_url=running.endpoint,
-        aws_access_key_id=running.env["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=running.env["AWS_SECRET_ACCESS_KEY"],
-        config=Config(retries={"total_max_attempts": 1}, max_pool_connections=30),
-    )
+    return make_client(running, service, region, max_pool_connections=30)
 
 
 class TestLatency:
@@ -131,14 +123,8 @@ class TestRates:
 
     def test_an_adaptive_client_gets_through(self, paced: control.Running) -> None:
         control.set_pace(paced.home, rate_limits=True)
-        client = boto3.client(
-            "service-quotas",
-            region_name="us-west-2",
-            endpoint_url=paced.endpoint,
-            aws_access_key_id=paced.env["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=paced.env["AWS_SECRET_ACCESS_KEY"],
-            config=Config(retries={"mode": "adaptive", "total_max_attempts": 10}),
-        )
+        patient = {"mode": "adaptive", "total_max_attempts": 10}
+        client = make_client(paced, "service-quotas", "us-west-2", retries=patient)
         for _ in range(15):
             client.get_service_quota(ServiceCode="ec2", QuotaCode="L-1216C47A")
 
@@ -182,7 +168,7 @@ class TestFaultsOfARegion:
         ],
     )
     def test_codes_are_the_services_own(self, fault: str, service: str, code: str) -> None:
-        line, _, _ = faults.answer(faults.parse([fault])[0], Call(service, "A"))
+        line, _, _ = faults.refusal(faults.KINDS[fault], Call(service, "A"))
         assert line.endswith(f" {code}")
 
 

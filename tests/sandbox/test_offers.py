@@ -11,7 +11,7 @@ from jarkkit.sandbox import control
 from jarkkit.sandbox.account import images
 from jarkkit.sandbox.account.ec2 import prices
 from jarkkit.sandbox.account.eks import facts
-from tests.sandbox.test_account import make_client, refused
+from tests.sandbox.test_account import make_client, refused, reserve
 from tests.sandbox.test_fleets import Place
 
 EKS = "/aws/service/eks/optimized-ami"
@@ -170,28 +170,17 @@ class TestInstanceTypes:
 
 
 class TestReservedCapacity:
-    def reserve(self, ec2: Any, **more: Any) -> Any:
-        return ec2.create_capacity_reservation(
-            **{
-                "InstanceType": "g5.xlarge",
-                "InstancePlatform": "Linux/UNIX",
-                "AvailabilityZone": "us-west-2a",
-                "InstanceCount": 1,
-                "InstanceMatchCriteria": "targeted",
-                "TagSpecifications": [
-                    {
-                        "ResourceType": "capacity-reservation",
-                        "Tags": [{"Key": "of", "Value": "karpenter"}],
-                    }
-                ],
-                **more,
-            }
-        )["CapacityReservation"]
-
     def test_an_instance_goes_into_the_reservation_until_it_is_full(
         self, sandbox: control.Running, ec2: Any
     ) -> None:
-        held = self.reserve(ec2)["CapacityReservationId"]
+        tags = [{"Key": "of", "Value": "karpenter"}]
+        held = reserve(
+            ec2,
+            "g5.xlarge",
+            "us-west-2a",
+            InstanceMatchCriteria="targeted",
+            TagSpecifications=[{"ResourceType": "capacity-reservation", "Tags": tags}],
+        )
         place = Place(sandbox, "reserved").make(
             CapacityReservationSpecification={
                 "CapacityReservationPreference": "capacity-reservations-only",

@@ -9,23 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from jarkkit.sandbox import control, profiles
 from jarkkit.sandbox.account.servicequotas import facts
-from tests.sandbox.test_account import make_client
+from tests.sandbox.test_account import make_client, refused
 
 STANDARD, GPU, P_SPOT, P5_SPOT = "L-1216C47A", "L-DB2E81BA", "L-7212CCBC", "L-C4BD4855"
 
 
 def quotas(running: control.Running, region: str = "us-west-2") -> Any:
     return make_client(running, "service-quotas", region)
-
-
-def refusal(call: Any, **asked: Any) -> str:
-    with pytest.raises(ClientError) as caught:
-        call(**asked)
-    return str(caught.value.response["Error"]["Code"])
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +72,7 @@ class TestValues:
         of = {"ServiceCode": "iam", "QuotaCode": "L-FE177D64"}
         found = quotas(sandbox, "us-east-1").get_service_quota(**of)["Quota"]
         assert found["QuotaArn"].startswith("arn:aws:servicequotas::")
-        assert refusal(quotas(sandbox).get_service_quota, **of) == "NoSuchResourceException"
+        assert refused(quotas(sandbox).get_service_quota, **of) == "NoSuchResourceException"
         listed = quotas(sandbox).list_services()["Services"]
         assert "iam" not in {service["ServiceCode"] for service in listed}
 
@@ -87,7 +80,7 @@ class TestValues:
         apart, together = quotas(sandbox, "us-east-2"), quotas(sandbox)
         of = {"ServiceCode": "ec2", "QuotaCode": P5_SPOT}
         assert apart.get_service_quota(**of)["Quota"]["QuotaName"].startswith("All P5")
-        assert refusal(together.get_service_quota, **of) == "NoSuchResourceException"
+        assert refused(together.get_service_quota, **of) == "NoSuchResourceException"
         of = {"ServiceCode": "ec2", "QuotaCode": P_SPOT}
         names = [
             client.get_service_quota(**of)["Quota"]["QuotaName"] for client in (apart, together)
@@ -100,14 +93,14 @@ class TestValues:
     def test_what_is_not_known_is_no_such_resource(self, sandbox: control.Running) -> None:
         for of in (("ec2", "L-00000000"), ("nonsense", STANDARD)):
             asked = {"ServiceCode": of[0], "QuotaCode": of[1]}
-            assert refusal(quotas(sandbox).get_service_quota, **asked) == "NoSuchResourceException"
+            assert refused(quotas(sandbox).get_service_quota, **asked) == "NoSuchResourceException"
 
     def test_a_fresh_account_has_defaults_and_no_applied_values(
         self, fresh: control.Running
     ) -> None:
         client, of = quotas(fresh), {"ServiceCode": "ec2", "QuotaCode": STANDARD}
         assert client.list_service_quotas(ServiceCode="ec2")["Quotas"] == []
-        assert refusal(client.get_service_quota, **of) == "NoSuchResourceException"
+        assert refused(client.get_service_quota, **of) == "NoSuchResourceException"
         assert client.get_aws_default_service_quota(**of)["Quota"]["Value"] == 5
         defaults = client.list_aws_default_service_quotas(ServiceCode="ec2")["Quotas"]
         by_code = {quota["QuotaCode"]: quota["Value"] for quota in defaults}
@@ -138,7 +131,7 @@ class TestRequests:
         assert now["Status"] == "APPROVED"
         of = {"ServiceCode": "ec2", "QuotaCode": STANDARD}
         assert client.get_service_quota(**of)["Quota"]["Value"] == 32
-        assert refusal(quotas(fresh).get_service_quota, **of) == "NoSuchResourceException"
+        assert refused(quotas(fresh).get_service_quota, **of) == "NoSuchResourceException"
 
     def test_one_for_accelerators_becomes_a_case_and_only_one_is_open(
         self, fresh: control.Running
@@ -147,7 +140,7 @@ class TestRequests:
         asked = {**ASKED, "QuotaCode": GPU, "DesiredValue": 8.0}
         client.request_service_quota_increase(**asked)
         assert (
-            refusal(client.request_service_quota_increase, **asked)
+            refused(client.request_service_quota_increase, **asked)
             == "ResourceAlreadyExistsException"
         )
         (found,) = client.list_requested_service_quota_change_history_by_quota(
@@ -169,7 +162,7 @@ class TestRequests:
     ) -> None:
         asked = {"ServiceCode": service, "QuotaCode": code, "DesiredValue": desired}
         call = quotas(sandbox).request_service_quota_increase
-        assert refusal(call, **asked) == "IllegalArgumentException"
+        assert refused(call, **asked) == "IllegalArgumentException"
 
     def test_they_are_saved_with_the_account_and_take_their_time(self, tmp_path: Path) -> None:
         running = control.start(tmp_path, profile="fresh-account", account_only=True, speed=900 / 3)
@@ -233,7 +226,7 @@ class TestSomebodyElse:
         ec2 = make_client(half_used, "ec2")
         image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
         wish = {"ImageId": image, "InstanceType": "g4dn.8xlarge", "MaxCount": 2}
-        assert refusal(ec2.run_instances, **wish, MinCount=2) == "VcpuLimitExceeded"
+        assert refused(ec2.run_instances, **wish, MinCount=2) == "VcpuLimitExceeded"
         ec2.run_instances(**{**wish, "MaxCount": 1}, MinCount=1)
 
     def test_they_stay_the_same(self, half_used: control.Running) -> None:

@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from jarkkit.sandbox import control, regions
-from tests.sandbox.test_account import make_client
+from tests.sandbox.test_account import make_client, refused
 from tests.sandbox.test_quotas import half_used as half_used
 
 NOW = datetime.now(UTC)
@@ -19,12 +18,6 @@ TYPES = ["g5.xlarge", "g6.xlarge", "g4dn.xlarge"]
 @pytest.fixture
 def ec2(sandbox: control.Running) -> Any:
     return make_client(sandbox, "ec2", "us-west-2")
-
-
-def refusal(call: Any, **asked: Any) -> str:
-    with pytest.raises(ClientError) as caught:
-        call(**asked)
-    return str(caught.value.response["Error"]["Code"])
 
 
 class TestRegions:
@@ -43,7 +36,7 @@ class TestRegions:
         assert {region["RegionName"] for region in found} == set(regions.NOT_ENABLED)
         (one,) = ec2.describe_regions(RegionNames=["me-south-1"])["Regions"]
         assert one["OptInStatus"] == "not-opted-in"
-        assert refusal(ec2.describe_regions, RegionNames=["xx-1"]) == "InvalidParameterValue"
+        assert refused(ec2.describe_regions, RegionNames=["xx-1"]) == "InvalidParameterValue"
 
     @pytest.mark.parametrize(
         ("service", "operation", "code"),
@@ -58,7 +51,7 @@ class TestRegions:
         self, sandbox: control.Running, service: str, operation: str, code: str
     ) -> None:
         client = make_client(sandbox, service, "af-south-1")
-        assert refusal(getattr(client, operation)) == code
+        assert refused(getattr(client, operation)) == code
 
 
 class TestZones:
@@ -83,7 +76,7 @@ class TestZones:
         (found,) = ec2.describe_availability_zones(Filters=wanted)["AvailabilityZones"]
         assert found["ZoneId"] == "usw2-az1"
         asked = {"ZoneNames": ["us-west-2x"]}
-        assert refusal(ec2.describe_availability_zones, **asked) == "InvalidParameterValue"
+        assert refused(ec2.describe_availability_zones, **asked) == "InvalidParameterValue"
 
 
 class TestSpotPrices:
@@ -163,7 +156,7 @@ class TestSpotPlacementScores:
         found = ec2.get_spot_placement_scores(**asked, RegionNames=["sa-east-1"])
         assert found["SpotPlacementScores"] == []
         unknown = {"InstanceTypes": ["z9.huge"], "TargetCapacity": 1}
-        assert refusal(ec2.get_spot_placement_scores, **unknown) == "InvalidInstanceType"
+        assert refused(ec2.get_spot_placement_scores, **unknown) == "InvalidInstanceType"
 
 
 @pytest.mark.parametrize("region", regions.ENABLED)

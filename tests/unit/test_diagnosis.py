@@ -17,7 +17,7 @@ from jarkkit.cluster.pod_troubles import Trouble
 from jarkkit.cluster.readiness import Standing, key
 from jarkkit.diagnosis import account, journey, nodes, pods, workloads
 from jarkkit.diagnosis.findings import CHAPTERS, Finding, Rank, check_of, cut, fold, link, listed
-from jarkkit.docs import troubleshooting_page
+from jarkkit.docs import renewed
 from jarkkit.drills import Drill, drill, drills, faults, hindrance
 from jarkkit.errors import CODES, JarkkitError
 from jarkkit.helm import Release
@@ -225,19 +225,32 @@ class TestAccount:
         assert "Enable" in found.fix
         assert not list(account.control_plane_findings("demo", ControlPlane(status="ACTIVE")))
 
-    def test_a_node_group_says_what_ec2_said(self) -> None:
-        issue = "AsgInstanceLaunchFailures: Could not launch. VcpuLimitExceeded - limit of 8"
-        part = Part(kind="node group", name="core", status="CREATE_FAILED", issues=(issue,))
+    @pytest.mark.parametrize(
+        ("kind", "name", "issue", "code", "follows"),
+        [
+            (
+                "node group",
+                "core",
+                "AsgInstanceLaunchFailures: Could not launch. VcpuLimitExceeded - limit of 8",
+                "JK-AWS-QUOTA",
+                "group:core",
+            ),
+            (
+                "add-on",
+                "coredns",
+                "InsufficientNumberOfReplicas: coredns 0 of 2",
+                "JK-ADDON-TIMEOUT",
+                "addon:coredns",
+            ),
+        ],
+    )
+    def test_a_part_says_what_eks_said_and_follows_from_its_instances_or_pods(
+        self, kind: Any, name: str, issue: str, code: str, follows: str
+    ) -> None:
+        part = Part(kind=kind, name=name, status="DEGRADED", issues=(issue,))
         (found,) = account.part_findings([part])
-        assert found.code == "JK-AWS-QUOTA"
-        assert "group:core" in found.follows
-
-    def test_an_add_on_follows_from_its_pods(self) -> None:
-        issue = "InsufficientNumberOfReplicas: coredns 0 of 2"
-        part = Part(kind="add-on", name="coredns", status="DEGRADED", issues=(issue,))
-        (found,) = account.part_findings([part])
-        assert found.code == "JK-ADDON-TIMEOUT"
-        assert "addon:coredns" in found.follows
+        assert found.code == code
+        assert follows in found.follows
 
     def test_sound_parts_are_no_findings_and_unknown_issues_are(self) -> None:
         assert not list(account.part_findings([Part(kind="add-on", name="a", status="ACTIVE")]))
@@ -586,9 +599,9 @@ class TestDrills:
             assert for_a_new_node(made, ("m5.large",))["metadata"]["namespace"] == "jarkkit-drill"
 
     def test_the_page_has_them(self) -> None:
-        assert troubleshooting_page(PAGE) == PAGE
+        assert renewed("troubleshooting.md", PAGE) == PAGE
         with pytest.raises(ValueError, match="marks"):
-            troubleshooting_page("# Troubleshooting")
+            renewed("troubleshooting.md", "# Troubleshooting")
 
     def test_what_keeps_one_from_being_done_is_said(self) -> None:
         def why(name: str, deployed: bool = True, clusters: bool = True, **changes: Any) -> str:

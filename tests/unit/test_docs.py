@@ -8,21 +8,21 @@ import pytest
 
 from jarkkit.addons.catalogue import Addon, catalogue
 from jarkkit.addons.words import MADE, OUTPUTS
-from jarkkit.docs import addons_page, addons_table, main, preflight_page
+from jarkkit.docs import addons_table, main, renewed
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "addons.md").read_text()
 
 
 def test_the_table_of_add_ons_is_up_to_date() -> None:
-    assert addons_page(PAGE) == PAGE
+    assert renewed("addons.md", PAGE) == PAGE
 
 
 def test_the_questions_of_preflight_are_up_to_date() -> None:
     page = (ROOT / "docs" / "preflight.md").read_text()
-    assert preflight_page(page) == page
+    assert renewed("preflight.md", page) == page
     with pytest.raises(ValueError, match="marks"):
-        preflight_page("# Preflight\n")
+        renewed("preflight.md", "# Preflight\n")
 
 
 def test_every_add_on_has_a_row() -> None:
@@ -37,7 +37,7 @@ def test_what_a_file_of_the_catalogue_may_say_is_described(word: str) -> None:
 
 def test_a_page_that_has_lost_its_marks_is_refused() -> None:
     with pytest.raises(ValueError, match="marks"):
-        addons_page("# Add-ons\n")
+        renewed("addons.md", "# Add-ons\n")
 
 
 def test_the_rest_of_the_page_stays_as_it_is(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from jarkkit.errors import JarkkitError
 from jarkkit.form import accelerators, addons, drawing, fields, regions, static
 from jarkkit.form.draft import Draft
 from jarkkit.form.outlook import outlook
-from jarkkit.form.sections import SECTIONS, at_fault, matters, section_of, summary
+from jarkkit.form.sections import SECTIONS, at_fault, matters, summary
 from jarkkit.inquiries.prospect import Prospect
 from jarkkit.inquiries.quota_table import Standing
 from jarkkit.quotas.codes import QUOTAS
@@ -75,7 +75,6 @@ class TestSections:
         draft = Draft(Settings())
         draft.put({"az_count": 9})
         assert [s.name for s in SECTIONS if at_fault(s, draft.error)] == ["Network"]
-        assert section_of("az_count").name == "Network"
 
 
 class TestFields:

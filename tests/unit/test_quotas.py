@@ -336,7 +336,12 @@ def test_things_are_counted(code: str, changes: dict[str, object], wanted: int |
 
 
 def test_nodes_have_disks_and_interfaces() -> None:
-    disks = need("L-7A658B76", core_disk_gib=500, accelerators=[], cpu_max_vcpus=8)
+    few = {"core_disk_gib": 500, "accelerators": [], "cpu_max_vcpus": 8}
+    everything = need("L-7A658B76", **few)
+    assert everything
+    assert everything.now == pytest.approx((2 * 500 + 122) / 1024)  # 90 of them OpenSearch's
+    without = {"opensearch": False, "fluent-operator": False}
+    disks = need("L-7A658B76", addons=without, **few)
     assert disks
     assert disks.now == pytest.approx((2 * 500 + 32) / 1024)
     assert disks.most == pytest.approx((4 * 500 + 2 * 100 + 32) / 1024)

@@ -31,14 +31,14 @@ class UsageMetrics(CloudWatchMetricProvider):
         used: Counter[str] = Counter()
         for instance in backend.running():
             code = capacity.quota_code(
-                instance.instance_type, spot=instance.spot, p5_apart=capacity.P5_SPOT in listed
+                instance.instance_type, spot=instance.spot, p5_apart=region in facts.P5_APART
             )
             used[code] += instance.vcpus
         return [_datum(listed[code].usage, vcpus) for code, vcpus in used.items() if code in listed]
 
 
 def _datum(usage: str, vcpus: int) -> MetricDatum:
-    words = {"Class": usage, "Resource": "vCPU", "Service": "EC2", "Type": "Resource"}
+    words = facts.usage_dimensions(usage)
     dimensions = [{"Name": name, "Value": value} for name, value in words.items()]
     moment = utcnow() - timedelta(minutes=1)
     return MetricDatum("AWS/Usage", "ResourceCount", vcpus, dimensions, moment, "None")

@@ -18,6 +18,7 @@ from jarkkit.steps.diagnose.seen import API, Question, Questions
 _GROUPS = 30
 _PODS = 20
 _ADMISSION = "admissionregistration.k8s.io/v1"
+_NODE_CLAIM = ("karpenter.sh/v1", "NodeClaim")
 
 
 def questions(layer: ClusterLayer) -> Questions:
@@ -40,11 +41,15 @@ def questions(layer: ClusterLayer) -> Questions:
 
 def _karpenter(kube: Kube) -> tuple[tuple[Object, ...], ...]:
     kinds = (
-        ("karpenter.sh/v1", "NodeClaim"),
+        _NODE_CLAIM,
         ("karpenter.sh/v1", "NodePool"),
         ("karpenter.k8s.aws/v1", "EC2NodeClass"),
     )
-    return tuple(tuple(kube.list(*k)) if kube.knows(*k) else () for k in kinds)
+    return tuple(_known(kube, *kind) for kind in kinds)
+
+
+def _known(kube: Kube, api: str, kind: str) -> tuple[Object, ...]:
+    return tuple(kube.list(api, kind)) if kube.knows(api, kind) else ()
 
 
 def _pods(kube: Kube) -> PodsSeen:
@@ -57,7 +62,7 @@ def _pods(kube: Kube) -> PodsSeen:
             yield pod
 
     groups = unwell(listed())
-    events = still_true(_events(kube), _karpenter(kube)[0])
+    events = still_true(_events(kube), _known(kube, *_NODE_CLAIM))
     return PodsSeen(tuple(_judged(kube, g, events) for g in groups[:_GROUPS]), events, placed)
 
 

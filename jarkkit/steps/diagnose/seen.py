@@ -66,8 +66,7 @@ class Seen:
 
     def _of_account(self) -> Iterator[Finding]:
         plane = self.get("Control plane", None)
-        asked = "Control plane" in self.answers and not self._failed("Control plane")
-        if asked and "Leftovers" not in self.questions:
+        if self._answered("Control plane") and "Leftovers" not in self.questions:
             yield from account.control_plane_findings(self.name, plane)
         yield from account.part_findings(self.get("Node groups and EKS add-ons"))
         yield from account.gateway_findings(self.get("NAT gateways"))
@@ -77,7 +76,7 @@ class Seen:
             yield from account.api_findings(error, plane)
 
     def _joined(self) -> frozenset[str] | None:
-        if "Nodes" not in self.answers or self._failed("Nodes"):
+        if not self._answered("Nodes"):
             return None
         return frozenset(map(nodes.instance_of, self.get("Nodes")))
 
@@ -88,7 +87,7 @@ class Seen:
         yield from nodes.node_findings(self.get("Nodes"), self._pods.placed, self.now)
         claims, pools, classes = self.get("Karpenter", ((), (), ()))
         yield from nodes.claim_findings(claims, self.now)
-        if self.settings and "Karpenter" in self.answers and not self._failed("Karpenter"):
+        if self.settings and self._answered("Karpenter"):
             yield from nodes.pool_findings(judge.judge_pools(self.settings, pools, classes))
         groups, events, _ = self._pods
         lacking = {group.wrong.code for group in groups if group.wrong}
@@ -113,7 +112,7 @@ class Seen:
         yield from workloads.webhook_findings(configurations, slices, groups)
         yield from workloads.release_findings(self.get("Helm releases"))
         there, state = self.get("Add-ons", ({}, ClusterState()))
-        if "Add-ons" in self.answers and not self._failed("Add-ons"):
+        if self._answered("Add-ons"):
             yield from workloads.addon_findings(expected, there, state)
 
     @property
@@ -167,6 +166,9 @@ class Seen:
         answer = self.get(name)
         flat = isinstance(answer, tuple) and not any(isinstance(a, tuple | dict) for a in answer)
         return f"{len(answer)} looked at" if flat and answer else ""
+
+    def _answered(self, name: str) -> bool:
+        return name in self.answers and not self._failed(name)
 
     def _failed(self, name: str) -> bool:
         return isinstance(self.answers.get(name), JarkkitError)

@@ -10,6 +10,7 @@ from jarkkit import zones
 from jarkkit.aws_layer import check_region
 from jarkkit.checks import Check
 from jarkkit.errors import JarkkitError
+from jarkkit.masking import masked
 from jarkkit.records import ClusterVersion, Target
 from jarkkit.settings import CLUSTER_VERSIONS, Settings
 from jarkkit.steps.preflight.asking import (
@@ -17,11 +18,11 @@ from jarkkit.steps.preflight.asking import (
     Look,
     Question,
     failed,
-    masked,
     passed,
+    warned,
 )
 from jarkkit.survey import Survey
-from jarkkit.targets import check_target, target_of
+from jarkkit.targets import check_target
 
 
 def credentials(look: Look) -> Check:
@@ -39,13 +40,7 @@ def credentials(look: Look) -> Check:
 def right_target(look: Look) -> Check:
     """The right account and Region for this deployment."""
     recorded = look.workspace.load("target", Target)
-    now = target_of(
-        look.account.caller(),
-        look.settings.region,
-        look.settings.name,
-        rehearsal=look.workspace.rehearsal,
-    )
-    check_target(recorded, now)
+    check_target(recorded, look.target())
     return passed("the same as before" if recorded else "nothing was applied yet")
 
 
@@ -126,11 +121,9 @@ def judge_version(wanted: str, offered: tuple[ClusterVersion, ...]) -> Check:
             f"Set cluster_version to one of: {', '.join(fitting)}.",
         )
     item = known[wanted]
-    if "extended" in item.support.lower():
-        return Check(
-            name="",
-            status="warn",
-            found=f"{wanted}, in extended support",
+    if item.extended:
+        return warned(
+            f"{wanted}, in extended support",
             why="A cluster in extended support costs six times as much per hour.",
             fix=f"Set cluster_version to {CLUSTER_VERSIONS[-1]}.",
         )
@@ -142,18 +135,14 @@ def api_exposure(look: Look) -> Check:
     """Who may reach the Kubernetes API."""
     networks = [IPv4Network(block) for block in look.settings.endpoint_public_cidrs]
     if not networks:
-        return Check(
-            name="",
-            status="warn",
-            found="nobody from outside the VPC",
+        return warned(
+            "nobody from outside the VPC",
             why="With a private endpoint the cluster layer can only be installed from inside.",
             fix="Run the kit inside the VPC, or name your own address in endpoint_public_cidrs.",
         )
     if any(network.prefixlen == 0 for network in networks):
-        return Check(
-            name="",
-            status="warn",
-            found="the whole internet, with IAM credentials",
+        return warned(
+            "the whole internet, with IAM credentials",
             why="Calls still need an access entry, but anybody can knock.",
             fix="Set endpoint_public_cidrs to your own address for more than a short workshop.",
         )

@@ -14,7 +14,10 @@ from jarkkit.charts import Charts
 from jarkkit.checks import Check, grouped
 from jarkkit.errors import JarkkitError
 from jarkkit.machine import Machine
+from jarkkit.masking import masked
+from jarkkit.records import Target
 from jarkkit.settings import Settings
+from jarkkit.targets import target_of
 from jarkkit.terraform import Terraform
 from jarkkit.workspace import Workspace
 
@@ -41,6 +44,15 @@ class Look:
     workspace: Workspace
     charts: Charts | None = None
     machine: Machine = field(default_factory=Machine)
+
+    def target(self) -> Target:
+        """Where the credentials and settings point."""
+        return target_of(
+            self.account.caller(),
+            self.settings.region,
+            self.settings.name,
+            rehearsal=self.workspace.rehearsal,
+        )
 
 
 # The SDK's words before AWS' own.
@@ -151,12 +163,11 @@ def _defect(error: Exception) -> Check:
     )
 
 
-def masked(text: str) -> str:
-    """The text as it may stand in a notebook: of account ids only the first and last four
-    digits."""
-    return re.sub(r"\b(\d{4})\d{4}(\d{4})\b", r"\1…\2", text)
-
-
 def passed(found: str, needed: str = "", why: str = "") -> Check:
     """All is well."""
     return Check(name="", status="pass", found=found, needed=needed, why=why)
+
+
+def warned(found: str, *, fix: str, why: str, needed: str = "", code: str = "") -> Check:
+    """Nothing that blocks, but to know."""
+    return Check(name="", status="warn", found=found, needed=needed, why=why, fix=fix, code=code)

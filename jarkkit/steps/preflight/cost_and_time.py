@@ -5,8 +5,8 @@ from __future__ import annotations
 from jarkkit.checks import Check
 from jarkkit.durations.whole import times
 from jarkkit.inquiries.costing import Costing
-from jarkkit.inquiries.past import past_of
-from jarkkit.steps.preflight.asking import Look, Question, passed
+from jarkkit.inquiries.past import past_on_aws
+from jarkkit.steps.preflight.asking import Look, Question, passed, warned
 
 
 def cost(look: Look) -> Check:
@@ -19,10 +19,8 @@ def cost(look: Look) -> Check:
         return Check(name="", status="unknown", found=bill.summary, why=why, fix=fix)
     budget = look.settings.budget_usd_per_month
     if budget and bill.monthly.likely > budget:
-        return Check(
-            name="",
-            status="warn",
-            found=bill.summary,
+        return warned(
+            bill.summary,
             needed=f"at most {budget} USD a month, your budget",
             why=why,
             fix="Raise budget_usd_per_month, choose a smaller deployment, or clean up after use.",
@@ -32,7 +30,8 @@ def cost(look: Look) -> Check:
 
 def duration(look: Look) -> Check:
     """How long it takes."""
-    found = times(look.settings, past_of(look.workspace), clusters=look.charts is not None)
+    past = past_on_aws(look.workspace)
+    found = times(look.settings, past, clusters=look.charts is not None)
     return passed(
         f"deploy {found.deploy.brief}, cleanup {found.cleanup.brief}",
         why=f"{found.deploy.summary} {found.cleanup.summary}",

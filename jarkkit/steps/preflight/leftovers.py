@@ -12,9 +12,9 @@ from jarkkit.checks import Check
 from jarkkit.errors import JarkkitError
 from jarkkit.records import Owned, Target
 from jarkkit.settings import Settings
-from jarkkit.steps.preflight.asking import Look, Question, passed
+from jarkkit.steps.preflight.asking import Look, Question, passed, warned
 from jarkkit.steps.preflight.obstacles import SHOWN, is_ours, kind, listed
-from jarkkit.targets import check_target, target_of
+from jarkkit.targets import check_target
 
 # Made by the cluster and its controllers, not by Terraform, so no plan takes them over; and how
 # one of them is removed by hand.
@@ -91,45 +91,35 @@ def judge_state(settings: Settings, known: Known, *, there: bool) -> Check:
     bucket = settings.state_bucket
     place = f"in the bucket {bucket}" if bucket else "in the deployment's folder"
     if there and not known.cluster:
-        return _differs(
+        return warned(
             f"the cluster is there, the state {place} does not know it",
-            "Another folder or machine has deployed it, or the state was lost.",
-            "Go on where it was deployed; or let both keep the state in one bucket (state_bucket). "
-            f"If the state is lost: `jarkkit plan {settings.name}` takes over what is there.",
+            why="Another folder or machine has deployed it, or the state was lost.",
+            fix="Go on where it was deployed; or let both keep the state in one bucket "
+            f"(state_bucket). If the state is lost: `jarkkit plan {settings.name}` takes over what "
+            "is there.",
+            code="JK-STATE-DIFFERS",
         )
     if known.cluster and not there:
-        return _differs(
+        return warned(
             f"the state {place} knows a cluster, the account has none",
-            "Somebody has deleted it, without the kit.",
-            f"To make it again: jarkkit plan {settings.name}. To take away the rest: "
+            why="Somebody has deleted it, without the kit.",
+            fix=f"To make it again: jarkkit plan {settings.name}. To take away the rest: "
             f"jarkkit cleanup {settings.name} --confirm {settings.name}",
+            code="JK-STATE-DIFFERS",
         )
     return passed(f"{place}, {len(known.ids)} resources" if known.ids else f"{place}, empty")
-
-
-def _differs(found: str, why: str, fix: str) -> Check:
-    return Check(name="", status="warn", found=found, why=why, fix=fix, code="JK-STATE-DIFFERS")
 
 
 def _belongs_elsewhere(look: Look) -> bool:
     """True when the deployment was applied in another place: then `right_target` says so, and the
     state is about that place."""
     try:
-        check_target(look.workspace.load("target", Target), _target(look))
+        check_target(look.workspace.load("target", Target), look.target())
     except JarkkitError as error:
         if error.code != "JK-TARGET-MISMATCH":
             raise
         return True
     return False
-
-
-def _target(look: Look) -> Target:
-    return target_of(
-        look.account.caller(),
-        look.settings.region,
-        look.settings.name,
-        rehearsal=look.workspace.rehearsal,
-    )
 
 
 # -- leftovers -------------------------------------------------------------------------------------
@@ -198,10 +188,8 @@ def _in_the_way(stays: list[Owned], taken: list[Owned]) -> Check:
     careful = "Volumes may hold data: look first. Then: " if volumes else "Remove it: "
     costs = " Some of it costs money." if any(owned.billable for owned in stays) else ""
     also = f"; beside it {len(taken)} that the next plan takes over" if taken else ""
-    return Check(
-        name="",
-        status="warn",
-        found=f"{_counted(stays)}: {listed(owned.import_id for owned in stays)}{also}",
+    return warned(
+        f"{_counted(stays)}: {listed(owned.import_id for owned in stays)}{also}",
         why=f"A cluster that is gone has made it, so nobody removes it.{costs} It can also keep "
         "the network from being deleted.",
         fix=f"{careful}{'; '.join(commands)}",
@@ -210,10 +198,8 @@ def _in_the_way(stays: list[Owned], taken: list[Owned]) -> Check:
 
 
 def _of_a_cluster(taken: list[Owned]) -> Check:
-    return Check(
-        name="",
-        status="warn",
-        found=f"{_counted(taken)}, none of it in the state",
+    return warned(
+        f"{_counted(taken)}, none of it in the state",
         why="It is what belongs to the cluster that the state does not know.",
         fix="What to do is said under Terraform's state.",
         code="JK-LEFTOVER",
@@ -221,10 +207,8 @@ def _of_a_cluster(taken: list[Owned]) -> Check:
 
 
 def _taken_over(name: str, taken: list[Owned]) -> Check:
-    return Check(
-        name="",
-        status="warn",
-        found=f"{_counted(taken)}, none of it in the state",
+    return warned(
+        f"{_counted(taken)}, none of it in the state",
         why="A run that was cut off has left it, or its state was lost.",
         fix=f"Nothing to do: `jarkkit plan {name}` takes it over and shows it. To be rid of it "
         f"instead: jarkkit cleanup {name} --confirm {name}",
@@ -233,10 +217,8 @@ def _taken_over(name: str, taken: list[Owned]) -> Check:
 
 
 def _stray(name: str, taken: list[Owned]) -> Check:
-    return Check(
-        name="",
-        status="warn",
-        found=f"{_counted(taken)} not in the state: {listed(owned.import_id for owned in taken)}",
+    return warned(
+        f"{_counted(taken)} not in the state: {listed(owned.import_id for owned in taken)}",
         why="They carry the deployment's tag or name. Where a run was cut off, the next one takes "
         "them over.",
         fix=f"See whether it would make them anew: jarkkit plan {name}. What it does not name is "

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jarkkit.checks import Check
 from jarkkit.errors import JarkkitError
-from jarkkit.steps.preflight.asking import Look, Question, passed
+from jarkkit.steps.preflight.asking import Look, Question, passed, warned
 from jarkkit.terraform import find_mirror
 
 # What the provider, a plan and the logs of one deployment need, with room to spare.
@@ -75,10 +75,8 @@ def judge_kubectl(version: str | None, cluster: str) -> Check:
     wanted = _numbers(cluster)
     if numbers[0] == wanted[0] and abs(numbers[1] - wanted[1]) <= 1:
         return passed(version)
-    return Check(
-        name="",
-        status="warn",
-        found=version,
+    return warned(
+        version,
         needed=f"{cluster}, give or take one minor version",
         why="The kit does not use it, but what you do with it may not work.",
         fix=f"Put kubectl {cluster} on PATH.",

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from jarkkit.addons import choice
 from jarkkit.checks import Check
 from jarkkit.settings import Settings
-from jarkkit.steps.preflight.asking import Look, Question, passed
+from jarkkit.steps.preflight.asking import Look, Question, passed, warned
 
 # AWS refuses what was signed more than 5 minutes away from its own time:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv4-troubleshooting.html
@@ -61,10 +61,8 @@ def proxy(look: Look) -> Check:
     found = f"AWS is reached through {', '.join(used)}" if used else "AWS is reached directly"
     if not direct:
         return passed(found)
-    return Check(
-        name="",
-        status="warn",
-        found=f"{found}; it also catches {', '.join(direct)}",
+    return warned(
+        f"{found}; it also catches {', '.join(direct)}",
         why="What the proxy cannot reach must be named in NO_PROXY.",
         fix=f'export NO_PROXY="$NO_PROXY,{",".join(direct)}"',
         code="JK-NETWORK-PROXY",

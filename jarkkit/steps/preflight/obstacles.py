@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from jarkkit.aws.inventory import TAG
 from jarkkit.checks import Check
 from jarkkit.errors import JarkkitError
 from jarkkit.records import Cluster, UniqueName
 from jarkkit.steps.preflight.asking import Look, Question, failed, passed
 from jarkkit.steps.preflight.names import unique_names
 
-_TAG = "jarkkit:deployment"
 SHOWN = 6
 
 
@@ -61,7 +61,7 @@ _UNFIT = {
 
 def is_ours(look: Look, cluster: Cluster) -> bool:
     """True when the cluster carries the deployment's tag."""
-    return look.account.cluster_tags(cluster.name).get(_TAG) == look.settings.name
+    return look.account.cluster_tags(cluster.name).get(TAG) == look.settings.name
 
 
 # -- all other names -------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ def _foreign(deployment: str, name: UniqueName, tags: Mapping[str, str]) -> bool
     while they go down, without tags; those are taken over."""
     if name.terraform_type == "aws_cloudwatch_log_group" and not tags:
         return False
-    return tags.get(_TAG) != deployment
+    return tags.get(TAG) != deployment
 
 
 def kind(terraform_type: str) -> str:

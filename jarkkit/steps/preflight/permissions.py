@@ -21,10 +21,10 @@ from jarkkit.permissions.questions import (
 from jarkkit.permissions.statements import SERVICE_LINKED, Statement
 from jarkkit.settings import Settings
 from jarkkit.steps.preflight.asking import Look, Question, failed, passed
+from jarkkit.steps.preflight.obstacles import listed
 
 _MAY = "What the steps may do"
 _LIMITS = "Limits of the organization"
-_SHOWN = 6
 Answers = Mapping[Asked, Sequence[Decision] | JarkkitError]
 
 
@@ -67,7 +67,7 @@ def judge_permissions(
         return Check(
             name=_MAY,
             status="unknown",
-            found=f"{len(left)} actions could not be asked about: {_few(left)}",
+            found=f"{len(left)} actions could not be asked about: {listed(left)}",
             why=error.message,
             fix=f"Let iam:SimulatePrincipalPolicy be allowed, or compare with: "
             f"jarkkit permissions {name}",
@@ -88,7 +88,7 @@ def judge_organization(answers: Answers) -> Check:
         return Check(
             name=_LIMITS,
             status="fail",
-            found=f"a service control policy refuses {_few(refused)}",
+            found=f"a service control policy refuses {listed(refused)}",
             why="No policy of this account can allow what the organization refuses.",
             fix="Ask whoever looks after the AWS organization, or use another account.",
             code="JK-PERMISSION-MISSING",
@@ -225,12 +225,7 @@ def _why(lacking: Sequence[Missing]) -> str:
 def _by_step(lacking: Sequence[Missing]) -> str:
     """Each action once, under the first step that fails for it."""
     first = {step: [m.action for m in lacking if m.steps and m.steps[0] == step] for step in STEPS}
-    return "; ".join(f"{step}: {_few(actions)}" for step, actions in first.items() if actions)
-
-
-def _few(actions: Sequence[str]) -> str:
-    more = f" and {len(actions) - _SHOWN} more" if len(actions) > _SHOWN else ""
-    return ", ".join(actions[:_SHOWN]) + more
+    return "; ".join(f"{step}: {listed(actions)}" for step, actions in first.items() if actions)
 
 
 def _answered(answers: Answers) -> dict[Asked, Sequence[Decision]]:

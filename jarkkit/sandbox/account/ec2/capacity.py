@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from jarkkit.sandbox.account.servicequotas.facts import P5_SPOT, P_SPOT
+
 
 class Bucket(NamedTuple):
     """Instance families that share their quotas.
@@ -26,7 +28,6 @@ class Bucket(NamedTuple):
 
 
 STANDARD = Bucket("Standard", "L-1216C47A", "L-34B43A08")
-P5_SPOT = "L-C4BD4855"
 _G = Bucket("G and VT", "L-DB2E81BA", "L-3819A6DF")
 _HIGH_MEMORY = Bucket("High Memory", "L-43DA4232", "")
 
@@ -35,7 +36,7 @@ _HIGH_MEMORY = Bucket("High Memory", "L-43DA4232", "")
 _BUCKETS: dict[str, Bucket | None] = {
     **dict.fromkeys(("a", "c", "d", "h", "i", "m", "r", "t", "z"), STANDARD),
     **dict.fromkeys(("g", "vt", "gr"), _G),
-    "p": Bucket("P", "L-417A185B", "L-7212CCBC"),
+    "p": Bucket("P", "L-417A185B", P_SPOT),
     "inf": Bucket("Inf", "L-1945791B", "L-B5D1601B"),
     "trn": Bucket("Trn", "L-2C3B7624", "L-6B0D517C"),
     "dl": Bucket("DL", "L-6E869C2A", "L-85EED4F7"),

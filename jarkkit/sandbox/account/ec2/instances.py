@@ -20,6 +20,7 @@ from jarkkit.sandbox.account.ec2.images import Images
 from jarkkit.sandbox.account.ec2.network import Network
 from jarkkit.sandbox.account.ec2.orders import Order
 from jarkkit.sandbox.account.ec2.reservations import Reservations
+from jarkkit.sandbox.account.servicequotas.facts import P5_APART
 
 
 class SpotRequest(SpotInstanceRequest):
@@ -136,7 +137,7 @@ class Instances(Network, Images, Reservations):
 
     def _question(self, order: Order, count: int, zone: str) -> capacity.Question:
         quotas: Any = servicequotas_backends[self.account_id][self.region_name]
-        p5_apart = quotas.lists("ec2", capacity.P5_SPOT)
+        p5_apart = self.region_name in P5_APART
         code = capacity.quota_code(order.instance_type, spot=order.spot, p5_apart=p5_apart)
         subnet: Any = self.get_subnet(order.subnet) if order.subnet else None
         return capacity.Question(

@@ -76,13 +76,14 @@ class Spot(EC2Backend):
             raise EC2ClientError("MissingParameter", "The request must contain InstanceTypes")
         if unknown := {name for name in instance_types if not catalogue.facts_of(name)}:
             raise InvalidInstanceTypeError(unknown, error_type="InvalidInstanceType")
-        found = []
+        found: list[dict[str, Any]] = []
         for region in region_names or regions.ENABLED:
             if region not in regions.ENABLED:
                 raise EC2ClientError("InvalidParameterValue", f"Invalid region: {region}")
             scores = _scores(instance_types, capacity, region)
             if by_zone:
-                ids = {zone.name: zone.zone_id for zone in _zones(region)}
+                zones = RegionsAndZonesBackend.zones.get(region, ())
+                ids = {zone.name: zone.zone_id for zone in zones}
                 found += [
                     {"Region": region, "AvailabilityZoneId": ids[zone], "Score": score}
                     for zone, score in scores.items()
@@ -91,10 +92,6 @@ class Spot(EC2Backend):
             elif scores:
                 found.append({"Region": region, "Score": max(scores.values())})
         return sorted(found, key=lambda item: -item["Score"])[:_BEST]
-
-
-def _zones(region: str) -> list[Any]:
-    return list(RegionsAndZonesBackend.zones.get(region, ()))
 
 
 def _digest(*words: object) -> bytes:

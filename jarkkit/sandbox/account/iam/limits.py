@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.iam.models import iam_backends
@@ -39,30 +39,40 @@ class Limits:
 
     Args:
         key_id: the user's access key.
+        log: where it is noted what calls need, each permission once.
         enforced: False lets every call pass; what it needed is noted all the same.
     """
 
     key_id: str
+    log: IO[str]
     enforced: bool = False
-    _noted: dict[str, Need] = field(default_factory=dict)
+    _noted: set[str] = field(default_factory=set)
 
-    def judge(self, call: Call, environ: dict[str, Any]) -> tuple[list[Need], Kind | None]:
-        """The permissions that the call is the first to need, and the refusal if there is one."""
-        if _key_of(environ) != self.key_id or str(call) == "sts:GetCallerIdentity":
-            return [], None
+    def allow(self, paths: Sequence[Path]) -> None:
+        """Let the user do exactly what the policies in these files allow; without any, everything.
+        Raises JK-SANDBOX-POLICY."""
+        _attach(_read_all(paths))
+        self.enforced = bool(paths)
+
+    def refusing(self, call: Call, environ: dict[str, Any]) -> Kind | None:
+        """Why the policies do not let the call pass; None when they do."""
+        if call.key_id != self.key_id or str(call) == "sts:GetCallerIdentity":
+            return None
         try:
             place = Place(call.region, Things(call.region))
             needs = needed(call, parameters(call, environ), place)
         except Exception:  # to sandbox.log; what cannot be judged is judged by its name alone
             traceback.print_exc()
             needs = (Need(str(call)),)
-        return self._new(needs), self._refusal(call, needs) if self.enforced else None
+        self._note(needs)
+        return self._refusal(call, needs) if self.enforced else None
 
-    def _new(self, needs: Iterable[Need]) -> list[Need]:
-        found = {json.dumps([n.action, n.resource, n.context]): n for n in needs}
-        fresh = {key: need for key, need in found.items() if key not in self._noted}
-        self._noted |= fresh
-        return list(fresh.values())
+    def _note(self, needs: Iterable[Need]) -> None:
+        for need in needs:
+            line = json.dumps([need.action, need.resource, need.context])
+            if line not in self._noted:
+                self._noted.add(line)
+                self.log.write(line + "\n")
 
     def _refusal(self, call: Call, needs: Iterable[Need]) -> Kind | None:
         iam: Any = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
@@ -98,15 +108,10 @@ def _kind(call: Call, words: str) -> Kind:
     return Kind("the policy does not allow it", code, "UnauthorizedOperation", words, status=403)
 
 
-def _key_of(environ: dict[str, Any]) -> str:
-    scope = str(environ.get("HTTP_AUTHORIZATION", "")).partition("Credential=")[2]
-    return scope.partition("/")[0]
-
-
 # -- the user's policies ---------------------------------------------------------------------------
 
 
-def read(paths: Sequence[Path]) -> list[tuple[str, Document]]:
+def _read_all(paths: Sequence[Path]) -> list[tuple[str, Document]]:
     """Policies from files, each with its name. Raises JK-SANDBOX-POLICY."""
     if len(paths) > MOST_POLICIES:
         raise _wrong(f"there are {len(paths)} of them; a user may have {MOST_POLICIES}")
@@ -134,7 +139,7 @@ def _wrong(what: str) -> JarkkitError:
     )
 
 
-def attach(policies: Sequence[tuple[str, Document]]) -> None:
+def _attach(policies: Sequence[tuple[str, Document]]) -> None:
     """Give the user exactly these policies; without any, all of the account."""
     iam: Any = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
     user = iam.get_user(USER)

@@ -6,17 +6,7 @@ import io
 from functools import lru_cache
 from typing import Any
 
-from jarkkit.sandbox.calls import Call
-
-# Where the name in the signature is not the SDK's name of the service.
-_MODELS = {
-    "aps": "amp",
-    "elasticfilesystem": "efs",
-    "elasticloadbalancing": "elbv2",
-    "monitoring": "cloudwatch",
-    "servicequotas": "service-quotas",
-    "tagging": "resourcegroupstaggingapi",
-}
+from jarkkit.sandbox.calls import Call, sdk_name
 
 
 def parameters(call: Call, environ: dict[str, Any]) -> dict[str, Any]:
@@ -25,7 +15,7 @@ def parameters(call: Call, environ: dict[str, Any]) -> dict[str, Any]:
     from moto.core.request import Request, determine_request_protocol
     from werkzeug.exceptions import NotFound
 
-    service = _MODELS.get(call.service, call.service)
+    service = sdk_name(call.service)
     try:
         model = _model(service)
         operation = model.operation_model(call.operation)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.iam.exceptions import InvalidInput
 from moto.iam.models import iam_backends
 
 from jarkkit.sandbox.calls import Call
@@ -36,8 +37,6 @@ def used_by(call: Call) -> tuple[str, ...]:
 
 def ensure(services: tuple[str, ...]) -> None:
     """Make the roles of these services that are not there yet."""
-    from moto.iam.exceptions import InvalidInput
-
     iam = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
     for service in services:
         with contextlib.suppress(InvalidInput):

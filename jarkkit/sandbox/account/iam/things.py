@@ -15,7 +15,6 @@ class Things:
     account_id = DEFAULT_ACCOUNT_ID
 
     def __init__(self, region: str) -> None:
-        self.region = region
         self._backends = Backends(region)
 
     def tags(self, arn: str) -> Mapping[str, str]:

@@ -5,8 +5,11 @@ As in AWS' offer files, read 2026-11.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
 from typing import Any
 
 # What usage types begin with; nothing in us-east-1.
@@ -87,6 +90,13 @@ VARIANTS: tuple[tuple[dict[str, str], float], ...] = (
 _SIZES = {"large": 2, "xlarge": 4, "2xlarge": 8, "4xlarge": 16, "8xlarge": 32}
 
 
+@cache
+def figures() -> dict[str, Any]:
+    """The kit's own table."""
+    text = (resources.files("jarkkit.costs") / "prices.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))
+
+
 def services() -> list[str]:
     """Their codes."""
     return sorted({"AmazonEC2", *(item.service for item in ITEMS)})
@@ -98,12 +108,12 @@ def usage(region: str, name: str) -> str:
     return f"{prefix}-{name}" if prefix else name
 
 
-def instances(figures: Mapping[str, Any], region: str) -> Iterator[tuple[str, float]]:
+def instances(region: str) -> Iterator[tuple[str, float]]:
     """The instance types of a Region with their price, USD per hour."""
-    for kind, usd in figures["instances"].items():
+    for kind, usd in figures()["instances"].items():
         if region in usd:
             yield kind, usd[region]
-    for family, usd in figures["per_vcpu"].items():
+    for family, usd in figures()["per_vcpu"].items():
         for size, vcpus in _SIZES.items():
             if region in usd:
                 yield f"{family}.{size}", usd[region] * vcpus

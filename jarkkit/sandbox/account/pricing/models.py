@@ -8,10 +8,7 @@ so has this.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
-from importlib import resources
 from typing import Any
 
 from moto.core.base_backend import BackendDict, BaseBackend
@@ -97,7 +94,7 @@ def _list(code: str, exact: Mapping[str, str]) -> Iterator[Product]:
 
 
 def _instances(region: str) -> Iterator[Product]:
-    for kind, usd in facts.instances(_figures(), region):
+    for kind, usd in facts.instances(region):
         for more, factor in facts.VARIANTS:
             usage = more.get("usage", "BoxUsage")
             attributes = {
@@ -162,15 +159,9 @@ def _entry(
 
 
 def _figure(key: str, region: str) -> float | None:
-    usd = _figures()["items"][key]["usd"]
+    usd = facts.figures()["items"][key]["usd"]
     found = usd.get(region, usd.get("*", usd.get("us-east-1")))
     return None if found is None else float(found)
-
-
-@cache
-def _figures() -> dict[str, Any]:
-    text = (resources.files("jarkkit.costs") / "prices.json").read_text(encoding="utf-8")
-    return dict(json.loads(text))
 
 
 pricing_backends = BackendDict(PricingBackend, "pricing")

@@ -169,6 +169,11 @@ def quotas_of(service: str, region: str) -> dict[str, Quota]:
     return listed
 
 
+def usage_dimensions(usage: str) -> dict[str, str]:
+    """How AWS/Usage names the vCPUs of a class."""
+    return {"Class": usage, "Resource": "vCPU", "Service": "EC2", "Type": "Resource"}
+
+
 def applied(profile: str, code: str, quota: Quota) -> float | None:
     """The value that AWS once applied to the account; None where it never did."""
     if profile == "fresh-account":

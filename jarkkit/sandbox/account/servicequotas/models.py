@@ -115,10 +115,6 @@ class QuotasBackend(ServiceQuotasBackend):
         value = self.applied(service_code, quota_code)
         return self._one(service_code, quota_code).default if value is None else value
 
-    def lists(self, service_code: str, quota_code: str) -> bool:
-        """True when the Region has such a quota."""
-        return quota_code in facts.quotas_of(service_code, self.region_name)
-
     def _of(self, service: str) -> dict[str, facts.Quota]:
         found = facts.quotas_of(service, self.region_name)
         if not found:
@@ -251,11 +247,6 @@ def _usage_metric(usage: str) -> dict[str, Any]:
     return {
         "MetricNamespace": "AWS/Usage",
         "MetricName": "ResourceCount",
-        "MetricDimensions": {
-            "Class": usage,
-            "Resource": "vCPU",
-            "Service": "EC2",
-            "Type": "Resource",
-        },
+        "MetricDimensions": facts.usage_dimensions(usage),
         "MetricStatisticRecommendation": "Maximum",
     }
