@@ -222,13 +222,13 @@ class _Run:
         by_chart = course.state == "starting"
         awaited = [w for w in course.wanted.workloads if not by_chart or w.by == "chart"]
         absent = missing(course.wanted.addon, awaited, there)
-        if not absent and by_chart:
+        if absent:
+            yield from self._wait(course, awaited, absent, there)
+        elif by_chart:
             course.enter("configuring")
             course.work = self._quick.submit(self._configure, course)
-        elif not absent:
+        elif not self._layer.is_on_trial(course.wanted.addon):
             yield self._ready(course)
-        else:
-            yield from self._wait(course, awaited, absent, there)
 
     def _ready(self, course: Course) -> Event:
         course.enter("ready")

@@ -6,12 +6,18 @@ https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, get_args
 
 from jarkkit.addons.catalogue import Addon, Kind, Workload
 
 Object = Mapping[str, Any]
 Key = tuple[str, str, str]
+
+# A pod that crashes again and again is Ready for moments. Two or three restarts are usual while
+# what a program needs comes up; after that it has to stay up this long to count.
+_OFTEN = 3
+_TRIAL = timedelta(seconds=10)
 
 
 class Standing(NamedTuple):
@@ -75,3 +81,13 @@ def is_up(workload: Workload, found: Standing | None) -> bool:
     if found is None:
         return False
     return found.is_ready and found.wanted >= (workload.replicas or 0)
+
+
+def is_on_trial(pod: Object, at: datetime) -> bool:
+    """True when one of its containers was started again often, and lately as seen at `at`."""
+    return any(
+        container.get("restartCount", 0) >= _OFTEN
+        and (began := container.get("state", {}).get("running", {}).get("startedAt"))
+        and at - datetime.fromisoformat(began) < _TRIAL
+        for container in pod.get("status", {}).get("containerStatuses") or ()
+    )

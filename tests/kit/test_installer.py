@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from jarkkit.cluster import installer, removal
 from jarkkit.cluster.installer import install
 from jarkkit.cluster.layer import ClusterLayer
 from jarkkit.cluster.memory import ClusterMemory
+from jarkkit.cluster.readiness import is_on_trial
 from jarkkit.cluster.removal import remove_all
 from jarkkit.errors import JarkkitError
 from jarkkit.helm import Release
@@ -174,6 +176,36 @@ def test_a_pod_that_cannot_start_is_the_reason(ports: Ports) -> None:
     assert "no/such:1" in str(caught.value) + caught.value.evidence
     ports.helm.idle.clear()
     ports.install(WEB)
+
+
+def test_a_pod_that_crashed_often_has_to_stay_up_first(ports: Ports) -> None:
+    began = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=8)
+    running = {"running": {"startedAt": began.isoformat()}}
+    ports.kube.put(
+        {
+            "kind": "Pod",
+            "metadata": {"name": "web-1", "namespace": "web"},
+            "status": {"containerStatuses": [{"restartCount": 3, "state": running}]},
+        }
+    )
+    ports.install(WEB)
+    assert datetime.now(UTC) - began >= timedelta(seconds=10)
+
+
+@pytest.mark.parametrize(
+    ("restarts", "state", "seen"),
+    [
+        (3, {"running": {"startedAt": "2026-11-01T12:00:00Z"}}, True),
+        (3, {"running": {"startedAt": "2026-11-01T11:59:00Z"}}, False),
+        (2, {"running": {"startedAt": "2026-11-01T12:00:00Z"}}, False),
+        (9, {"waiting": {"reason": "CrashLoopBackOff"}}, False),
+    ],
+)
+def test_only_what_was_started_often_and_lately_is_on_trial(
+    restarts: int, state: dict[str, Any], seen: bool
+) -> None:
+    pod = {"status": {"containerStatuses": [{"restartCount": restarts, "state": state}]}}
+    assert is_on_trial(pod, datetime(2026, 11, 1, 12, 0, 5, tzinfo=UTC)) is seen
 
 
 def test_a_workload_that_is_just_not_ready_is_named(ports: Ports) -> None:
