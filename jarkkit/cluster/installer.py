@@ -19,7 +19,7 @@ from jarkkit.addons.catalogue import Workload
 from jarkkit.addons.order import Needs, depth, needs, startable
 from jarkkit.clock import monotonic, now
 from jarkkit.cluster.layer import ClusterLayer, Wanted
-from jarkkit.cluster.pod_inquiry import inquire
+from jarkkit.cluster.pod_inquiry import inquire, unsteady
 from jarkkit.cluster.readiness import Key, Standing, key, missing
 from jarkkit.cluster.removal import remove
 from jarkkit.errors import JarkkitError
@@ -221,13 +221,14 @@ class _Run:
         """Are its workloads ready? Those of operators come only after its custom resources."""
         by_chart = course.state == "starting"
         awaited = [w for w in course.wanted.workloads if not by_chart or w.by == "chart"]
-        absent = missing(course.wanted.addon, awaited, there)
-        if absent:
-            yield from self._wait(course, awaited, absent, there)
-        elif by_chart:
+        addon = course.wanted.addon
+        absent = missing(addon, awaited, there)
+        if not absent and by_chart:
             course.enter("configuring")
             course.work = self._quick.submit(self._configure, course)
-        elif not self._layer.is_on_trial(course.wanted.addon):
+        elif absent := absent or unsteady(self._layer.kube, addon.namespace, awaited):
+            yield from self._wait(course, awaited, absent, there)
+        else:
             yield self._ready(course)
 
     def _ready(self, course: Course) -> Event:
@@ -247,7 +248,10 @@ class _Run:
     ) -> Iterator[Event]:
         addon, waited = course.wanted.addon, monotonic() - course.since
         if waited > self._layer.patience(addon):
-            yield self._failed(course, self._why(course, absent, there))
+            error = self._why(course, absent, there)
+            # What crashes again and again may be up just now: the next look tells.
+            if error.code != "JK-ADDON-TIMEOUT" or missing(addon, absent, there):
+                yield self._failed(course, error)
             return
         if monotonic() - course.told < _HEARTBEAT_SECONDS:
             return

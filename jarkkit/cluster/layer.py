@@ -14,7 +14,6 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -22,9 +21,9 @@ from jarkkit.addons import choice
 from jarkkit.addons.catalogue import Addon, Chart, Secret, Workload, catalogue
 from jarkkit.addons.words import fill, fill_objects, words
 from jarkkit.charts import Charts
-from jarkkit.clock import monotonic, now
+from jarkkit.clock import monotonic
 from jarkkit.cluster.memory import ClusterMemory
-from jarkkit.cluster.readiness import Key, Standing, all_standings, is_on_trial
+from jarkkit.cluster.readiness import Key, Standing, all_standings
 from jarkkit.cluster.room import fitting
 from jarkkit.errors import JarkkitError
 from jarkkit.helm import Helm, Release
@@ -152,11 +151,6 @@ class ClusterLayer:
     def standings(self) -> dict[Key, Standing]:
         """Every workload of the cluster."""
         return all_standings(lambda kind: self.kube.list("apps/v1", kind))
-
-    def is_on_trial(self, addon: Addon) -> bool:
-        """True while a pod of its namespace that crashed often has been up for a moment only."""
-        at = datetime.fromisoformat(now())
-        return any(is_on_trial(pod, at) for pod in self.kube.list("v1", "Pod", addon.namespace))
 
     def releases(self) -> dict[tuple[str, str], Release]:
         """Helm's releases by namespace and name."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from jarkkit.addons.catalogue import Workload
+from jarkkit.clock import now
 from jarkkit.cluster.pod_troubles import Object, Trouble, trouble, whose_log
+from jarkkit.cluster.readiness import is_unsteady
 from jarkkit.errors import JarkkitError
 from jarkkit.kube import Kube, happened_at
 
@@ -33,6 +37,23 @@ def inquire_pod(kube: Kube, pod: Object) -> Trouble | None:
     """The same for one pod."""
     namespace = pod["metadata"]["namespace"]
     return trouble((pod,), _events(kube, namespace, (pod,)), _logs(kube, (pod,)))
+
+
+def unsteady(kube: Kube, namespace: str, workloads: Iterable[Workload]) -> list[Workload]:
+    """Those whose pods crash again and again, whatever their count of ready pods says."""
+    at = datetime.fromisoformat(now())
+
+    def any_in(pods: Iterable[Object]) -> bool:
+        return any(is_unsteady(pod, at) for pod in pods)
+
+    def crashes(workload: Workload) -> bool:
+        thing = kube.get("apps/v1", workload.kind, workload.name, namespace)
+        return thing is not None and any_in(
+            kube.list("v1", "Pod", namespace, labels=selector(thing))
+        )
+
+    # Mostly none does, and one call tells.
+    return [w for w in workloads if crashes(w)] if any_in(kube.list("v1", "Pod", namespace)) else []
 
 
 def selector(workload: Object) -> str:

@@ -17,7 +17,7 @@ Key = tuple[str, str, str]
 # A pod that crashes again and again is Ready for moments. Two or three restarts are usual while
 # what a program needs comes up; after that it has to stay up this long to count.
 _OFTEN = 3
-_TRIAL = timedelta(seconds=10)
+_STEADY = timedelta(seconds=10)
 
 
 class Standing(NamedTuple):
@@ -83,11 +83,13 @@ def is_up(workload: Workload, found: Standing | None) -> bool:
     return found.is_ready and found.wanted >= (workload.replicas or 0)
 
 
-def is_on_trial(pod: Object, at: datetime) -> bool:
-    """True when one of its containers was started again often, and lately as seen at `at`."""
-    return any(
-        container.get("restartCount", 0) >= _OFTEN
-        and (began := container.get("state", {}).get("running", {}).get("startedAt"))
-        and at - datetime.fromisoformat(began) < _TRIAL
-        for container in pod.get("status", {}).get("containerStatuses") or ()
-    )
+def is_unsteady(pod: Object, at: datetime) -> bool:
+    """True when one of its containers was started again often, and has not stayed up since."""
+    containers = pod.get("status", {}).get("containerStatuses") or ()
+    often = (c for c in containers if c.get("restartCount", 0) >= _OFTEN)
+    return any(_is_down_or_new(container.get("state", {}), at) for container in often)
+
+
+def _is_down_or_new(state: Object, at: datetime) -> bool:
+    began = state.get("running", {}).get("startedAt")
+    return not began or at - datetime.fromisoformat(began) < _STEADY

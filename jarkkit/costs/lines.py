@@ -65,11 +65,16 @@ def bill(
         spot: USD per hour by instance type and zone; without it Spot is a wide range.
         support: what EKS says of the version of Kubernetes; None goes by the shipped dates.
     """
-    ends = table.standard_support_ends(settings.cluster_version)
-    late: Support = "extended" if ends and today >= ends else "standard"
-    work = _Work(settings, table, spot or {}, support or late)
+    support = support or support_on(today, settings, table)
+    work = _Work(settings, table, spot or {}, support)
     lines = tuple(line for area in _PARTS for line in area(work))
     return Bill(region=settings.region, session_hours=session_hours, lines=lines)
+
+
+def support_on(day: str, settings: Settings, table: PriceTable) -> Support:
+    """The support of the version of Kubernetes on a day (`YYYY-MM-DD`), by the shipped dates."""
+    ends = table.standard_support_ends(settings.cluster_version)
+    return "extended" if ends and day >= ends else "standard"
 
 
 def names(settings: Settings, table: PriceTable) -> tuple[str, ...]:

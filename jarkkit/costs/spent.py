@@ -8,6 +8,7 @@ from datetime import datetime
 from jarkkit.costs import amounts
 from jarkkit.costs.amounts import Use
 from jarkkit.costs.bill import Area, Bill, Line, Range, total
+from jarkkit.costs.lines import Support
 from jarkkit.costs.making import fixed, nothing, unknown, used
 from jarkkit.costs.table import Price, PriceTable
 from jarkkit.records import Entry, Owned, Record
@@ -139,14 +140,25 @@ def spent(
 # -- things in the account -------------------------------------------------------------------------
 
 
-def priced_things(things: Iterable[Owned], table: PriceTable, region: str) -> tuple[Line, ...]:
-    """What things in the account cost per hour: those that cost something, equal ones together."""
+def priced_things(
+    things: Iterable[Owned], table: PriceTable, region: str, support: Support
+) -> tuple[Line, ...]:
+    """What things in the account cost per hour: those that cost something, equal ones together.
+
+    Args:
+        support: of the clusters' version of Kubernetes.
+    """
     counts: dict[tuple[str, str], int] = {}
     for thing in things:
         if thing.billable:
             key = (thing.terraform_type, _kind_of(thing))
             counts[key] = counts.get(key, 0) + 1
-    return tuple(_priced(*key, count, table, region) for key, count in counts.items())
+    lines = [_priced(*key, count, table, region) for key, count in counts.items()]
+    clusters = counts.get(("aws_eks_cluster", ""), 0)
+    if clusters and support == "extended":
+        more = [(clusters, table.item(region, "eks-extended"))]
+        lines.append(fixed("control plane", "extended support of Kubernetes", more))
+    return tuple(lines)
 
 
 def monthly(lines: Iterable[Line]) -> Range:
@@ -154,9 +166,9 @@ def monthly(lines: Iterable[Line]) -> Range:
     return total(line.usd for line in lines).times(amounts.HOURS_PER_MONTH)
 
 
-def left_over(left: Iterable[Owned], table: PriceTable, region: str) -> str:
+def left_over(left: Iterable[Owned], table: PriceTable, region: str, support: Support) -> str:
     """What costs go on after a cleanup, in a line."""
-    lines = priced_things(left, table, region)
+    lines = priced_things(left, table, region, support)
     if not lines:
         return "Costs after cleanup: 0 USD."
     what = ", ".join(line.what for line in lines)

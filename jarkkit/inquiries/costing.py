@@ -12,7 +12,15 @@ from typing import TypeVar
 from jarkkit.aws import Account
 from jarkkit.clock import now
 from jarkkit.costs.bill import Bill
-from jarkkit.costs.lines import SESSION_HOURS, SpotPrices, Support, bill, names, spot_types
+from jarkkit.costs.lines import (
+    SESSION_HOURS,
+    SpotPrices,
+    Support,
+    bill,
+    names,
+    spot_types,
+    support_on,
+)
 from jarkkit.costs.table import PriceTable
 from jarkkit.errors import JarkkitError
 from jarkkit.settings import Settings
@@ -51,7 +59,7 @@ class Costing:
         self.notes += sorted({f"Prices: {error.message} {error.fix}" for error in found.errors})
         return shipped.with_fresh(found.prices)
 
-    def bill(self, table: PriceTable) -> Bill:
+    def bill(self, table: PriceTable, support: Support | None = None) -> Bill:
         """What the settings cost by these prices."""
         return bill(
             self.settings,
@@ -59,7 +67,7 @@ class Costing:
             today=now()[:10],
             session_hours=self.session_hours,
             spot=self._spot(table),
-            support=self._support() if self.refresh else None,
+            support=support or self.support(table),
         )
 
     def _spot(self, table: PriceTable) -> SpotPrices | None:
@@ -69,15 +77,17 @@ class Costing:
             return None
         return self.asked("Spot prices", lambda: account.offers.spot_prices(types))
 
-    def _support(self) -> Support | None:
+    def support(self, table: PriceTable) -> Support:
+        """The support of Kubernetes today: what EKS says, else by the shipped dates."""
+        by_date = support_on(now()[:10], self.settings, table)
         account = self.account
-        if account is None:
-            return None
+        if account is None or not self.refresh:
+            return by_date
         versions = self.asked("Kubernetes versions", account.cluster_versions) or ()
         known = {version.version: version.extended for version in versions}
         extended = known.get(self.settings.cluster_version)
         if extended is None:
-            return None
+            return by_date
         return "extended" if extended else "standard"
 
     def asked(self, what: str, question: Callable[[], T]) -> T | None:

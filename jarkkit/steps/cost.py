@@ -55,7 +55,8 @@ def cost(
     """
     entries = tuple(entries)
     table = costing.table()
-    bill = costing.bill(table)
+    support = costing.support(table)
+    bill = costing.bill(table, support)
     region, account = costing.settings.region, costing.account
     there = periods(entries, now())
     is_there = bool(there) and not there[-1].ended
@@ -64,7 +65,7 @@ def cost(
         owned = costing.asked("What is there now", lambda: account.owned(costing.settings.name))
         if owned is not None:
             things, _, unseen = owned
-            running = priced_things(things, table, region)
+            running = priced_things(things, table, region, support)
     so_far = spent(
         entries,
         bill,
@@ -73,5 +74,5 @@ def cost(
         running=running,
         not_looked_at=unseen,
     )
-    left = "" if is_there or receipt is None else left_over(receipt.left, table, region)
+    left = "" if is_there or receipt is None else left_over(receipt.left, table, region, support)
     return Cost(bill=bill, spent=so_far, after_cleanup=left, notes=tuple(costing.notes))

@@ -28,6 +28,7 @@ from jarkkit.settings import Settings
 from tests.clusters.conftest import needs_programs
 from tests.conftest import CLEAN, pointed_at
 
+ACCOUNT = "123456789012"
 # Nothing of Karpenter: for its queue alone the provider waits half a minute.
 SMALL: dict[str, Any] = {"karpenter": False, "accelerators": []}
 # Nothing that Helm installs: for tests that are about something else.
@@ -88,6 +89,12 @@ class Place:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def limit(self) -> None:
+        """Allow what the deployment's policy does, and nothing else."""
+        out = str(self.home / "policies")
+        said = self.ok("permissions", self.name, "--account", ACCOUNT, "--out", out)
+        control.set_policies(self.home / ".sandbox", [Path(line) for line in said.splitlines()])
+
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             jarkkit_command(*words),
@@ -142,7 +149,8 @@ class Place:
 
 @contextlib.contextmanager
 def stood_up(name: str, **values: Any) -> Iterator[Place]:
-    """A detached sandbox and a deployment in it, by the README's commands."""
+    """A detached sandbox and a deployment in it, by the README's commands, under the policy that
+    the kit makes for it and under nothing else."""
     if shutil.which("kubectl") is None:
         pytest.skip("needs kubectl on PATH")
     needs_programs()
@@ -152,6 +160,7 @@ def stood_up(name: str, **values: Any) -> Iterator[Place]:
         try:
             words = [w for k, v in values.items() for w in ("-p", f"{k}={json.dumps(v)}")]
             place.ok("init", name, "--sandbox", *words)
+            place.limit()
             for step in ("preflight", "plan", "deploy"):
                 place.ok(step, name)
             yield place

@@ -22,10 +22,9 @@ from jarkkit.permissions.policy import parts, text
 from jarkkit.sandbox import control
 from jarkkit.settings import Settings
 from tests.conftest import CLEAN, pointed_at
-from tests.e2e.conftest import SMALL, jarkkit_command
+from tests.e2e.conftest import ACCOUNT, SMALL, jarkkit_command
 from tests.sandbox.test_account import make_client
 
-ACCOUNT = "123456789012"
 RECORDED = Path(__file__).parents[1] / "unit" / "recorded_needs.json"
 REGION = Settings().region
 Values = dict[str, Any]

@@ -16,8 +16,8 @@ from jarkkit.sandbox import control
 from jarkkit.sandbox.account.iam.policies import Need, decide
 from jarkkit.settings import Settings
 from tests.conftest import pointed_at
-from tests.e2e.conftest import SMALL, Place
-from tests.e2e.recording import ACCOUNT, write_policies
+from tests.e2e.conftest import ACCOUNT, SMALL, Place
+from tests.e2e.recording import write_policies
 
 SETTINGS = Settings.make({"name": "bounded", **SMALL})
 Without = Callable[[str], None]

@@ -14,7 +14,7 @@ from jarkkit.cluster import installer, removal
 from jarkkit.cluster.installer import install
 from jarkkit.cluster.layer import ClusterLayer
 from jarkkit.cluster.memory import ClusterMemory
-from jarkkit.cluster.readiness import is_on_trial
+from jarkkit.cluster.readiness import is_unsteady
 from jarkkit.cluster.removal import remove_all
 from jarkkit.errors import JarkkitError
 from jarkkit.helm import Release
@@ -22,6 +22,8 @@ from jarkkit.records import ClusterState, Event
 from jarkkit.settings import Settings
 from jarkkit.workspace import Workspace
 from tests.kit.cluster_fakes import OUTPUTS, FakeHelm, FakeKube, cluster_layer, workload_object
+
+CRASHED = {"terminated": {"exitCode": 1, "reason": "Error"}}
 
 
 def addon(name: str, **more: Any) -> Addon:
@@ -178,34 +180,46 @@ def test_a_pod_that_cannot_start_is_the_reason(ports: Ports) -> None:
     ports.install(WEB)
 
 
+def crashing(state: dict[str, Any], restarts: int = 3) -> dict[str, Any]:
+    """A pod of the Deployment `web` that was started again."""
+    container = {"name": "web", "restartCount": restarts, "state": state, "lastState": CRASHED}
+    return {
+        "kind": "Pod",
+        "metadata": {"name": "web-1", "namespace": "web"},
+        "spec": {"nodeName": "a", "containers": [{"name": "web", "image": "web:1"}]},
+        "status": {"phase": "Running", "containerStatuses": [container]},
+    }
+
+
 def test_a_pod_that_crashed_often_has_to_stay_up_first(ports: Ports) -> None:
     began = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=8)
-    running = {"running": {"startedAt": began.isoformat()}}
-    ports.kube.put(
-        {
-            "kind": "Pod",
-            "metadata": {"name": "web-1", "namespace": "web"},
-            "status": {"containerStatuses": [{"restartCount": 3, "state": running}]},
-        }
-    )
+    ports.kube.put(crashing({"running": {"startedAt": began.isoformat()}}))
     ports.install(WEB)
     assert datetime.now(UTC) - began >= timedelta(seconds=10)
 
 
+def test_a_pod_that_crashes_again_and_again_is_not_ready_in_between(ports: Ports) -> None:
+    """The Deployment says 1/1, as it does for moments."""
+    ports.kube.put(crashing({"waiting": {"reason": "CrashLoopBackOff"}}))
+    with pytest.raises(JarkkitError, match="JK-ADDON-CRASH"):
+        ports.install(WEB.model_copy(update={"timeout_seconds": 0}))
+
+
 @pytest.mark.parametrize(
-    ("restarts", "state", "seen"),
+    ("restarts", "state", "unsteady"),
     [
         (3, {"running": {"startedAt": "2026-11-01T12:00:00Z"}}, True),
         (3, {"running": {"startedAt": "2026-11-01T11:59:00Z"}}, False),
         (2, {"running": {"startedAt": "2026-11-01T12:00:00Z"}}, False),
-        (9, {"waiting": {"reason": "CrashLoopBackOff"}}, False),
+        (3, {"waiting": {"reason": "CrashLoopBackOff"}}, True),
+        (2, {"waiting": {"reason": "CrashLoopBackOff"}}, False),
     ],
 )
-def test_only_what_was_started_often_and_lately_is_on_trial(
-    restarts: int, state: dict[str, Any], seen: bool
+def test_only_what_was_started_often_and_lately_is_unsteady(
+    restarts: int, state: dict[str, Any], unsteady: bool
 ) -> None:
-    pod = {"status": {"containerStatuses": [{"restartCount": restarts, "state": state}]}}
-    assert is_on_trial(pod, datetime(2026, 11, 1, 12, 0, 5, tzinfo=UTC)) is seen
+    at = datetime(2026, 11, 1, 12, 0, 5, tzinfo=UTC)
+    assert is_unsteady(crashing(state, restarts), at) is unsteady
 
 
 def test_a_workload_that_is_just_not_ready_is_named(ports: Ports) -> None:

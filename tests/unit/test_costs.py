@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jarkkit.costs import amounts
-from jarkkit.costs.bill import AREAS, Bill, Range, money
+from jarkkit.costs.bill import AREAS, Bill, Range, money, total
 from jarkkit.costs.lines import bill, names, spot_types
 from jarkkit.costs.spent import left_over, periods, priced_things, spent
 from jarkkit.costs.table import Price, PriceTable, size_factor, vcpus
@@ -362,7 +362,7 @@ def owned(kind: str, name: str = "", import_id: str = "x") -> Owned:
 
 def test_more_that_runs_now_may_have_run_all_the_time() -> None:
     usual = made()
-    gpus = priced_things([owned("aws_instance", "p5.48xlarge")] * 2, TABLE, "us-east-1")
+    gpus = priced_things([owned("aws_instance", "p5.48xlarge")] * 2, TABLE, "us-east-1", "standard")
     found = spent(DEPLOYED, usual, rehearsal=False, now=NOW, running=gpus)
     assert found.hourly.likely == pytest.approx(2 * 55.04)
     assert found.usd.high == pytest.approx(4 * 2 * 55.04)
@@ -379,7 +379,7 @@ def test_things_of_the_account_are_priced_together() -> None:
         Owned(terraform_type="aws_vpc", import_id="vpc-1"),
         owned("aws_something_new"),
     ]
-    lines = priced_things(things, TABLE, "us-east-1")
+    lines = priced_things(things, TABLE, "us-east-1", "standard")
     assert [line.what for line in lines] == [
         "2 x m5.xlarge",
         "1 x EKS control plane",
@@ -390,7 +390,14 @@ def test_things_of_the_account_are_priced_together() -> None:
     assert [line.usd is None for line in lines] == [False] * 4 + [True]
 
 
+def test_extended_support_of_what_runs_costs_more() -> None:
+    usual = priced_things([owned("aws_eks_cluster")], TABLE, "us-east-1", "standard")
+    late = priced_things([owned("aws_eks_cluster")], TABLE, "us-east-1", "extended")
+    # USD per hour, https://aws.amazon.com/eks/pricing/
+    assert [total(line.usd for line in lines).likely for lines in (usual, late)] == [0.10, 0.60]
+
+
 def test_after_cleanup_it_costs_nothing_or_what_is_left() -> None:
-    assert left_over((), TABLE, "us-east-1") == "Costs after cleanup: 0 USD."
-    said = left_over([owned("aws_nat_gateway")], TABLE, "us-east-1")
+    assert left_over((), TABLE, "us-east-1", "standard") == "Costs after cleanup: 0 USD."
+    said = left_over([owned("aws_nat_gateway")], TABLE, "us-east-1", "standard")
     assert "32.85 USD a month: 1 x NAT gateway" in said
