@@ -1,15 +1,19 @@
-"""A rehearsed deploy at the screen: watched, stopped, taken up again, left and found again."""
+"""A rehearsed deploy at the screen: watched, stopped, taken up again, left and found again; and the
+same notebooks with nobody there."""
 
 from __future__ import annotations
 
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 from playwright.sync_api import Locator, expect
 
+from jarkkit.checks import Report
+from jarkkit.kit import Kit
 from tests.browser.conftest import Server
 from tests.browser.pages import Cell, Lab, Notebook
 from tests.e2e.conftest import BARE, Place
@@ -19,10 +23,8 @@ NAME = "watched"
 
 @pytest.fixture(scope="module")
 def place(server: Server) -> Place:
-    """A small deployment that is planned."""
-    place = server.deployment(NAME, **BARE)
-    place.ok("plan", NAME)
-    return place
+    """A small deployment."""
+    return server.deployment(NAME, **BARE)
 
 
 def started(notebook: Notebook) -> Cell:
@@ -45,6 +47,13 @@ def wait_until_done(cell: Cell, count: int) -> None:
     while not bar.count() or done(cell) < count:
         assert time.monotonic() < deadline, cell.output.inner_text()
         cell.page.wait_for_timeout(100)
+
+
+def test_preflight_and_plan(lab: Lab, place: Place) -> None:
+    lab.open("01-preflight").about(NAME).run("kit = ui.resume", "kit.preflight()", "must_pass")
+    plan = lab.open("03-plan").about(NAME)
+    plan.run("kit.plan()", "ui.summary(plan)", "ui.must(", seconds=120)
+    assert place.kit.status().state == "planned"
 
 
 def test_a_deploy_is_watched_stopped_and_taken_up_again(lab: Lab, place: Place) -> None:
@@ -135,3 +144,32 @@ def test_it_is_verified_and_cleaned_up(lab: Lab, server: Server, place: Place) -
     lab.picture("08-cleanup", cell.at)
     assert place.kit.status().state == "removed"
     assert place.in_account() == {}
+
+
+def test_with_nobody_there_the_notebooks_come_to_the_same(server: Server) -> None:
+    name = "unwatched"
+    unwatched = server.deployment(name, **BARE)
+    unwatched.ok("run", name)
+    assert results(unwatched.kit) == results(server.place(NAME).kit)
+
+
+def results(kit: Kit) -> dict[str, Any]:
+    """What a deployment came to, without its name and what differs from day to day."""
+    plan, deployed, receipt = kit.planned(), kit.last_deployed(), kit.last_receipt()
+    assert plan is not None
+    assert deployed is not None
+    assert receipt is not None
+    return {
+        "settings": {**kit.settings.model_dump(), "name": ""},
+        "preflight": answers(kit.last_report("preflight"), found=False),
+        "plan": [(change.address, change.action) for change in plan.pending],
+        "deployed": sorted(deployed.outputs),
+        "verify": answers(kit.last_report("verify"), found=True),
+        "receipt": (receipt.destroyed, receipt.left, receipt.looked_at, receipt.not_looked_at),
+        "state": kit.status().state,
+    }
+
+
+def answers(report: Report | None, *, found: bool) -> list[tuple[str, ...]]:
+    assert report is not None
+    return [(c.name, c.status, c.found if found else "") for c in report.checks]
