@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from jarkkit.aws.answers import MINUTE
 from jarkkit.aws.asking import together
@@ -33,12 +33,18 @@ class Usage:
         self._session = session
         self._types = types
 
-    def running(self, deployment: str) -> tuple[Running, ...]:
-        """Instances that are pending or running, by type and how they were bought."""
+    def running(self, deployment: str, reserved: Iterable[str] = ()) -> tuple[Running, ...]:
+        """Instances that are pending or running, by type and how they were bought; with them what
+        Capacity Reservations set aside, which counts towards the same quotas.
+
+        Args:
+            reserved: ids of the reservations that are for the deployment's own instances.
+        """
+        named = sorted(reserved)
         answer = self._session.remembered(
-            f"running instances beside {deployment}",
+            " ".join((f"running instances beside {deployment}", *named)),
             _GOOD_FOR,
-            lambda: [item.model_dump() for item in self._running(deployment)],
+            lambda: [item.model_dump() for item in self._running(deployment, named)],
         )
         return tuple(Running.model_validate(item) for item in answer.value)
 
@@ -93,25 +99,68 @@ class Usage:
         with translated(operation):
             return count(_Look(self._session, deployment, tuple(zones)))
 
-    def _running(self, deployment: str) -> Iterator[Running]:
-        states = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+    def _running(self, deployment: str, reserved: list[str]) -> Iterator[Running]:
         look = _Look(self._session, deployment)
-        counted: Counter[tuple[str, bool, bool]] = Counter()
-        with translated("ec2 DescribeInstances"):
-            for reservation in look.pages("ec2", "describe_instances", "Reservations", states):
-                for item in filter(_takes_vcpus, reservation["Instances"]):
-                    spot = item.get("InstanceLifecycle") == "spot"
-                    counted[item["InstanceType"], spot, look.is_own(item)] += 1
-        sizes = self._types.matching({name for name, _, _ in counted})
-        for (name, spot, own), count in sorted(counted.items()):
-            each = sizes[name].vcpus if name in sizes else 0
+        parts = together(
+            {"instances": lambda: _instances(look), "idle": lambda: _set_aside(look, reserved)}
+        )
+        counted: Counter[_Kind] = Counter()
+        for part in parts.values():
+            if isinstance(part, JarkkitError):
+                raise part
+            counted += part
+        sizes = self._types.matching({kind.instance_type for kind in counted})
+        for kind, count in sorted(counted.items()):
+            each = sizes[kind.instance_type].vcpus if kind.instance_type in sizes else 0
             yield Running(
-                instance_type=name,
-                purchase="spot" if spot else "on-demand",
+                instance_type=kind.instance_type,
+                purchase="spot" if kind.spot else "on-demand",
                 count=count,
                 vcpus=count * each,
-                own=own,
+                own=kind.own,
+                idle=kind.idle,
             )
+
+
+class _Kind(NamedTuple):
+    """What is told apart in what runs."""
+
+    instance_type: str
+    spot: bool
+    own: bool
+    idle: bool = False
+
+
+def _instances(look: _Look) -> Counter[_Kind]:
+    states = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+    with translated("ec2 DescribeInstances"):
+        found = list(look.pages("ec2", "describe_instances", "Reservations", states))
+    return Counter(
+        _Kind(item["InstanceType"], item.get("InstanceLifecycle") == "spot", look.is_own(item))
+        for reservation in found
+        for item in filter(_takes_vcpus, reservation["Instances"])
+    )
+
+
+def _set_aside(look: _Look, named: Iterable[str]) -> Counter[_Kind]:
+    """Unused places in the account's own On-Demand Capacity Reservations: they count as if their
+    instances ran. Capacity Blocks have quotas of their own.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-capacity-reservations.html
+    """
+    active = [{"Name": "state", "Values": ["active"]}]
+    operation, key = "describe_capacity_reservations", "CapacityReservations"
+    with translated("ec2 DescribeCapacityReservations"):
+        found = list(look.pages("ec2", operation, key, active))
+        own_account = look.session.identity()["Account"] if found else ""
+    idle: Counter[_Kind] = Counter()
+    for item in found:
+        block = item.get("ReservationType") == "capacity-block"
+        if not block and item.get("OwnerId", own_account) == own_account:
+            own = item["CapacityReservationId"] in named
+            kind = _Kind(item["InstanceType"], spot=False, own=own, idle=True)
+            idle[kind] += item["AvailableInstanceCount"]
+    return +idle
 
 
 def _takes_vcpus(instance: Mapping[str, Any]) -> bool:

@@ -113,7 +113,9 @@ class Desk:
             try:
                 self.draft.now_saved(self._kit.configure(self.draft.settings))
             except JarkkitError as error:
-                self.said = Said("poor", f"Not saved. {error.message} {error.fix}")
+                # What does not fit is told beside it already.
+                why = "" if self.draft.error else f" {error.message} {error.fix}"
+                self.said = Said("poor", f"Not saved.{why}")
                 return
             words = f"{count} change{'' if count == 1 else 's'}"
             self.said = Said("good", f"Saved to settings.yaml: {words if count else 'no change'}.")

@@ -92,7 +92,7 @@ def standing(
     questions: dict[str, Callable[[], Any]] = {
         "types": lambda: account.instance_types.matching(types),
         "values": lambda: account.quotas.in_force(quotas),
-        "running": lambda: account.usage.running(settings.name),
+        "running": lambda: account.usage.running(settings.name, settings.capacity_reservations),
         "counts": lambda: account.usage.counts(settings.name, _zones(account, settings)),
         "requests": account.quotas.requests,
     }

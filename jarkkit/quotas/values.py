@@ -81,11 +81,12 @@ class InUse(Record):
 
 
 class Running(Record):
-    """Instances of one type that are pending or running.
+    """Instances of one type that are pending or running, or have capacity set aside.
 
     Attributes:
         vcpus: of all of them together.
         own: they belong to this deployment.
+        idle: capacity in On-Demand Capacity Reservations that no instance uses.
     """
 
     instance_type: str
@@ -93,6 +94,7 @@ class Running(Record):
     count: int
     vcpus: int
     own: bool = False
+    idle: bool = False
 
 
 class Increase(Record):

@@ -127,8 +127,12 @@ class _Asking:
             "quotas": lambda: {"quotas": place.quotas.in_force(quotas)},
             "zones": lambda: {"zones": place.offers.zones()},
             "versions": lambda: {"versions": place.offers.cluster_versions()},
-            "running": lambda: {"running": place.usage.running(self.settings.name)},
+            "running": partial(self._running, place),
         }
+
+    def _running(self, place: Account) -> dict[str, Any]:
+        s = self.settings
+        return {"running": place.usage.running(s.name, s.capacity_reservations)}
 
     def _types_and_prices(self, place: Account) -> dict[str, Any]:
         """Which types there are, and then what the smallest of them cost as Spot."""

@@ -52,6 +52,7 @@ def test_settings_are_changed_with_the_mouse_and_by_keyboard(lab: Lab, server: S
 
     section(form, "Add-ons")
     addon = form.get_by_label("OpenCost", exact=True)
+    expect(addon).to_be_visible()  # the section takes a moment to open
     addon.focus()
     keyboard.press("Space")
     expect(addon).not_to_be_checked()

@@ -32,7 +32,7 @@ Values = dict[str, Any]
 _ID = re.compile(r"\b(?!artifacts)([a-z]+)-[0-9a-f]{8,17}\b")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TAG = "jarkkit:deployment"
-_AGAIN = ("plan", "deploy", "verify")
+_AGAIN = ("plan", "deploy", "verify", "cost")
 
 
 def write_policies(folder: Path, settings: Settings, without: str = "") -> list[Path]:

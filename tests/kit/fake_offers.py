@@ -99,7 +99,7 @@ class FakeVcpus:
         held = InForce(value=self.value, applied=True, asked="2026-11-27T00:00:00Z")
         return {quota.code: self.failing or held for quota in quotas}
 
-    def running(self, deployment: str) -> tuple[Running, ...]:
+    def running(self, deployment: str, reserved: Iterable[str] = ()) -> tuple[Running, ...]:
         if self.failing:
             raise self.failing
         if not self.used:

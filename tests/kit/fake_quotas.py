@@ -91,7 +91,7 @@ class FakeUsage:
     free: Mapping[str, int] = field(default_factory=dict)
     error: JarkkitError | None = None
 
-    def running(self, deployment: str) -> tuple[Running, ...]:
+    def running(self, deployment: str, reserved: Iterable[str] = ()) -> tuple[Running, ...]:
         if self.error:
             raise self.error
         return self.instances

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from jarkkit.aws import Account
 from jarkkit.checks import Check, Report
@@ -24,7 +25,7 @@ from jarkkit.sandbox import control
 from jarkkit.settings import Settings
 from jarkkit.steps.quotas import wishes
 from tests.conftest import pointed_at
-from tests.sandbox.test_account import make_client
+from tests.sandbox.test_account import make_client, reserve
 
 STANDARD, GPU, P5_SPOT, VPCS, ROLES = (
     "L-1216C47A", "L-DB2E81BA", "L-C4BD4855", "L-F678F1CE", "L-FE177D64",
@@ -116,6 +117,28 @@ def test_what_others_use_is_subtracted(half_used: control.Running) -> None:
     assert (gpu.quota, gpu.used, gpu.own, gpu.free, gpu.fits) == (64, 32, 0, 32, "at the start")
     assert gpu.desired == 32 + 64
     assert table.row(VPCS).used == 3
+
+
+def test_what_is_set_aside_is_subtracted_and_refused(fresh: control.Running) -> None:
+    """Also by the sandbox itself, except to what is launched into it."""
+    ec2 = make_client(fresh, "ec2", REGION)
+    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    held = reserve(ec2, "m5.xlarge", f"{REGION}a")
+
+    def launch(**more: Any) -> Any:
+        return ec2.run_instances(
+            ImageId=image, InstanceType="m5.xlarge", MinCount=1, MaxCount=1, **more
+        )
+
+    table = asked(fresh)
+    assert (table.row(STANDARD).used, table.row(STANDARD).free) == (4, 1)
+    with pytest.raises(ClientError, match="VcpuLimitExceeded"):
+        launch(Placement={"AvailabilityZone": f"{REGION}b"})
+    made = launch()["Instances"][0]["InstanceId"]
+    assert asked(fresh).row(STANDARD).used == 4
+    ec2.terminate_instances(InstanceIds=[made])
+    ec2.cancel_capacity_reservation(CapacityReservationId=held)
+    assert asked(fresh).row(STANDARD).used == 0
 
 
 def test_defaults_hold_where_nothing_was_applied(fresh: control.Running) -> None:

@@ -48,6 +48,9 @@ class FakeSession:
     def client(self, _service: str) -> FakeClient:
         return self._client
 
+    def identity(self) -> dict[str, str]:
+        return {"Account": "111122223333"}
+
     def remembered(self, _question: str, _age: float, ask: Callable[[], Any]) -> Answer:
         return Answer(ask(), datetime(2026, 11, 27, tzinfo=UTC))
 
@@ -75,7 +78,35 @@ def test_a_quota_that_is_listed_without_a_value_is_not_known_and_has_no_default(
 def test_dedicated_hosts_take_no_vcpus_of_the_quotas() -> None:
     usual = {"InstanceType": "p5.4xlarge", "Placement": {"Tenancy": "default"}}
     instances = [usual, {**usual, "Placement": {"Tenancy": "host"}}]
-    session = FakeSession(describe_instances={"Reservations": [{"Instances": instances}]})
+    session = FakeSession(
+        describe_instances={"Reservations": [{"Instances": instances}]},
+        describe_capacity_reservations={"CapacityReservations": []},
+    )
     usage = Usage(cast("Session", session), cast("InstanceTypes", FakeTypes()))
     (running,) = usage.running("mine")
     assert (running.count, running.purchase) == (1, "on-demand")
+
+
+def test_what_is_set_aside_and_unused_counts_as_running() -> None:
+    usual = {
+        "InstanceType": "g6.xlarge",
+        "CapacityReservationId": "cr-1",
+        "AvailableInstanceCount": 3,
+        "OwnerId": "111122223333",
+        "ReservationType": "default",
+    }
+    found = [
+        usual,
+        {**usual, "CapacityReservationId": "cr-mine", "AvailableInstanceCount": 2},
+        {**usual, "AvailableInstanceCount": 0},
+        {**usual, "OwnerId": "444455556666"},  # shared with this account
+        {**usual, "ReservationType": "capacity-block"},
+    ]
+    session = FakeSession(
+        describe_instances={"Reservations": []},
+        describe_capacity_reservations={"CapacityReservations": found},
+    )
+    usage = Usage(cast("Session", session), cast("InstanceTypes", FakeTypes()))
+    others, own = usage.running("mine", ["cr-mine"])
+    assert (others.vcpus, others.own, others.idle) == (12, False, True)
+    assert (own.vcpus, own.own, own.idle) == (8, True, True)

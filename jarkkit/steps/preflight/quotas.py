@@ -29,7 +29,8 @@ def addresses(look: Look) -> Iterator[Check]:
     if ids:
         types = look.account.instance_types.matching(patterns(look.settings))
         usage = look.account.usage
-        own = sum(item.count for item in usage.running(look.settings.name) if item.own)
+        running = usage.running(look.settings.name, look.settings.capacity_reservations)
+        own = sum(item.count for item in running if item.own and not item.idle)
         yield judge_addresses(look.settings, usage.subnets(ids), types, running=own)
 
 

@@ -4,6 +4,7 @@ and ended with everything that belongs to them."""
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 from moto.ec2.exceptions import EC2ClientError
@@ -19,7 +20,7 @@ from jarkkit.sandbox.account.ec2 import capacity, catalogue, orders, prices
 from jarkkit.sandbox.account.ec2.images import Images
 from jarkkit.sandbox.account.ec2.network import Network
 from jarkkit.sandbox.account.ec2.orders import Order
-from jarkkit.sandbox.account.ec2.reservations import Reservations
+from jarkkit.sandbox.account.ec2.reservations import CapacityReservation, Reservations
 from jarkkit.sandbox.account.servicequotas.facts import P5_APART
 
 
@@ -78,12 +79,12 @@ class Instances(Network, Images, Reservations):
         version = self._template(given.get("launch_template"))
         order = orders.order(image_id, given, version.data if version else {})
         zone = self._zone(order)
-        self._check(order, count, zone)
+        held = self.reserved_for(order, zone, count)
+        self._check(order, count, zone, held)
         image = self.image(order.image_id)
         self._check_image(image, order)
         if user_data is None and version:
             user_data = _user_data(version.data.get("UserData"))
-        held = self.reserved_for(order, zone, count)
         reservation: Any = super().run_instances(
             order.image_id,
             count,
@@ -105,9 +106,12 @@ class Instances(Network, Images, Reservations):
             return str(self.get_subnet(order.subnet).availability_zone)
         return str(order.placement.get("AvailabilityZone") or f"{self.region_name}a")
 
-    def _check(self, order: Order, count: int, zone: str) -> None:
+    def _check(self, order: Order, count: int, zone: str, held: CapacityReservation | None) -> None:
         """Raises VcpuLimitExceeded, InsufficientInstanceCapacity and their like."""
-        if refused := capacity.refusal(self._question(order, count, zone), self.running()):
+        question = self._question(order, count, zone)
+        if held:  # its vCPUs are counted already
+            question = replace(question, limit=None)
+        if refused := capacity.refusal(question, self.running()):
             raise EC2ClientError(*refused)
         profile = order.profile
         if not profile:
@@ -155,8 +159,8 @@ class Instances(Network, Images, Reservations):
         )
 
     def running(self) -> list[capacity.Running]:
-        """Instances that count towards the quotas."""
-        return [
+        """What counts towards the quotas: instances, and what is set aside and unused."""
+        there = [
             capacity.Running(
                 instance.instance_type,
                 catalogue.vcpus_of(instance.instance_type),
@@ -164,6 +168,12 @@ class Instances(Network, Images, Reservations):
             )
             for instance in self.all_instances()
             if instance.state in ("pending", "running")
+        ]
+        return there + [
+            capacity.Running(held.instance_type, catalogue.vcpus_of(held.instance_type), spot=False)
+            for held in self.capacity_reservations.values()
+            if held.state == "active" and held.reservation_type != "capacity-block"
+            for _ in range(held.available_instance_count)
         ]
 
     def _complete(self, instance: Any, order: Order, asked: dict[str, Any]) -> None:
