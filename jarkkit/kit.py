@@ -122,7 +122,8 @@ class Kit:
             raise JarkkitError(
                 "JK-DEPLOYMENT-MISSING",
                 f"There is no deployment {workspace.name!r} in {DEPLOYMENTS}/.",
-                f"Make it: jarkkit init {workspace.name}, or begin with the notebook 00-start.",
+                f"Make it: jarkkit init {workspace.name} --sandbox for a rehearsal, and without "
+                "--sandbox for your account; or begin with the notebook 00-start.",
             )
         return cls(workspace, _environment(workspace, home, environ))
 
@@ -661,7 +662,9 @@ def _only(home: Path) -> str:
     raise JarkkitError(
         "JK-DEPLOYMENT-MISSING",
         f"Which deployment is meant? {known}",
-        f"Name one of them: jarkkit status {names[0]}" if names else "Make one: jarkkit init demo",
+        f"Name one of them at the end of the command, such as jarkkit status {names[0]}."
+        if names
+        else "Make one: jarkkit init demo --sandbox",
     )
 
 

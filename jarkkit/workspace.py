@@ -288,7 +288,7 @@ class Workspace:
             raise JarkkitError(
                 "JK-DEPLOYMENT-MISSING",
                 f"deployments/{self.name}/{name} is not there.",
-                f"Make the deployment: jarkkit init {self.name}",
+                f"Make the deployment: jarkkit init {self.name} (with --sandbox for a rehearsal)",
             ) from None
         except (OSError, UnicodeDecodeError) as error:
             raise self._damaged(name, str(error)) from error
