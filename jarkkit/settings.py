@@ -318,7 +318,7 @@ class Settings(BaseModel):
         "Nodes",
         "CPU pool at most",
         "How many vCPUs Karpenter's CPU nodes may have together. The default add-ons ask for about "
-        "five in all, which the core nodes have; users' notebooks and jobs come on top.",
+        "six in all, for which two m5.xlarge have room; users' notebooks and jobs come on top.",
         unit="vCPUs",
         ge=4,
         le=10_000,

@@ -125,6 +125,11 @@ class Workload(_Part):
             raise ValueError(f"{self.name}: replicas belong to Deployments and StatefulSets")
         return self
 
+    def vcpus(self, nodes: int) -> float:
+        """What its pods ask for together; a DaemonSet has one on each of so many nodes."""
+        count = nodes if self.replicas is None else self.replicas
+        return count * (float(self.cpu[:-1]) / 1000 if self.cpu.endswith("m") else float(self.cpu))
+
 
 class Definition(_Part):
     """A kind of custom resource that the chart defines: the stand-in defines it without a schema,

@@ -10,6 +10,9 @@ from jarkkit.addons.catalogue import Addon, Chart, Identity, Secret, Workload, c
 from jarkkit.addons.words import fill
 from jarkkit.settings import Settings, unknown_name
 
+# Pods do not fill nodes to the brim: some of the room is in pieces too small for the next.
+ROOM_SHARE = 0.85
+
 
 def is_on(addon: Addon, settings: Settings) -> bool:
     """True when the settings switch it on. Karpenter has a setting of its own."""
@@ -70,6 +73,11 @@ def secrets(addon: Addon, settings: Settings) -> tuple[Secret, ...]:
 def workloads(addon: Addon, settings: Settings) -> tuple[Workload, ...]:
     """What it brings up with these settings."""
     return tuple(w for w in addon.workloads if holds(w.when, settings))
+
+
+def vcpus(settings: Settings, nodes: int) -> float:
+    """What the pods of all chosen add-ons ask for together, on so many nodes."""
+    return sum(w.vcpus(nodes) for a in chosen(settings) for w in workloads(a, settings))
 
 
 def merge(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

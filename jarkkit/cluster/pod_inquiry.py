@@ -10,7 +10,7 @@ from typing import Any
 
 from jarkkit.addons.catalogue import Workload
 from jarkkit.clock import now
-from jarkkit.cluster.pod_troubles import Object, Trouble, trouble, whose_log
+from jarkkit.cluster.pod_troubles import NOMINATED, Object, Trouble, trouble, whose_log
 from jarkkit.cluster.readiness import is_unsteady
 from jarkkit.errors import JarkkitError
 from jarkkit.kube import Kube, happened_at
@@ -88,6 +88,7 @@ def _events(kube: Kube, namespace: str, pods: Sequence[Object]) -> tuple[Object,
     """What went wrong in the namespace, and what Karpenter says where a pod has no node."""
     found = list(kube.list("v1", "Event", namespace, fields="type!=Normal"))
     if any(not pod["spec"].get("nodeName") for pod in pods):
+        found += kube.list("v1", "Event", namespace, fields=f"reason={NOMINATED}")
         for kind in ("NodeClaim", "NodePool"):
             found += kube.list("v1", "Event", fields=f"involvedObject.kind={kind}")
     return tuple(sorted(found, key=happened_at))

@@ -22,6 +22,9 @@ QUOTA = ("VcpuLimitExceeded", "MaxSpotInstanceCountExceeded", "vCPU limit", "lim
 CAPACITY = ("InsufficientCapacity", "InsufficientInstanceCapacity", "UnfulfillableCapacity")
 _ACCELERATORS = ("nvidia.com/", "aws.amazon.com/neuron")
 _POOL = "jarkkit/pool"
+# Reason of Karpenter's event on a pod for which a node is on its way, and how it says that none is.
+NOMINATED = "Nominated"
+_KARPENTER_FAILED = "Failed to schedule pod"
 _LONGEST = 600
 _LOG_LINES = 8
 _REMEMBERED = timedelta(minutes=3)
@@ -204,9 +207,23 @@ def _no_node(pending: Sequence[Object], events: Sequence[Object]) -> Trouble | N
         for text in reversed(karpenter):
             if any(word in text for word in words):
                 return judged(pod, text)
+    if _is_promised_a_node(pod, events):
+        return None
     said = [_text(e) for e in events if _about(e, pod) and e.get("reason") == "FailedScheduling"]
     condition = _condition(pod, "PodScheduled").get("message", "")
     return _unschedulable(pod, _joined([*said[-2:], condition])) if said or condition else None
+
+
+def _is_promised_a_node(pod: Object, events: Sequence[Object]) -> bool:
+    """True when the last that Karpenter said is for which of its new nodes the pod is meant. The
+    scheduler goes on saying that no node has room, until it is there."""
+    own = (event for event in events if _about(event, pod))
+    karpenters = [
+        event["reason"]
+        for event in own
+        if event.get("reason") == NOMINATED or _KARPENTER_FAILED in event.get("message", "")
+    ]
+    return karpenters[-1:] == [NOMINATED]
 
 
 def _quota(pod: Object, said: str) -> Trouble:

@@ -7,20 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from jarkkit.addons.catalogue import Workload
+from jarkkit.addons.choice import ROOM_SHARE
 from jarkkit.kube.quantities import amount
 
 Node = Mapping[str, Any]
 Amounts = dict[str, float]
-
-# Pods do not fill nodes to the brim: some of the room is in pieces too small for the next.
-_SHARE = 0.85
 
 
 def room_of(nodes: Sequence[Node]) -> Amounts:
     """What pods may ask for on these nodes: vCPUs, bytes of memory, number of pods."""
     there = [node["status"].get("allocatable", {}) for node in nodes]
     return {
-        what: _SHARE * sum(amount(each.get(what, 0)) for each in there)
+        what: ROOM_SHARE * sum(amount(each.get(what, 0)) for each in there)
         for what in ("cpu", "memory", "pods")
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from jarkkit.addons.choice import ROOM_SHARE, vcpus
 from jarkkit.addons.profiles import profiles
 from jarkkit.quotas.codes import Purchase
 from jarkkit.records import InstanceType
@@ -26,7 +27,8 @@ class Launch:
         count: how many run all the time.
         most_count: how many there can be, where that is counted in instances.
         max_vcpus: how many vCPUs they may have together, where that is a pool's limit.
-        must_start: an accelerator pool, which is useless if it cannot start one instance.
+        must_start: a pool that must be able to start one instance: one of accelerators is useless
+            otherwise, and that of CPUs takes the add-ons for which the core nodes have no room.
         reserved: capacity reservations and Capacity Blocks are used.
     """
 
@@ -128,7 +130,8 @@ def _purchases(capacity: Iterable[str]) -> tuple[Purchase, ...]:
 
 
 def attended(settings: Settings, types: Mapping[str, InstanceType]) -> tuple[Launch, ...]:
-    """The launches; the pool that people work in is as large as they need it."""
+    """The launches; the pool that people work in is as large as they need it, and add-ons that do
+    not fit onto the core nodes have an instance of the CPU pool."""
     found = list(launches(settings))
     pools = [n for n, launch in enumerate(found) if launch.must_start] or [
         n for n, launch in enumerate(found) if launch.max_vcpus
@@ -137,4 +140,16 @@ def attended(settings: Settings, types: Mapping[str, InstanceType]) -> tuple[Lau
         launch = found[pools[0]]
         most = max(launch.max_vcpus, attended_vcpus(settings, types.values()))
         found[pools[0]] = replace(launch, max_vcpus=most)
-    return tuple(found)
+    return tuple(_with_overflow(launch, found[0], settings, types) for launch in found)
+
+
+def _with_overflow(
+    launch: Launch, core: Launch, settings: Settings, types: Mapping[str, InstanceType]
+) -> Launch:
+    if launch.what != _CPU_POOL or core.pattern not in types:
+        return launch
+    room = ROOM_SHARE * core.count * types[core.pattern].vcpus
+    if vcpus(settings, core.count) <= room:
+        return launch
+    what = f"{_CPU_POOL} for add-ons without room on the core nodes"
+    return replace(launch, what=what, must_start=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 
+from jarkkit.addons.catalogue import catalogue
 from jarkkit.errors import JarkkitError
 from jarkkit.quotas import codes
 from jarkkit.quotas.addresses import judge_addresses
@@ -250,6 +251,21 @@ def test_core_nodes_now_and_everything_at_the_limits() -> None:
 def test_spot_cpus_are_needed_of_the_spot_quota() -> None:
     assert amounts(STANDARD, cpu_capacity=["spot"]) == (8, 8, 16)
     assert amounts("L-34B43A08", cpu_capacity=["spot"]) == (0, 0, 64)
+
+
+def test_add_ons_without_room_on_the_core_nodes_need_an_instance_more() -> None:
+    types = TYPES | {"m5.large": InstanceType(name="m5.large", vcpus=2)}
+
+    def needed(**changes: object) -> Need:
+        settings = Settings.make({"core_instance_type": "m5.large", "accelerators": [], **changes})
+        return next(n for n in demand(settings, types).needs if n.quota.code == STANDARD)
+
+    all_of_them = needed()
+    assert (all_of_them.now, all_of_them.least, all_of_them.most) == (4, 4 + 4, 4 * 2 + 64)
+    assert "without room on the core nodes from 4 to 64" in " ".join(all_of_them.parts)
+    few = {a.name: False for a in catalogue().values() if a.install == "helm"}
+    few.pop("karpenter")
+    assert needed(addons=few).least == 4
 
 
 def test_without_karpenter_there_are_only_node_groups() -> None:

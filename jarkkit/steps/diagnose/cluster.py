@@ -8,6 +8,7 @@ from typing import Any
 
 from jarkkit.cluster.layer import ClusterLayer
 from jarkkit.cluster.pod_inquiry import judged
+from jarkkit.cluster.pod_troubles import NOMINATED
 from jarkkit.diagnosis.findings import Rank
 from jarkkit.diagnosis.nodes import still_true
 from jarkkit.diagnosis.pods import Group, PodsSeen, owner_of, unwell
@@ -78,9 +79,9 @@ def _near(group: Group) -> tuple[str, str]:
 
 
 def _events(kube: Kube) -> tuple[Object, ...]:
-    """All warnings, and all that Karpenter says of its nodes."""
+    """All warnings, and all that Karpenter says of its nodes, and of the pods they are for."""
     found: dict[str, Any] = {}
-    selectors = ["type!=Normal"]
+    selectors = ["type!=Normal", f"reason={NOMINATED}"]
     selectors += [f"involvedObject.kind={kind}" for kind in ("NodeClaim", "NodePool")]
     for selector in selectors:
         for event in kube.list("v1", "Event", fields=selector):
