@@ -207,23 +207,30 @@ def _no_node(pending: Sequence[Object], events: Sequence[Object]) -> Trouble | N
         for text in reversed(karpenter):
             if any(word in text for word in words):
                 return judged(pod, text)
-    if _is_promised_a_node(pod, events):
-        return None
+    if promise := _promise(pod, events):
+        return Trouble(
+            "JK-ADDON-PENDING",
+            f"{_name(pod)} waits for a node that Karpenter is adding",
+            "A node takes a minute or two. When it does not come: jarkkit diagnose",
+            _cut(promise),
+        )
     said = [_text(e) for e in events if _about(e, pod) and e.get("reason") == "FailedScheduling"]
     condition = _condition(pod, "PodScheduled").get("message", "")
     return _unschedulable(pod, _joined([*said[-2:], condition])) if said or condition else None
 
 
-def _is_promised_a_node(pod: Object, events: Sequence[Object]) -> bool:
-    """True when the last that Karpenter said is for which of its new nodes the pod is meant. The
-    scheduler goes on saying that no node has room, until it is there."""
+def _promise(pod: Object, events: Sequence[Object]) -> str:
+    """For which of its new nodes Karpenter means the pod, where that is the last that it said of
+    it. The scheduler goes on saying that no node has room, until the node is there."""
     own = (event for event in events if _about(event, pod))
     karpenters = [
-        event["reason"]
+        event
         for event in own
         if event.get("reason") == NOMINATED or _KARPENTER_FAILED in event.get("message", "")
     ]
-    return karpenters[-1:] == [NOMINATED]
+    if not karpenters or karpenters[-1]["reason"] != NOMINATED:
+        return ""
+    return _text(karpenters[-1])
 
 
 def _quota(pod: Object, said: str) -> Trouble:

@@ -161,13 +161,15 @@ class TestTrouble:
         assert words in wrong.message
         assert message[:30] in wrong.evidence
 
-    def test_a_pod_whose_node_is_on_its_way_needs_more_time(self) -> None:
+    def test_a_pod_whose_node_is_on_its_way(self) -> None:
         waits = unscheduled("0/3 nodes are available: 3 Insufficient cpu")
         promised = said("Pod", "hub-1", "Nominated", "Pod should schedule on: nodeclaim/cpu-abcde")
         failed = said("Pod", "hub-1", "FailedScheduling", "Failed to schedule pod, no room")
         again = said("Pod", "hub-1", "FailedScheduling", "0/3 nodes are available")
-        assert trouble([waits], [failed, promised, again]) is None
-        assert self.found(waits, events=[promised, failed]).code == "JK-ADDON-PENDING"
+        wrong = self.found(waits, events=[failed, promised, again])
+        assert (wrong.code, "Karpenter is adding" in wrong.message) == ("JK-ADDON-PENDING", True)
+        assert "cpu-abcde" in wrong.evidence
+        assert "no node has room" in self.found(waits, events=[promised, failed]).message
 
     def test_a_claim_that_cannot_be_met(self) -> None:
         volumes = [{"name": "db", "persistentVolumeClaim": {"claimName": "db"}}]
