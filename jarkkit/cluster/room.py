@@ -27,7 +27,7 @@ def demand_of(workloads: Iterable[Workload], nodes: int) -> Amounts:
     """What the pods of these workloads ask for, with a DaemonSet's on each of so many nodes."""
     counted = [(w, nodes if w.replicas is None else w.replicas) for w in workloads]
     return {
-        "cpu": sum(amount(w.cpu) * count for w, count in counted),
+        "cpu": sum(w.vcpus(nodes) for w, _ in counted),
         "memory": sum(amount(w.memory) * count for w, count in counted),
         "pods": float(sum(count for _, count in counted)),
     }
