@@ -84,8 +84,12 @@ def is_up(workload: Workload, found: Standing | None) -> bool:
 
 
 def is_unsteady(pod: Object, at: datetime) -> bool:
-    """True when one of its containers was started again often, and has not stayed up since."""
-    containers = pod.get("status", {}).get("containerStatuses") or ()
+    """True when one of its containers was started again often, and has not stayed up since. Not of
+    pods that have ended: an evicted one lies beside the one that took its place."""
+    status = pod.get("status", {})
+    if status.get("phase") != "Running" or pod["metadata"].get("deletionTimestamp"):
+        return False
+    containers = status.get("containerStatuses") or ()
     often = (c for c in containers if c.get("restartCount", 0) >= _OFTEN)
     return any(_is_down_or_new(container.get("state", {}), at) for container in often)
 

@@ -222,6 +222,13 @@ def test_only_what_was_started_often_and_lately_is_unsteady(
     assert is_unsteady(crashing(state, restarts), at) is unsteady
 
 
+def test_an_evicted_pod_beside_one_that_runs_is_in_nobodys_way(ports: Ports) -> None:
+    evicted = crashing({"terminated": {"exitCode": 137, "reason": "Error"}})
+    evicted["status"]["phase"] = "Failed"
+    ports.kube.put(evicted)
+    ports.install(WEB.model_copy(update={"timeout_seconds": 0}))
+
+
 def test_a_workload_that_is_just_not_ready_is_named(ports: Ports) -> None:
     ports.helm.idle.add("web")
     with pytest.raises(JarkkitError, match="Deployment web 0/1") as caught:
