@@ -54,12 +54,12 @@ def running(world: World, path: str, name: str, **more: Any) -> Iterator[Object]
         wait_for(lambda: not world.api.find(f"{path}/{name}"))
 
 
-def said(world: World, namespace: str, name: str, reason: str) -> str:
-    """The message of an event about an object; waits for it."""
+def said(world: World, namespace: str, name: str, reason: str, words: str = "") -> str:
+    """The message of an event about an object; waits for one with those words."""
 
     def messages() -> list[str]:
         events = world.api.list(f"/api/v1/namespaces/{namespace}/events")
         about = [e for e in events if e["involvedObject"].get("name") == name]
-        return [e["message"] for e in about if e["reason"] == reason]
+        return [e["message"] for e in about if e["reason"] == reason and words in e["message"]]
 
     return wait_for(messages)[-1]

@@ -18,7 +18,9 @@ def test_a_cluster_says_how_it_does_and_who_may_reach_it(
 ) -> None:
     eks, iam, ec2 = (make_client(sandbox, s, REGION) for s in ("eks", "iam", "ec2"))
     role = iam.create_role(RoleName="sick-cluster", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
-    subnets = [s["SubnetId"] for s in ec2.describe_subnets()["Subnets"]][:2]
+    # Those of the default VPC, one in each zone: other tests make subnets, too.
+    default = [{"Name": "default-for-az", "Values": ["true"]}]
+    subnets = [s["SubnetId"] for s in ec2.describe_subnets(Filters=default)["Subnets"]][:2]
     network = {"subnetIds": subnets, "publicAccessCidrs": ["192.0.2.0/24"]}
     eks.create_cluster(name="sick", roleArn=role, resourcesVpcConfig=network)
     plane = account.health.control_plane("sick")
