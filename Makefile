@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-TERRAFORM := $(shell command -v terraform || command -v tofu || echo terraform)
+# Most tests wait for something: two cores are busy with four of them.
+WORKERS ?= 4
 
-.PHONY: demo test lab bench lint setup programs control-plane docs requirements clean help
+.PHONY: demo check test lab bench lint style setup programs opentofu control-plane docs site outdated requirements clean help
 
 help:  ## what each target does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -13,8 +14,11 @@ help:  ## what each target does
 demo: control-plane  ## rehearse the whole journey on this machine, without an AWS account
 	$(BIN)/jarkkit run demo --sandbox
 
-test: programs  ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+check: style  ## what a few minutes can check: style, types, layers, tests without an account
+	$(BIN)/python -m pytest -q -n 2 tests/unit tests/kit -m "not account"
+
+test: programs opentofu  ## run the tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lab: control-plane  ## open the notebooks in JupyterLab, as a rehearsal
 	$(BIN)/jarkkit lab --sandbox
@@ -25,29 +29,42 @@ bench: programs  ## measure speed and memory, side by side with the bare tools
 	$(BIN)/python -m benchmarks.preflight --peer
 	$(BIN)/python -m benchmarks.ui
 	$(BIN)/python -m benchmarks.progress
+	$(BIN)/python -m benchmarks.validation
 	$(BIN)/python benchmarks/run.py
 
-lint: setup  ## style, types, layers, Terraform, notebooks
+style: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(TERRAFORM) -chdir=terraform fmt -check -recursive
-	$(BIN)/python -m pytest -q tests/e2e/test_terraform.py -k valid
+
+lint: style  ## style, types, layers, Terraform, notebooks
+	"$$($(BIN)/python -m tools.terraform_path)" -chdir=terraform fmt -check -recursive
 	$(BIN)/python -m nbstripout --verify notebooks/*.ipynb
 
 programs: setup  ## find or build Kubernetes and the operators for the sandbox (once per machine)
 	@$(BIN)/jarkkit sandbox setup
 
+# The tests rehearse with Terraform and with OpenTofu.
+opentofu: setup
+	@$(BIN)/jarkkit sandbox setup --only-opentofu
+
 # Operators are built when a pod wants one.
 control-plane: setup
 	@$(BIN)/jarkkit sandbox setup --no-operators
 
-docs: setup  ## write the generated pages of docs/
-	$(BIN)/python -m jarkkit.docs
+docs: setup  ## write the generated pages of docs/ and the sandbox's extract of AWS' tables
+	$(BIN)/python -m tools.action_reference
+	$(BIN)/python -m tools.reference_pages
+
+site: control-plane  ## build the documentation site, with an executed rehearsal, into site/
+	$(BIN)/python -m tools.site
+
+outdated: setup  ## list pinned versions, prices and dates that have aged
+	$(BIN)/python -m tools.outdated
 
 requirements:  ## pin every package again (needs uv)
-	uv pip compile pyproject.toml --extra dev -o requirements.txt --universal \
+	uv pip compile pyproject.toml --extra sandbox --extra dev --extra docs -o requirements.txt --universal \
 	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 
 setup: $(READY)

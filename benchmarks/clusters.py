@@ -1,9 +1,9 @@
-"""What the sandbox's clusters cost in time, memory and idle CPU, small and large.
+"""The cost of the sandbox's clusters in time, memory and idle CPU, small and large.
 
     python -m benchmarks.clusters [PART ...]
 
-Prints a table of goals and figures. It reports and never fails: time depends on the machine. What
-is compared is measured in the same run: with a bare `kwokctl` cluster of the same programs, and
+Prints a table of goals and figures. It reports and never fails: time depends on the machine.
+Comparisons are measured in the same run: with a bare `kwokctl` cluster of the same programs, and
 with a cluster of a few nodes.
 """
 
@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,33 +28,33 @@ import psutil
 import yaml
 
 from benchmarks.run import CLEAN, show, timed
-from jarkkit.addons.choice import eks_addons
-from jarkkit.sandbox import control
-from jarkkit.sandbox.cluster.api import Api, Credentials, Object
-from jarkkit.sandbox.cluster.toolchain import Toolchain, user_cache
-from jarkkit.sandbox.eks.cluster import NEEDED
-from jarkkit.sandbox.eks.objects import is_ready_node
-from jarkkit.sandbox.guard import processes_of
+from jarkkit.decisions.stack import ResolvedStack
+from jarkkit.sandbox import daemon_client
+from jarkkit.sandbox.controllers.cluster import REQUIRED_PROGRAMS
+from jarkkit.sandbox.controllers.objects import is_ready_node
+from jarkkit.sandbox.kubernetes.api import Api, Credentials, Object
+from jarkkit.sandbox.kubernetes.toolchain import Toolchain, user_cache
+from jarkkit.sandbox.reaper import processes_of
 from jarkkit.settings import Settings
-from tests.clusters import karpenter
-from tests.clusters.conftest import (
+from tests.support import karpenter
+from tests.support.account import make_client
+from tests.support.cluster_objects import NODES
+from tests.support.clusters import (
     NAME,
     REGION,
-    World,
+    RehearsalCluster,
     create_cluster,
     identity_of,
-    wait_for,
-    world_of,
+    rehearsal_cluster,
 )
-from tests.clusters.test_karpenter import device_plugin, gpu_pod
-from tests.clusters.test_nodes import NODES
-from tests.sandbox.test_account import make_client
+from tests.support.karpenter import device_plugin, gpu_pod
+from tests.support.poll import wait_for
 
 ROUNDS = 3
 REST_SECONDS, IDLE_SECONDS = 30.0, 30.0
 REPLICAS = 20
 # A workshop's quotas allow 128 instances of two vCPUs. The other nodes are Node objects without an
-# instance, as `kwokctl scale node` makes them: the same to the control plane and to KWOK.
+# instance, as `kwokctl scale node` creates them: the same to the control plane and to KWOK.
 NODES_IN_ALL, INSTANCES, PODS_IN_ALL = 1000, 100, 10_000
 FILL_SECONDS = 1800.0
 MB = 1e6
@@ -72,25 +73,30 @@ Figures = dict[str, float]
 
 
 def main(parts: list[str]) -> int:
-    """Measure all parts, or those that are named."""
-    known: dict[str, Callable[[], Figures]] = {
-        "setup": set_up,
-        "create": creation,
-        "one": one_cluster,
-        "addons": with_addons,
-        "large": large,
+    """Measure all parts, or those on the command line."""
+    benchmarks: dict[str, Callable[[], Figures]] = {
+        "setup": benchmark_setup,
+        "create": benchmark_creation,
+        "one": benchmark_one_cluster,
+        "addons": benchmark_addons,
+        "large": benchmark_large,
     }
-    measure({part: lambda part=part: show(known[part](), GOALS) for part in parts or known})
+    measure({part: partial(print_figures, benchmarks[part]) for part in parts or benchmarks})
     return 0
 
 
+def print_figures(part: Callable[[], Figures]) -> None:
+    """Measure a part and print its figures."""
+    show(part(), GOALS)
+
+
 def measure(parts: Mapping[str, Callable[[], None]]) -> None:
-    """Measure the parts; one that does not come to an end is said."""
+    """Measure the parts; report those that time out."""
     print(f"{date.today()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before")
     for name, part in parts.items():
         try:
             part()
-        except AssertionError as error:  # waited for in vain
+        except AssertionError as error:  # a wait timed out
             print(f"{name}: not measured: {error}")
     print(f"load {os.getloadavg()[0]:.1f} after")
 
@@ -98,8 +104,8 @@ def measure(parts: Mapping[str, Callable[[], None]]) -> None:
 # -- parts -------------------------------------------------------------------------------------
 
 
-def set_up() -> Figures:
-    """`jarkkit sandbox setup` where everything is built."""
+def benchmark_setup() -> Figures:
+    """Measure `jarkkit sandbox setup` when everything is built."""
     line = [str(Path(sys.executable).with_name("jarkkit")), "sandbox", "setup"]
     return {
         "set-up with a filled cache (s)": statistics.median(
@@ -108,8 +114,8 @@ def set_up() -> Figures:
     }
 
 
-def creation() -> Figures:
-    """CreateCluster, in turn with a bare `kwokctl create cluster`; then a Deployment on both."""
+def benchmark_creation() -> Figures:
+    """Compare CreateCluster with a bare `kwokctl create cluster`; then a Deployment on both."""
     ours: list[float] = []
     bare: list[float] = []
     replicas: dict[str, list[float]] = {"ours": [], "bare": []}
@@ -117,53 +123,56 @@ def creation() -> Figures:
         with sandbox() as running:
             warm_up(running)
             began = time.perf_counter()
-            cluster = create_cluster(running)
+            described = create_cluster(running)
             ours.append(time.perf_counter() - began)
-            world = world_of(running, identity_of(cluster))
-            managed(world, "core", 3)
-            replicas["ours"].append(deployment_ready(world.api))
+            cluster = rehearsal_cluster(running, identity_of(described))
+            create_node_group(cluster, "core", 3)
+            replicas["ours"].append(deployment_ready(cluster.api))
         with bare_cluster() as (api, seconds):
             bare.append(seconds)
             bare_nodes(api, 3)
             replicas["bare"].append(deployment_ready(api))
     created, kwokctl = statistics.median(ours), statistics.median(bare)
-    here, there = statistics.median(replicas["ours"]), statistics.median(replicas["bare"])
+    jarkkit_seconds, kwokctl_seconds = (
+        statistics.median(replicas["ours"]),
+        statistics.median(replicas["bare"]),
+    )
     return {
         "CreateCluster until ACTIVE (s)": created,
         "bare kwokctl create cluster until /readyz (s)": kwokctl,
         "CreateCluster / bare kwokctl": created / kwokctl,
-        "20 replicas Ready (s)": here,
-        "20 replicas Ready, EKS / bare kwokctl": here / there,
+        "20 replicas Ready (s)": jarkkit_seconds,
+        "20 replicas Ready, EKS / bare kwokctl": jarkkit_seconds / kwokctl_seconds,
     }
 
 
-def one_cluster() -> Figures:
-    """A cluster at rest, and a second one beside it."""
+def benchmark_one_cluster() -> Figures:
+    """Measure an idle cluster, then a second one in the same sandbox."""
     with sandbox() as running:
         create_cluster(running)
-        before, shares = at_rest(running)
+        before, shares = measure_idle(running)
         began = time.perf_counter()
         create_cluster(running, "second")
         seconds = time.perf_counter() - began
         after = memory(running)
         return {
-            "idle: cluster (MB)": clusters_of(before),
+            "idle: cluster (MB)": without_account(before),
             "idle: account (MB)": before["account"],
             "idle: account and cluster (% of a core)": sum(shares.values()),
-            "second cluster beside it, until ACTIVE (s)": seconds,
-            "second cluster: its processes (MB)": clusters_of(after) - clusters_of(before),
-            "second cluster: what the account grows by (MB)": after["account"] - before["account"],
+            "second cluster in the sandbox, until ACTIVE (s)": seconds,
+            "second cluster: its processes (MB)": without_account(after) - without_account(before),
+            "second cluster: growth of the account (MB)": after["account"] - before["account"],
         }
 
 
-def with_addons() -> Figures:
-    """What the EKS add-ons that the kit installs by default add, on three nodes."""
-    with world() as made:
-        managed(made, "core", 3)
-        before = memory(made.running)
+def benchmark_addons() -> Figures:
+    """Measure the cost of jarkkit's default EKS add-ons on three nodes."""
+    with new_cluster() as cluster:
+        create_node_group(cluster, "core", 3)
+        before = memory(cluster.running)
         began = time.perf_counter()
-        eks = made.client("eks")
-        names = list(eks_addons(Settings(name="bench")))
+        eks = cluster.client("eks")
+        names = list(ResolvedStack.from_settings(Settings(name="bench")).eks_addons)
         for name in names:
             eks.create_addon(clusterName=NAME, addonName=name)
 
@@ -173,41 +182,46 @@ def with_addons() -> Figures:
 
         wait_for(active, 120)
         seconds = time.perf_counter() - began
-        after, shares = at_rest(made.running)
+        after, shares = measure_idle(cluster.running)
         return {
             f"{len(names)} default add-ons until ACTIVE (s)": seconds,
-            "default add-ons: cluster (MB)": clusters_of(after),
-            "default add-ons: more than without (MB)": clusters_of(after) - clusters_of(before),
+            "default add-ons: cluster (MB)": without_account(after),
+            "default add-ons: more than without (MB)": without_account(after)
+            - without_account(before),
             "default add-ons: account and cluster (% of a core)": sum(shares.values()),
         }
 
 
-def large() -> Figures:
-    """GPU nodes by the real Karpenter, with a few nodes and with 1,000 nodes and 10,000 pods."""
-    with world() as made:
-        managed(made, "core", 3)
-        karpenter.install(made)
-        device_plugin(made)
-        small = {"join": join_seconds(made), "gpu": gpu_seconds(made)}
+def benchmark_large() -> Figures:
+    """Measure GPU nodes of the real Karpenter with a few nodes, then with 1,000 and 10,000 pods."""
+    with new_cluster() as cluster:
+        create_node_group(cluster, "core", 3)
+        karpenter.install(cluster)
+        device_plugin(cluster)
+        small = {"join": join_seconds(cluster), "gpu": gpu_seconds(cluster)}
         show({"GPU pod Running by Karpenter (s)": small["gpu"]}, GOALS)
-        cpu = sum(cpu_seconds(made.running).values())
-        nodes, pods = fill(made), ten_thousand(made.api)
-        held = memory(made.running)
+        cpu = sum(cpu_seconds(cluster.running).values())
+        nodes, pods = add_thousand_nodes(cluster), add_ten_thousand_pods(cluster.api)
+        used = memory(cluster.running)
         show(
             {
                 f"{INSTANCES} instances join, {NODES_IN_ALL} nodes Ready (s)": nodes,
                 "10,000 pods Ready (s)": pods,
-                "  CPU of all processes for both (s)": sum(cpu_seconds(made.running).values())
+                "  CPU of all processes for both (s)": sum(cpu_seconds(cluster.running).values())
                 - cpu,
-                "1,000 nodes, 10,000 pods (MB)": sum(held.values()),
-                **{f"  {name} (MB)": figure for name, figure in held.items()},
+                "1,000 nodes, 10,000 pods (MB)": sum(used.values()),
+                **{f"  {name} (MB)": figure for name, figure in used.items()},
             },
             GOALS,
         )
-        taken, shares = at_rest(made.running)
-        join, replicas, gpu = join_seconds(made), deployment_ready(made.api), gpu_seconds(made)
+        used_at_rest, shares = measure_idle(cluster.running)
+        join, replicas, gpu = (
+            join_seconds(cluster),
+            deployment_ready(cluster.api),
+            gpu_seconds(cluster),
+        )
         return {
-            "  at rest afterwards (MB)": sum(taken.values()),
+            "  at rest afterwards (MB)": sum(used_at_rest.values()),
             "  at rest afterwards (% of a core)": sum(shares.values()),
             **{f"    {name} (% of a core)": share for name, share in shares.items()},
             "  a node joins (s)": join,
@@ -218,31 +232,31 @@ def large() -> Figures:
         }
 
 
-# -- sandboxes and what they take ----------------------------------------------------------------
+# -- sandboxes and their resources ---------------------------------------------------------------
 
 
 @contextlib.contextmanager
-def sandbox() -> Iterator[control.Running]:
-    """A sandbox of its own, at speed 0."""
+def sandbox() -> Iterator[daemon_client.RunningSandbox]:
+    """Yield a separate sandbox at speed 0."""
     with tempfile.TemporaryDirectory(prefix="jarkkit-bench-") as folder:
-        running = control.start(Path(folder))
+        running = daemon_client.start(Path(folder))
         try:
             yield running
         finally:
-            control.stop(Path(folder))
+            daemon_client.stop(Path(folder))
 
 
 @contextlib.contextmanager
-def world() -> Iterator[World]:
-    """A sandbox with a cluster."""
+def new_cluster() -> Iterator[RehearsalCluster]:
+    """Yield a cluster in a separate sandbox."""
     with sandbox() as running:
-        yield world_of(running, identity_of(create_cluster(running)))
+        yield rehearsal_cluster(running, identity_of(create_cluster(running)))
 
 
 @contextlib.contextmanager
 def bare_cluster() -> Iterator[tuple[Api, float]]:
-    """A cluster of the same programs that kwokctl makes by itself, and the seconds it took."""
-    programs = Toolchain(user_cache()).require(NEEDED)
+    """Yield a cluster that kwokctl creates from the same programs, and the seconds it took."""
+    programs = Toolchain(user_cache()).require(REQUIRED_PROGRAMS)
     names = {"kwok": "kwokController", "kube-apiserver": "kubeApiserver", "etcd": "etcd"}
     names |= {"kube-controller-manager": "kubeControllerManager", "kube-scheduler": "kubeScheduler"}
     options = {f"{option}Binary": str(programs[name]) for name, option in names.items()}
@@ -256,66 +270,66 @@ def bare_cluster() -> Iterator[tuple[Api, float]]:
         file.write_text(yaml.safe_dump(config))
         environ = {**CLEAN, "KWOK_WORKDIR": folder, "HOME": folder}
         environ = {k: v for k, v in environ.items() if not k.lower().endswith("_proxy")}
-        words = [str(programs["kwokctl"]), "--name", "bare", "--config", str(file)]
+        args = [str(programs["kwokctl"]), "--name", "bare", "--config", str(file)]
         began = time.perf_counter()
         try:
-            kwokctl(words, ["create", "cluster", "--kubeconfig", os.devnull], environ)
-            api = admin_of(Path(folder) / "clusters" / "bare")
-            wait_for(api.healthy, 60)
+            kwokctl(args, ["create", "cluster", "--kubeconfig", os.devnull], environ)
+            api = admin_api(Path(folder) / "clusters" / "bare")
+            wait_for(api.is_healthy, 60)
             yield api, time.perf_counter() - began
         finally:
-            kwokctl(words, ["delete", "cluster", "--kubeconfig", os.devnull], environ)
+            kwokctl(args, ["delete", "cluster", "--kubeconfig", os.devnull], environ)
 
 
-def kwokctl(words: list[str], more: list[str], environ: Mapping[str, str]) -> None:
-    """Run it. What it starts keeps its streams, so they are not ours."""
-    nowhere = subprocess.DEVNULL
-    subprocess.run([*words, *more], env=environ, stdout=nowhere, stderr=nowhere, check=True)
+def kwokctl(args: list[str], extra_args: list[str], environ: Mapping[str, str]) -> None:
+    """Run kwokctl without our streams: the processes that it starts would keep them."""
+    devnull = subprocess.DEVNULL
+    subprocess.run([*args, *extra_args], env=environ, stdout=devnull, stderr=devnull, check=True)
 
 
-def admin_of(folder: Path) -> Api:
-    """The API of a cluster that kwokctl keeps there."""
-    known = yaml.safe_load((folder / "kubeconfig.yaml").read_text())
+def admin_api(folder: Path) -> Api:
+    """Return the API of the kwokctl cluster in a folder."""
+    benchmarks = yaml.safe_load((folder / "kubeconfig.yaml").read_text())
     pki = folder / "pki"
     credentials = Credentials(pki / "ca.crt", pki / "admin.crt", pki / "admin.key")
-    return Api(known["clusters"][0]["cluster"]["server"], credentials)
+    return Api(benchmarks["clusters"][0]["cluster"]["server"], credentials)
 
 
-def processes(running: control.Running) -> dict[str, list[psutil.Process]]:
-    """By name; `account` is the daemon and the guard that ends its clusters after it."""
+def processes(running: daemon_client.RunningSandbox) -> dict[str, list[psutil.Process]]:
+    """Return the processes by name; `account` is the daemon with its reaper."""
     daemon = psutil.Process(running.pid)
     found: dict[str, list[psutil.Process]] = {"account": [daemon]}
     for child in daemon.children():
-        if "jarkkit.sandbox.guard" in child.cmdline():
+        if "jarkkit.sandbox.reaper" in child.cmdline():
             found["account"].append(child)
     for process in processes_of(str(running.home)):
         found.setdefault(process.name(), []).append(process)
     return found
 
 
-def memory(running: control.Running) -> Figures:
-    """Resident memory by name, in MB. Pages that processes share count for each."""
+def memory(running: daemon_client.RunningSandbox) -> Figures:
+    """Return resident memory by name, in MB. Shared pages count for each process."""
     return {
         name: sum(process.memory_info().rss for process in group) / MB
         for name, group in processes(running).items()
     }
 
 
-def clusters_of(taken: Figures) -> float:
-    """All but the account."""
-    return sum(taken.values()) - taken["account"]
+def without_account(used_at_rest: Figures) -> float:
+    """Return the sum of all figures except the account's."""
+    return sum(used_at_rest.values()) - used_at_rest["account"]
 
 
-def cpu_seconds(running: control.Running) -> Figures:
-    """CPU time by name."""
+def cpu_seconds(running: daemon_client.RunningSandbox) -> Figures:
+    """Return CPU time by name, in seconds."""
     return {
         name: sum(sum(process.cpu_times()[:2]) for process in group)
         for name, group in processes(running).items()
     }
 
 
-def at_rest(running: control.Running) -> tuple[Figures, Figures]:
-    """Memory in MB, and CPU in % of a core, when nothing is asked, after a rest."""
+def measure_idle(running: daemon_client.RunningSandbox) -> tuple[Figures, Figures]:
+    """Return memory in MB and CPU in % of a core of an idle sandbox, after a pause."""
     time.sleep(REST_SECONDS)
     before, began = cpu_seconds(running), time.perf_counter()
     time.sleep(IDLE_SECONDS)
@@ -324,8 +338,8 @@ def at_rest(running: control.Running) -> tuple[Figures, Figures]:
     return memory(running), shares
 
 
-def warm_up(running: control.Running) -> None:
-    """Ask each service once: what the account imports at a first call is not the cluster's."""
+def warm_up(running: daemon_client.RunningSandbox) -> None:
+    """Call each service once: the imports of a first call are not a cost of the cluster."""
     make_client(running, "ec2", REGION).describe_subnets()
     make_client(running, "iam", REGION).list_roles()
     make_client(running, "eks", REGION).list_clusters()
@@ -334,9 +348,11 @@ def warm_up(running: control.Running) -> None:
 # -- work ----------------------------------------------------------------------------------------
 
 
-def managed(made: World, name: str, size: int, instance_type: str = "m5.xlarge") -> None:
-    """A managed node group whose nodes have joined."""
-    iam, ec2, eks = (made.client(service) for service in ("iam", "ec2", "eks"))
+def create_node_group(
+    cluster: RehearsalCluster, name: str, size: int, instance_type: str = "m5.xlarge"
+) -> None:
+    """Create a managed node group; wait until its nodes have joined."""
+    iam, ec2, eks = (cluster.client(service) for service in ("iam", "ec2", "eks"))
     role = iam.create_role(RoleName=f"{name}-node", AssumeRolePolicyDocument="{}")
     eks.create_nodegroup(
         clusterName=NAME,
@@ -347,16 +363,16 @@ def managed(made: World, name: str, size: int, instance_type: str = "m5.xlarge")
         scalingConfig={"minSize": 0, "maxSize": INSTANCES, "desiredSize": size},
     )
 
-    def settled() -> dict[str, Any]:
+    def created_group() -> dict[str, Any]:
         found = eks.describe_nodegroup(clusterName=NAME, nodegroupName=name)["nodegroup"]
         return found if found["status"] != "CREATING" else {}
 
-    group = wait_for(settled, 300)
+    group = wait_for(created_group, 300)
     assert group["status"] == "ACTIVE", group["health"]
 
 
-def a_node(name: str) -> Object:
-    """A Node without an instance."""
+def make_node(name: str) -> Object:
+    """Return a Node without an instance."""
     size = {"cpu": "4", "memory": "16Gi", "pods": "58", "ephemeral-storage": "20Gi"}
     return {
         "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
@@ -365,19 +381,19 @@ def a_node(name: str) -> Object:
 
 
 def bare_nodes(api: Api, size: int) -> None:
-    """As many Ready nodes without instances."""
+    """Create nodes without instances; wait until they are Ready."""
     for index in range(size):
-        api.create(NODES, a_node(f"bare-{index}"))
+        api.create(NODES, make_node(f"bare-{index}"))
     wait_for(lambda: len(ready_nodes(api)) == size)
 
 
 def ready_nodes(api: Api, **query: str) -> list[Object]:
-    """Those that are Ready."""
+    """Return the nodes that are Ready."""
     return [node for node in api.list(NODES, **query) if is_ready_node(node)]
 
 
 def deployment(name: str, replicas: int) -> Object:
-    """Pods that any node takes."""
+    """Return a Deployment whose pods fit on any node."""
     container = {"name": "it", "image": "none", "resources": {"requests": {"cpu": "10m"}}}
     return {
         "metadata": {"name": name},
@@ -393,7 +409,7 @@ def deployment(name: str, replicas: int) -> Object:
 
 
 def deployment_ready(api: Api, replicas: int = REPLICAS, seconds: float = 60) -> float:
-    """Seconds from its creation until all its replicas are Ready."""
+    """Return the seconds from a Deployment's creation until all its replicas are Ready."""
     name = f"bench-{secrets.token_hex(3)}"
     path = "/apis/apps/v1/namespaces/default/deployments"
     began = time.perf_counter()
@@ -404,23 +420,23 @@ def deployment_ready(api: Api, replicas: int = REPLICAS, seconds: float = 60) ->
     return time.perf_counter() - began
 
 
-def gpu_seconds(made: World) -> float:
-    """Seconds until a pod that wants a GPU runs, on a node that Karpenter launches for it."""
+def gpu_seconds(cluster: RehearsalCluster) -> float:
+    """Return the seconds until a GPU pod runs on a node that Karpenter launches for it."""
     name = f"gpu-{secrets.token_hex(3)}"
-    made.api.create("/api/v1/namespaces", {"metadata": {"name": name}})
-    wait_for(lambda: made.api.find(f"/api/v1/namespaces/{name}/serviceaccounts/default"))
+    cluster.api.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    wait_for(lambda: cluster.api.find(f"/api/v1/namespaces/{name}/serviceaccounts/default"))
     began = time.perf_counter()
-    pod = gpu_pod(made, name)
-    wait_for(lambda: made.api.get(pod)["status"]["phase"] == "Running", 120)
+    pod = gpu_pod(cluster, name)
+    wait_for(lambda: cluster.api.get(pod)["status"]["phase"] == "Running", 120)
     seconds = time.perf_counter() - began
-    made.api.delete(f"/api/v1/namespaces/{name}")
-    wait_for(lambda: made.api.list("/apis/karpenter.sh/v1/nodeclaims") == [], 120)
+    cluster.api.delete(f"/api/v1/namespaces/{name}")
+    wait_for(lambda: cluster.api.list("/apis/karpenter.sh/v1/nodeclaims") == [], 120)
     return seconds
 
 
-def join_seconds(made: World) -> float:
-    """Seconds until an instance more of the node group is a Ready node."""
-    eks = made.client("eks")
+def join_seconds(cluster: RehearsalCluster) -> float:
+    """Return the seconds until one more instance of the node group is a Ready node."""
+    eks = cluster.client("eks")
     now = eks.describe_nodegroup(clusterName=NAME, nodegroupName="core")["nodegroup"]
     size = now["scalingConfig"]["desiredSize"] + 1
     ours = {"labelSelector": "eks.amazonaws.com/nodegroup=core"}
@@ -428,27 +444,29 @@ def join_seconds(made: World) -> float:
     eks.update_nodegroup_config(
         clusterName=NAME, nodegroupName="core", scalingConfig={"desiredSize": size}
     )
-    wait_for(lambda: len(ready_nodes(made.api, **ours)) == size)
+    wait_for(lambda: len(ready_nodes(cluster.api, **ours)) == size)
     return time.perf_counter() - began
 
 
-def fill(made: World) -> float:
-    """1,000 nodes: instances of a managed group, and Node objects; the seconds it took."""
+def add_thousand_nodes(cluster: RehearsalCluster) -> float:
+    """Add instances and Node objects up to 1,000 nodes; return the seconds it took."""
     began = time.perf_counter()
-    managed(made, "many", INSTANCES, "t3.medium")
-    names = [f"large-{index}" for index in range(NODES_IN_ALL - len(made.api.list(NODES)))]
+    create_node_group(cluster, "many", INSTANCES, "t3.medium")
+    names = [f"large-{index}" for index in range(NODES_IN_ALL - len(cluster.api.list(NODES)))]
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda name: made.api.create(NODES, a_node(name)), names))
-    # Each look costs what is being measured, so there are few of them.
-    while len(ready_nodes(made.api)) < NODES_IN_ALL and time.perf_counter() < began + FILL_SECONDS:
+        list(pool.map(lambda name: cluster.api.create(NODES, make_node(name)), names))
+    # Every check adds to what is measured, so there are few.
+    while (
+        len(ready_nodes(cluster.api)) < NODES_IN_ALL and time.perf_counter() < began + FILL_SECONDS
+    ):
         time.sleep(2.0)
     return time.perf_counter() - began
 
 
-def ten_thousand(api: Api) -> float:
-    """A Deployment of as many pods as are missing from 10,000; the seconds until all are Ready."""
-    there = len(api.list("/api/v1/pods"))
-    return deployment_ready(api, PODS_IN_ALL - there, FILL_SECONDS)
+def add_ten_thousand_pods(api: Api) -> float:
+    """Add pods up to 10,000; return the seconds until all are Ready."""
+    existing = len(api.list("/api/v1/pods"))
+    return deployment_ready(api, PODS_IN_ALL - existing, FILL_SECONDS)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""How long preflight and the Region survey take where every call takes its time.
+"""How long preflight and the Region comparison take when every call has a latency.
 
     python -m benchmarks.preflight [--latency MS] [--peer]
 
-The sandbox answers each call after 100 ms and refuses those that come faster than the real APIs'
-published rates allow. Compared are the same calls side by side, as the kit makes them, and one
-after the other, in the same run. With `--peer` aws-quota-checker, installed from the Python
-registry into a folder of its own, looks at the quotas that both know.
+The sandbox answers each call after 100 ms and throttles calls beyond the published rates of the
+real APIs. The benchmark compares jarkkit's concurrent calls with the same calls one by one, in
+the same run. With `--peer`, aws-quota-checker, installed from the Python registry into a separate
+folder, checks the quotas that both know.
 
 Prints a table of goals and figures. It reports and never fails: time depends on the machine.
 """
@@ -29,13 +29,13 @@ from typing import Any
 from botocore.client import BaseClient
 
 from benchmarks.run import CLEAN, show
-from jarkkit.kit import Kit
-from jarkkit.sandbox import control
+from jarkkit.deployment import Deployment
+from jarkkit.sandbox import daemon_client
 
 NAME = "bench"
 ROUNDS = 5
 LATENCY_MS = 100.0
-# Quotas that aws-quota-checker knows and preflight looks at, too.
+# Quotas that both aws-quota-checker and preflight check.
 PEER = "aws-quota-checker"
 PEER_CHECKS = (
     "ec2_on_demand_standard_count,ec2_on_demand_g_count,ec2_eip_count,vpc_count,ig_count,"
@@ -43,39 +43,41 @@ PEER_CHECKS = (
 )
 GOALS = {
     "preflight of one Region (s)": 3.0,
-    "survey of 17 Regions (s)": 10.0,
+    "comparison of 17 Regions (s)": 10.0,
     "quotas again, from the cache (s)": 0.3,
-    "survey again, from the cache (s)": 0.3,
+    "comparison again, from the cache (s)": 0.3,
 }
 AT_LEAST = {
-    "preflight: one after the other / side by side": 10.0,
-    "survey: one after the other / side by side": 10.0,
+    "preflight: sequential / concurrent": 10.0,
+    "comparison: sequential / concurrent": 10.0,
 }
 
 
 def main() -> int:
     """Measure everything."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    asked.add_argument("--latency", type=float, default=LATENCY_MS, help="milliseconds per call")
-    asked.add_argument("--peer", action="store_true", help=f"measure {PEER}, too")
-    options = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--latency", type=float, default=LATENCY_MS, help="milliseconds per call")
+    parser.add_argument("--peer", action="store_true", help=f"measure {PEER}, too")
+    options = parser.parse_args()
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        running = control.start(
+        running = daemon_client.start(
             home / ".sandbox", account_only=True, latency_ms=options.latency, rate_limits=True
         )
         try:
             environ = {**CLEAN, **{k: v for k, v in running.env.items() if v}}
-            Kit.create(NAME, rehearsal=True, home=home, environ=environ)
+            Deployment.create(NAME, rehearsal=True, home=home, environ=environ)
             bench = Bench(home, environ)
-            figures |= bench.measure("preflight", "preflight of one Region", Kit.preflight)
-            figures |= bench.measure("quotas", "quotas of one Region", Kit.quotas)
-            figures |= bench.measure("survey", "survey of 17 Regions", Kit.regions)
+            figures |= bench.measure("preflight", "preflight of one Region", Deployment.preflight)
+            figures |= bench.measure("quotas", "quotas of one Region", Deployment.quota_table)
+            figures |= bench.measure(
+                "comparison", "comparison of 17 Regions", Deployment.compare_regions
+            )
             if options.peer:
-                figures |= peer(home, environ)
+                figures |= measure_peer(home, environ)
         finally:
-            control.stop(home / ".sandbox")
+            daemon_client.stop(home / ".sandbox")
     show(figures, GOALS, AT_LEAST)
     return 0
 
@@ -85,7 +87,7 @@ class Bench:
     """A deployment in a slow account.
 
     Attributes:
-        calls: how many were made.
+        calls: the names of the calls.
     """
 
     home: Path
@@ -93,54 +95,56 @@ class Bench:
     folders: int = 0
     calls: list[str] = field(default_factory=list)
 
-    def measure(self, name: str, title: str, ask: Callable[[Kit], Any]) -> dict[str, float]:
-        """The question asked side by side, one after the other, and again."""
-        self.seconds(ask)  # the sandbox makes a Region when somebody comes
-        side_by_side = statistics.median(self.seconds(ask) for _ in range(ROUNDS))
-        with one_after_the_other() as made:
-            in_turn = self.seconds(ask)
-        again = statistics.median(self.seconds(ask, anew=False) for _ in range(ROUNDS))
+    def measure(
+        self, name: str, title: str, query: Callable[[Deployment], Any]
+    ) -> dict[str, float]:
+        """Measure a query with concurrent calls, with sequential calls, and from the cache."""
+        self.seconds(query)  # the sandbox creates a Region at its first call
+        concurrent = statistics.median(self.seconds(query) for _ in range(ROUNDS))
+        with sequential_calls() as calls:
+            sequential = self.seconds(query)
+        again = statistics.median(self.seconds(query, empty_cache=False) for _ in range(ROUNDS))
         return {
-            f"{title} (s)": side_by_side,
-            f"{name}: calls": float(len(made)),
-            f"{name}: the same calls one after the other (s)": in_turn,
-            f"{name}: one after the other / side by side": in_turn / side_by_side,
+            f"{title} (s)": concurrent,
+            f"{name}: calls": float(len(calls)),
+            f"{name}: the same calls sequentially (s)": sequential,
+            f"{name}: sequential / concurrent": sequential / concurrent,
             f"{name} again, from the cache (s)": again,
         }
 
-    def seconds(self, ask: Callable[[Kit], Any], *, anew: bool = True) -> float:
-        """How long the answer takes; anew with a cache where nothing is."""
-        self.folders += anew
+    def seconds(self, query: Callable[[Deployment], Any], *, empty_cache: bool = True) -> float:
+        """Return the seconds that a query takes, with an empty cache or the last one."""
+        self.folders += empty_cache
         cache = self.home / f"answers-{self.folders}"
         environ = {**self.environ, "JARKKIT_ACCOUNT_CACHE": str(cache)}
-        kit = Kit.open(NAME, home=self.home, environ=environ)
-        gc.collect()  # the clients of the time before are garbage, which only a benchmark has
+        deployment = Deployment.open(NAME, home=self.home, environ=environ)
+        gc.collect()  # the clients of the previous round are garbage, which only a benchmark has
         began = time.perf_counter()
-        ask(kit)
+        query(deployment)
         return time.perf_counter() - began
 
 
 @contextlib.contextmanager
-def one_after_the_other() -> Iterator[list[str]]:
-    """Only one call of the SDK at a time; yields the names of those that are made."""
-    made: list[str] = []
-    turn = threading.Lock()
-    real: Any = BaseClient._make_api_call  # type: ignore[attr-defined]
+def sequential_calls() -> Iterator[list[str]]:
+    """Allow the SDK one call at a time; yield the names of the calls."""
+    calls: list[str] = []
+    lock = threading.Lock()
+    original: Any = BaseClient._make_api_call  # type: ignore[attr-defined]
 
     def call(client: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
-        with turn:
-            made.append(operation)
-            return real(client, operation, arguments)
+        with lock:
+            calls.append(operation)
+            return original(client, operation, arguments)
 
     BaseClient._make_api_call = call  # type: ignore[attr-defined]
     try:
-        yield made
+        yield calls
     finally:
-        BaseClient._make_api_call = real  # type: ignore[attr-defined]
+        BaseClient._make_api_call = original  # type: ignore[attr-defined]
 
 
-def peer(home: Path, environ: dict[str, str]) -> dict[str, float]:
-    """aws-quota-checker on the quotas that both know; nothing where it cannot be had."""
+def measure_peer(home: Path, environ: dict[str, str]) -> dict[str, float]:
+    """Measure aws-quota-checker on the shared quotas; return nothing if it cannot be installed."""
     folder = home / "peer"
     script = folder / "bin" / PEER
     try:
@@ -154,10 +158,10 @@ def peer(home: Path, environ: dict[str, str]) -> dict[str, float]:
     return {f"{PEER}, {len(PEER_CHECKS.split(','))} quotas (s)": time.perf_counter() - began}
 
 
-def run(line: list[str], environ: dict[str, str]) -> None:
-    """A command; it must end well, in ten minutes."""
+def run(command: list[str], environ: dict[str, str]) -> None:
+    """Run a command that must succeed within ten minutes."""
     subprocess.run(
-        line,
+        command,
         env=environ,
         stdin=subprocess.DEVNULL,
         capture_output=True,

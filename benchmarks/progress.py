@@ -1,10 +1,10 @@
-"""What it costs a kernel to show the progress of a deploy.
+"""The CPU time of a kernel that shows the progress of a deploy.
 
     python -m benchmarks.progress [--seconds N]
 
-A kernel as JupyterLab starts it joins a step at work: this process writes its events, twenty a
-second, of 140 resources. The figure is the kernel's CPU time, less that of an idle kernel. What the
-browser draws meanwhile is not in it.
+A kernel as JupyterLab starts it follows a running step: this process writes its events, twenty a
+second, of 140 resources. The figure is the kernel's CPU time minus that of an idle kernel. It does
+not include the browser's drawing.
 
 Prints a table of goals and figures. It reports and never fails: time depends on the machine.
 """
@@ -23,16 +23,16 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
 from benchmarks.run import CLEAN, show
-from jarkkit.clock import now
-from jarkkit.kit import Kit
-from jarkkit.records import Event
+from jarkkit.deployment import Deployment
+from jarkkit.model.clock import now
+from jarkkit.model.records import Event
 
 NAME = "bench"
 RESOURCES, EVENTS_A_SECOND = 140, 20
 GOALS = {"progress at 20 events/s (% of a core)": 2.0}
 _JOIN = f"""
-from jarkkit import ui
-building = ui.start(ui.resume({NAME!r}).deploy)
+from jarkkit.notebook import ui
+building = ui.start(ui.open({NAME!r}).deploy)
 """
 
 
@@ -49,10 +49,15 @@ def main() -> int:
 
 
 def measure(home: Path, environ: dict[str, str], seconds: float) -> tuple[float, float]:
-    """Percent of a core that the kernel takes: without a step, and with one that it shows."""
-    kit = Kit.create(NAME, rehearsal=False, home=home, environ=environ)
-    own = psutil.Process()
-    known = {"step": "deploy", "pid": own.pid, "created": own.create_time(), "offset": 0}
+    """Return the kernel's CPU in % of a core: idle, and while it shows a step."""
+    deployment = Deployment.create(NAME, rehearsal=False, home=home, environ=environ)
+    own_process = psutil.Process()
+    running_step = {
+        "step": "deploy",
+        "pid": own_process.pid,
+        "created": own_process.create_time(),
+        "offset": 0,
+    }
     manager = KernelManager()
     manager.start_kernel(env=environ)
     client = manager.blocking_client()
@@ -60,29 +65,31 @@ def measure(home: Path, environ: dict[str, str], seconds: float) -> tuple[float,
     try:
         client.wait_for_ready(60)
         kernel = psutil.Process(manager.provisioner.pid)  # type: ignore[union-attr]
-        execute(client, "from jarkkit import ui; import ipywidgets")
-        idle = watched(kernel, seconds / 2, iter(()), kit)
-        (kit.folder / ".step.json").write_text(json.dumps(known))
+        execute(client, "from jarkkit.notebook import ui; import ipywidgets")
+        idle = cpu_share(kernel, seconds / 2, iter(()), deployment)
+        (deployment.folder / ".step.json").write_text(json.dumps(running_step))
         execute(client, _JOIN)
-        return idle, watched(kernel, seconds, events(), kit)
+        return idle, cpu_share(kernel, seconds, events(), deployment)
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
 
 
-def watched(kernel: psutil.Process, seconds: float, told: Iterator[Event], kit: Kit) -> float:
-    """Percent of a core over some seconds, while events are written."""
+def cpu_share(
+    kernel: psutil.Process, seconds: float, stream: Iterator[Event], deployment: Deployment
+) -> float:
+    """Return the kernel's CPU in % of a core over some seconds, while events are written."""
     before, began = _cpu(kernel), time.monotonic()
     while (spent := time.monotonic() - began) < seconds:
         for _ in range(EVENTS_A_SECOND // 10):
-            if event := next(told, None):
-                kit.workspace.log(event)
+            if event := next(stream, None):
+                deployment.workspace.log(event)
         time.sleep(max(0.1 - (time.monotonic() - began - spent), 0.0))
     return 100 * (_cpu(kernel) - before) / (time.monotonic() - began)
 
 
 def events() -> Iterator[Event]:
-    """Resources that begin, give signs of life, and end; over and over."""
+    """Yield events of resources that start, run and finish, repeatedly."""
     done = 0
     while True:
         for number in range(RESOURCES):

@@ -1,4 +1,4 @@
-"""What the kit costs, as ratios measured side by side in one run (machines are noisy).
+"""The cost of jarkkit, as ratios measured in one run (machines are noisy).
 
     make bench
 
@@ -20,9 +20,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from jarkkit.kit import Kit
-from jarkkit.sandbox import control
-from jarkkit.streams import drain
+from jarkkit.deployment import Deployment
+from jarkkit.model.step_generators import run_to_end
+from jarkkit.ports.terraform import find_tool
+from jarkkit.sandbox import daemon_client
 
 NAME = "bench"
 ROUNDS = 15
@@ -31,34 +32,40 @@ GOALS = {
     "rehearsal / bare terraform": 1.5,
     "import jarkkit, more than `pass` (ms)": 60.0,
     "jarkkit --help (s)": 0.4,
-    "memory of the kit's process (MB)": 150.0,
+    "memory of jarkkit's process (MB)": 150.0,
 }
 
 
 def main() -> int:
     """Measure everything."""
     figures: dict[str, float] = {}
-    figures |= start_up()
+    figures |= start_up_times()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        running = control.start(home / ".sandbox")
+        running = daemon_client.start(home / ".sandbox")
         try:
-            figures |= journey(home, {**CLEAN, **{k: v for k, v in running.env.items() if v}})
+            figures |= rehearsal_times(
+                home, {**CLEAN, **{k: v for k, v in running.env.items() if v}}
+            )
         finally:
-            control.stop(home / ".sandbox")
+            daemon_client.stop(home / ".sandbox")
     show(figures, GOALS)
     return 0
 
 
-def start_up() -> dict[str, float]:
-    """Starting things, each in turn with `python -c pass`; medians."""
-    nothing = [sys.executable, "-c", "pass"]
-    imported = [sys.executable, "-c", "import jarkkit"]
-    asked = [str(Path(sys.executable).with_name("jarkkit")), "--help"]
+def start_up_times() -> dict[str, float]:
+    """Measure start-up times, alternating with `python -c pass`; return medians."""
+    bare_python = [sys.executable, "-c", "pass"]
+    import_jarkkit = [sys.executable, "-c", "import jarkkit"]
+    help_command = [str(Path(sys.executable).with_name("jarkkit")), "--help"]
     seconds: dict[str, list[float]] = {"nothing": [], "imported": [], "asked": []}
     for _ in range(ROUNDS):
-        for name, line in (("nothing", nothing), ("imported", imported), ("asked", asked)):
-            seconds[name].append(timed(line, CLEAN, Path.cwd()))
+        for name, command in (
+            ("nothing", bare_python),
+            ("imported", import_jarkkit),
+            ("asked", help_command),
+        ):
+            seconds[name].append(timed(command, CLEAN, Path.cwd()))
     median = {name: statistics.median(values) for name, values in seconds.items()}
     return {
         "python -c pass (ms)": median["nothing"] * 1000,
@@ -67,57 +74,57 @@ def start_up() -> dict[str, float]:
     }
 
 
-def journey(home: Path, environ: dict[str, str]) -> dict[str, float]:
-    """All notebooks headless, then the same variables with Terraform alone, on one sandbox.
+def rehearsal_times(home: Path, environ: dict[str, str]) -> dict[str, float]:
+    """Measure all notebooks headless, then the same variables with Terraform alone, in one sandbox.
 
-    Before it deletes a cluster the provider waits a random time of up to a minute; what that adds
-    is taken out of both.
+    Before it deletes a cluster, the provider waits a random time of up to a minute; this time is
+    subtracted from both.
     """
-    line = [str(Path(sys.executable).with_name("jarkkit")), "run", NAME, "--sandbox", "--json"]
+    command = [str(Path(sys.executable).with_name("jarkkit")), "run", NAME, "--sandbox", "--json"]
     began = time.perf_counter()
-    run(line, {**environ, "JARKKIT_HOME": str(home)}, home)
-    whole = time.perf_counter() - began - waited(newest_log(home))
+    run(command, {**environ, "JARKKIT_HOME": str(home)}, home)
+    rehearsal = time.perf_counter() - began - deletion_wait(newest_log(home))
     folder = bare_folder(home)
-    terraform = shutil.which("terraform") or shutil.which("tofu") or "terraform"
+    terraform = find_tool(os.environ).path
     mirror = home / "deployments" / NAME / ".terraformrc"
-    point = {"TF_CLI_CONFIG_FILE": str(mirror)} if mirror.is_file() else {}
+    terraform_config = {"TF_CLI_CONFIG_FILE": str(mirror)} if mirror.is_file() else {}
     common = ["-auto-approve", "-input=false", "-parallelism=20", "-json"]
     began = time.perf_counter()
-    run([terraform, "init", "-input=false"], {**environ, **point}, folder)
-    run([terraform, "apply", *common], {**environ, **point}, folder)
-    said = run([terraform, "destroy", *common], {**environ, **point}, folder)
-    bare = time.perf_counter() - began - waited(said)
+    run([terraform, "init", "-input=false"], {**environ, **terraform_config}, folder)
+    run([terraform, "apply", *common], {**environ, **terraform_config}, folder)
+    output = run([terraform, "destroy", *common], {**environ, **terraform_config}, folder)
+    bare = time.perf_counter() - began - deletion_wait(output)
     return {
-        "whole headless rehearsal (s)": whole,
+        "whole headless rehearsal (s)": rehearsal,
         "bare terraform init+apply+destroy (s)": bare,
-        "rehearsal / bare terraform": whole / bare,
-        "memory of the kit's process (MB)": memory(home, environ),
+        "rehearsal / bare terraform": rehearsal / bare,
+        "memory of jarkkit's process (MB)": memory(home, environ),
     }
 
 
 def newest_log(home: Path) -> str:
-    """Terraform's stream of the rehearsal's destroy."""
+    """Return Terraform's JSON stream of the rehearsal's destroy."""
     logs = sorted((home / "deployments" / NAME / "logs").glob("*-apply.jsonl"))
     return logs[-1].read_text()
 
 
-def waited(stream: str) -> float:
-    """Seconds in which Terraform's destroy did nothing but wait for the cluster's deletion, from
-    its JSON stream: from the last thing that was done before it to its end."""
+def deletion_wait(stream: str) -> float:
+    """Return the seconds in which Terraform's destroy only waited for the cluster's deletion: from
+    the previous completed deletion in its JSON stream to the cluster's."""
     before = None
-    for line in stream.splitlines():
-        message = json.loads(line) if line.startswith("{") else {}
+    for command in stream.splitlines():
+        message = json.loads(command) if command.startswith("{") else {}
         if message.get("type") != "apply_complete" or message["hook"].get("action") != "delete":
             continue
-        moment = datetime.fromisoformat(message["@timestamp"])
+        time_done = datetime.fromisoformat(message["@timestamp"])
         if message["hook"]["resource"]["resource_type"] == "aws_eks_cluster":
-            return (moment - before).total_seconds() if before else 0.0
-        before = moment
-    raise SystemExit("the log does not tell when the cluster's deletion ended")
+            return (time_done - before).total_seconds() if before else 0.0
+        before = time_done
+    raise SystemExit("the log does not show when the cluster's deletion ended")
 
 
 def bare_folder(home: Path) -> Path:
-    """The files and variables of the rehearsal, and nothing else of it."""
+    """Copy only the configuration and the variables of the rehearsal; return the folder."""
     source = home / "deployments" / NAME
     folder = home / "bare"
     folder.mkdir()
@@ -129,7 +136,7 @@ def bare_folder(home: Path) -> Path:
 
 
 def memory(home: Path, environ: dict[str, str]) -> float:
-    """Peak resident set of a process that plans with the kit, Terraform's own not counted."""
+    """Return the peak memory (MB) of a process that plans with jarkkit, without Terraform's."""
     script = "import benchmarks.run as b; b.plan_once()"
     root = Path(__file__).parents[1]
     process = subprocess.Popen(
@@ -143,22 +150,22 @@ def memory(home: Path, environ: dict[str, str]) -> float:
 
 
 def plan_once() -> None:
-    """Open the deployment, plan, say how much memory that took."""
-    drain(Kit.open(NAME).plan(), lambda event: None)
+    """Open the deployment, plan and print the peak memory."""
+    run_to_end(Deployment.open(NAME).plan(), lambda event: None)
     print(json.dumps({"peak_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
 
 
-def timed(line: Sequence[str], environ: dict[str, str], folder: Path) -> float:
-    """Seconds that a command takes."""
+def timed(command: Sequence[str], environ: dict[str, str], folder: Path) -> float:
+    """Return the seconds that a command takes."""
     began = time.perf_counter()
-    run(line, environ, folder)
+    run(command, environ, folder)
     return time.perf_counter() - began
 
 
-def run(line: Sequence[str], environ: dict[str, str], folder: Path) -> str:
-    """What a command says on stdout; it must end well."""
+def run(command: Sequence[str], environ: dict[str, str], folder: Path) -> str:
+    """Run a command that must succeed; return its stdout."""
     done = subprocess.run(
-        line,
+        command,
         cwd=folder,
         env=environ,
         stdin=subprocess.DEVNULL,
@@ -167,7 +174,7 @@ def run(line: Sequence[str], environ: dict[str, str], folder: Path) -> str:
         check=False,
     )
     if done.returncode != 0:
-        sys.exit(f"{' '.join(line)} failed:\n{done.stdout}{done.stderr}")
+        sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
     return done.stdout
 
 
@@ -176,14 +183,14 @@ def show(
     goals: Mapping[str, float],
     at_least: Mapping[str, float] | None = None,
 ) -> None:
-    """A part of the table: figures with the most, or the least, that they should be."""
+    """Print figures with their goals: the most, or the least, that they should be."""
     for name, figure in figures.items():
-        verdict = ""
+        result = ""
         if goal := goals.get(name):
-            verdict = f"goal ≤ {goal:g}: {'met' if figure <= goal else 'MISSED'}"
+            result = f"goal ≤ {goal:g}: {'met' if figure <= goal else 'MISSED'}"
         elif goal := (at_least or {}).get(name):
-            verdict = f"goal ≥ {goal:g}: {'met' if figure >= goal else 'MISSED'}"
-        print(f"{name:54} {figure:9.2f}  {verdict}".rstrip(), flush=True)
+            result = f"goal ≥ {goal:g}: {'met' if figure >= goal else 'MISSED'}"
+        print(f"{name:54} {figure:9.2f}  {result}".rstrip(), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
-"""How fast the form appears, and how fast it follows a change.
+"""How fast the form appears and how fast it follows a change.
 
     python -m benchmarks.ui
 
-A kernel as JupyterLab starts it, beside a sandbox with an account alone. What the account answers
-is in the cache, as it is when the notebook was run before. A change is sent as the browser sends
-it, and the time ends when the kernel has nothing more to say; what the browser draws meanwhile is
-not in it.
+Uses a kernel as JupyterLab starts it and a sandbox without control planes. The account's answers
+are cached, as after an earlier run of the notebook. The benchmark sends a change as the browser
+does; the time ends when the kernel is idle again. It does not include the browser's drawing.
 
 Prints a table of goals and figures. It reports and never fails: time depends on the machine.
 """
@@ -24,22 +23,22 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
 from benchmarks.run import CLEAN, show
-from jarkkit.kit import Kit
-from jarkkit.sandbox import control
+from jarkkit.deployment import Deployment
+from jarkkit.sandbox import daemon_client
 
 NAME = "bench"
 ROUNDS = 7
-_PATIENCE = 120.0
+_TIMEOUT_SECONDS = 120.0
 GOALS = {
     "form appears, warm kernel (s)": 1.5,
     "form follows a change, the slowest (ms)": 200.0,
 }
-# What is changed: a section, the label of its input there, the values.
+# The changes: a section, the label of an input in it, the values.
 CHANGES = (
     ("Add-ons", "Prometheus and Grafana", (False, True)),
     ("Accelerators", "g5 · NVIDIA A10G", (True, False)),
     ("Size", "Core nodes", (3, 2)),
-    ("JupyterHub", "People at the same time", (20, 1)),
+    ("JupyterHub", "Concurrent users", (20, 1)),
     ("Network", "Availability Zones", (3, 9, 2)),
 )
 _FIND = """
@@ -56,11 +55,11 @@ def main() -> int:
     """Measure everything."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        running = control.start(home / ".sandbox", account_only=True)
+        running = daemon_client.start(home / ".sandbox", account_only=True)
         environ = {**CLEAN, **{k: v for k, v in running.env.items() if v}}
         manager = KernelManager(kernel_name="python3")
         try:
-            Kit.create(NAME, rehearsal=True, home=home, environ=environ).prospect()
+            Deployment.create(NAME, rehearsal=True, home=home, environ=environ).region_snapshot()
             manager.start_kernel(
                 env={**environ, "JARKKIT_HOME": str(home)},
                 cwd=str(home),
@@ -70,25 +69,25 @@ def main() -> int:
             figures = measure(Page(manager.client()))
         finally:
             manager.shutdown_kernel(now=True)
-            control.stop(home / ".sandbox")
+            daemon_client.stop(home / ".sandbox")
     show(figures, GOALS)
     return 0
 
 
 class Page:
-    """What a browser does with a kernel."""
+    """A client that uses the kernel as a browser does."""
 
     def __init__(self, client: BlockingKernelClient) -> None:
         self._client = client
         client.start_channels()
-        client.wait_for_ready(timeout=_PATIENCE)
+        client.wait_for_ready(timeout=_TIMEOUT_SECONDS)
 
     def run(self, code: str) -> str:
-        """Run a cell to its end; what it gives."""
+        """Run a cell to its end; return its result."""
         return self._answer(self._client.execute(code))
 
     def change(self, model: str, value: Any) -> None:
-        """Give a widget another value, and wait for all that follows."""
+        """Set a widget's value and wait until the kernel is idle."""
         data = {"method": "update", "state": {"value": value}, "buffer_paths": []}
         content = {"comm_id": model, "data": data}
         message = self._client.session.msg("comm_msg", content)
@@ -96,46 +95,46 @@ class Page:
         self._answer(message["header"]["msg_id"])
 
     def _answer(self, request: str) -> str:
-        given = ""
+        result = ""
         while True:
-            message = self._client.get_iopub_msg(timeout=_PATIENCE)
+            message = self._client.get_iopub_msg(timeout=_TIMEOUT_SECONDS)
             if message["parent_header"].get("msg_id") != request:
                 continue
             content = message["content"]
             if message["msg_type"] == "error":
                 sys.exit("\n".join(content["traceback"]))
             if message["msg_type"] == "execute_result":
-                given = content["data"]["text/plain"]
+                result = content["data"]["text/plain"]
             if content.get("execution_state") == "idle":
-                return given
+                return result
 
 
 def measure(page: Page) -> dict[str, float]:
-    """The form's times."""
-    first = seconds(lambda: page.run(f"from jarkkit import ui\nkit = ui.resume({NAME!r})"))
-    cold = seconds(lambda: page.run("form = ui.form(kit)\nform"))
-    warm = [seconds(lambda: page.run("form = ui.form(kit)\nform")) for _ in range(ROUNDS)]
+    """Measure the form's times."""
+    first = duration(lambda: page.run(f"from jarkkit.notebook import ui\njark = ui.open({NAME!r})"))
+    cold = duration(lambda: page.run("form = ui.form(jark)\nform"))
+    warm = [duration(lambda: page.run("form = ui.form(jark)\nform")) for _ in range(ROUNDS)]
     page.run(_FIND)
-    taken = []
-    for section, words, values in CHANGES:
+    durations = []
+    for section, label, values in CHANGES:
         page.run(f"form.page.open({section!r})")
-        model = page.run(f"find(form.page.box, {words!r})").strip("'")
+        model = page.run(f"find(form.page.box, {label!r})").strip("'")
         page.change(model, values[0])
-        if page.run("bool(form.desk.draft.changed())") != "True":
-            sys.exit(f"{words}: the form does not follow")
+        if page.run("bool(form.controller.draft.changed_names())") != "True":
+            sys.exit(f"{label}: the form does not follow")
         for value in values * ROUNDS:
-            taken.append(seconds(lambda m=model, v=value: page.change(m, v)))
+            durations.append(duration(lambda m=model, v=value: page.change(m, v)))
     return {
         "import and open, new kernel (s)": first,
         "form appears, new kernel (s)": cold,
         "form appears, warm kernel (s)": statistics.median(warm),
-        "form follows a change, median (ms)": statistics.median(taken) * 1000,
-        "form follows a change, the slowest (ms)": max(taken) * 1000,
+        "form follows a change, median (ms)": statistics.median(durations) * 1000,
+        "form follows a change, the slowest (ms)": max(durations) * 1000,
     }
 
 
-def seconds(work: Any) -> float:
-    """How long it takes."""
+def duration(work: Any) -> float:
+    """Return how long a call takes, in seconds."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""`python -m jarkkit`: the command line, for the deployment's kubeconfig, which needs a path."""
+"""`python -m jarkkit`: the command line; the deployment's kubeconfig calls it by path."""
 
 from jarkkit.cli import main
 

@@ -1,5 +1,5 @@
-# EKS managed add-ons. Their permissions come as Pod Identity associations (identity.tf), a resource
-# of their own, because an add-on and a Helm release then get them in one and the same way.
+# EKS managed add-ons. Their permissions are separate Pod Identity associations (identity.tf), so that
+# EKS add-ons and Helm releases get permissions in the same way.
 
 data "aws_eks_addon_version" "newest" {
   for_each = { for name, addon in var.eks_addons : name => addon if addon.version == null }
@@ -28,7 +28,7 @@ resource "aws_eks_addon" "before_compute" {
 
   tags = { Name = "${var.name}-${each.key}" }
 
-  # The CNI looks for its role when it starts.
+  # The CNI needs its role as soon as it starts.
   depends_on = [module.pod_identity]
 }
 

@@ -1,4 +1,5 @@
-# Counts what carries the deployment's tag; the tag must be activated for cost allocation.
+# The budget counts the cost of resources with the deployment's tag. You must activate the tag for cost
+# allocation.
 resource "aws_budgets_budget" "this" {
   count = var.budget_usd_per_month > 0 ? 1 : 0
 

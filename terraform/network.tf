@@ -1,4 +1,4 @@
-# A network of our own, or the one that was brought.
+# A new network, or the existing VPC that you bring.
 
 module "network" {
   source = "./modules/network"
@@ -11,9 +11,11 @@ module "network" {
   nat                = var.nat
   log_retention_days = var.log_retention_days
   iam_prefix         = local.iam_prefix
+
+  permissions_boundary = local.permissions_boundary
 }
 
-# Names are chosen by the kit; this holds also for those who write the variables themselves.
+# jarkkit picks valid zones. These checks also cover variables that you write yourself.
 data "aws_availability_zone" "chosen" {
   for_each = toset(var.availability_zones)
   name     = each.value
@@ -33,8 +35,25 @@ data "aws_availability_zone" "chosen" {
 
 locals {
   vpc_id = var.existing_vpc == null ? module.network[0].vpc_id : var.existing_vpc.vpc_id
-  # Where the control plane's network interfaces and internal load balancers are.
+  # Subnets of the control plane's network interfaces and of internal load balancers.
   private_subnet_ids = var.existing_vpc == null ? module.network[0].private_subnet_ids : var.existing_vpc.private_subnet_ids
-  # Where nodes and pods are.
+  # Subnets of nodes and pods.
   node_subnet_ids = var.existing_vpc == null ? module.network[0].node_subnet_ids : var.existing_vpc.private_subnet_ids
+
+  # EKS accepts subnets for a control plane only in the zones in which it was created, and it replaces
+  # a node group whose subnets change. So both keep the zones of the first apply. Zones that you add
+  # later get subnets, mount targets and Karpenter's nodes.
+  initial_zones   = length(var.initial_zones) > 0 ? var.initial_zones : var.availability_zones
+  initial_subnets = try(length(var.existing_vpc.initial_subnet_ids), 0) > 0 ? var.existing_vpc.initial_subnet_ids : local.private_subnet_ids
+
+  control_plane_subnet_ids = (
+    var.existing_vpc == null
+    ? [for zone in local.initial_zones : local.private_subnet_ids[index(var.availability_zones, zone)]]
+    : local.initial_subnets
+  )
+  node_group_subnet_ids = (
+    var.existing_vpc == null
+    ? [for zone in local.initial_zones : local.node_subnet_ids[index(var.availability_zones, zone)]]
+    : local.initial_subnets
+  )
 }

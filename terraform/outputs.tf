@@ -1,10 +1,10 @@
 output "account_id" {
-  description = "Account that the deployment lives in."
+  description = "AWS account of the deployment."
   value       = local.account_id
 }
 
 output "region" {
-  description = "Region that the deployment lives in."
+  description = "AWS Region of the deployment."
   value       = var.region
 }
 
@@ -14,12 +14,12 @@ output "partition" {
 }
 
 output "availability_zones" {
-  description = "Zones that nodes run in."
+  description = "Availability Zones of the nodes."
   value       = var.availability_zones
 }
 
 output "vpc_id" {
-  description = "The VPC, made or brought."
+  description = "The VPC: created or existing."
   value       = local.vpc_id
 }
 
@@ -54,12 +54,12 @@ output "cluster_certificate_authority" {
 }
 
 output "cluster_version" {
-  description = "Minor version of Kubernetes that runs."
+  description = "Minor version of Kubernetes that the cluster runs."
   value       = module.cluster.version
 }
 
 output "cluster_security_group_id" {
-  description = "Security group that EKS made; control plane and nodes share it."
+  description = "Security group that EKS created; control plane and nodes share it."
   value       = module.cluster.security_group_id
 }
 
@@ -84,7 +84,7 @@ output "node_instance_profile_name" {
 }
 
 output "karpenter" {
-  description = "What Karpenter needs to know; null without Karpenter."
+  description = "Queue and roles that Karpenter needs; null without Karpenter."
   value = var.karpenter ? {
     queue_name          = module.karpenter[0].queue_name
     controller_role_arn = module.karpenter[0].controller_role_arn

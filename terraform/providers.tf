@@ -1,4 +1,4 @@
-# The only provider. Nothing here depends on a resource, so a plan works before anything exists.
+# The only provider. It depends on no resource, so a plan works before anything exists.
 provider "aws" {
   region = var.region
 
@@ -18,6 +18,8 @@ locals {
   partition  = data.aws_partition.current.partition
   account_id = data.aws_caller_identity.current.account_id
 
-  # IAM is global: the Region in the name keeps two deployments of one name apart.
+  # IAM is global: the Region in the prefix keeps two deployments of the same name apart.
   iam_prefix = "${var.name}-${var.region}"
+
+  permissions_boundary = var.permissions_boundary_arn == "" ? null : var.permissions_boundary_arn
 }

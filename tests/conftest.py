@@ -1,6 +1,6 @@
-"""What all tests share: an environment without the user's AWS, and sandboxes that end with us.
+"""What all tests share: an environment without the user's AWS, and sandboxes that end with them.
 
-These have nothing behind their clusters; tests/clusters/ is about real ones.
+These sandboxes have no control planes; the tests in tests/clusters/ start real ones.
 """
 
 from __future__ import annotations
@@ -10,48 +10,89 @@ import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import hypothesis
 import pytest
 
-from jarkkit.sandbox import control
+from jarkkit.model.errors import JarkkitError
+from jarkkit.ports.paths import user_cache, with_programs
+from jarkkit.ports.terraform import find_tool
+from jarkkit.sandbox import daemon_client
+from jarkkit.sandbox.kubernetes.toolchain import AWS_LAYER, Toolchain
+from tests.support import scheduling
 
-# A shell starts its background jobs deaf to Ctrl-C, and children inherit that; ours must hear it.
+# A shell's background jobs ignore Ctrl-C, and children inherit that; the tests' must receive it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# kubectl is that of the Python environment, as in JupyterLab.
+os.environ["PATH"] = with_programs(os.environ)["PATH"]
 
-CLEAN = {
-    name: value
-    for name, value in os.environ.items()
-    if not name.startswith(("AWS_", "TF_", "JARKKIT_"))
+# How long an example takes says nothing on a busy machine.
+hypothesis.settings.register_profile("jarkkit", deadline=None)
+hypothesis.settings.load_profile("jarkkit")
+
+# The marker of the tests in each folder.
+FOLDERS = {
+    "sandbox": "account",
+    "clusters": "cluster",
+    "contract": "cluster",
+    "e2e": "e2e",
+    "browser": "browser",
 }
 
 
-def pointed_at(running: control.Running) -> dict[str, str]:
-    """A clean environment that reaches the sandbox."""
-    return {**CLEAN, **{name: value for name, value in running.env.items() if value}}
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test with what it needs, so that `-m` can deselect it; sort the tests."""
+    tests = Path(__file__).parent
+    for item in items:
+        folder = item.path.relative_to(tests).parts[0]
+        if folder in FOLDERS:
+            item.add_marker(FOLDERS[folder])
+        if {"sandbox", "slow_sandbox"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("account")
+    items.sort(key=lambda item: scheduling.rank(item.nodeid))
 
 
-def _sandbox(home: Path, speed: float) -> Iterator[control.Running]:
-    running = control.start(home, speed=speed, account_only=True)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> scheduling.ByUnit | None:
+    """Return the scheduler that keeps files with a shared, costly fixture on one worker."""
+    return scheduling.ByUnit(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+def _sandbox(home: Path, speed: float) -> Iterator[daemon_client.RunningSandbox]:
+    running = daemon_client.start(home, speed=speed, account_only=True)
     yield running
-    control.stop(home)
+    daemon_client.stop(home)
 
 
 @pytest.fixture(scope="session")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
-    """A pretend account where everything happens at once; shared, so use names of your own."""
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[daemon_client.RunningSandbox]:
+    """A sandbox account where everything happens at once. It is shared: use unique names."""
     yield from _sandbox(tmp_path_factory.mktemp("sandbox"), 0.0)
 
 
 @pytest.fixture(scope="session")
-def slow_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
-    """One where a cluster takes seven seconds, so that things can be caught half-way."""
+def slow_sandbox(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[daemon_client.RunningSandbox]:
+    """A sandbox account where a cluster takes seven seconds, to catch it half-created."""
     yield from _sandbox(tmp_path_factory.mktemp("slow"), 80.0)
 
 
 @pytest.fixture(scope="session")
-def terraform() -> str:
-    """The program; tests that need it are skipped where it is missing."""
-    path = shutil.which("terraform") or shutil.which("tofu")
+def tofu() -> str:
+    """The path of OpenTofu: of this machine, or what `make test` built."""
+    built = Toolchain(user_cache(), ignore_installed=True).describe(AWS_LAYER)
+    path = shutil.which("tofu") or next((str(p.path) for p in built if p.path), None)
     if path is None:
-        pytest.skip("needs terraform or tofu on PATH")
+        pytest.skip("needs OpenTofu: jarkkit sandbox setup --only-opentofu")
     return path
+
+
+@pytest.fixture(scope="session")
+def terraform() -> str:
+    """The path of the Terraform or OpenTofu that jarkkit uses; tests are skipped without one."""
+    try:
+        return find_tool(os.environ).path
+    except JarkkitError as error:
+        pytest.skip(error.message)

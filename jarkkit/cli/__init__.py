@@ -1,4 +1,4 @@
-"""The command line. Commands import what they need when they run: `--help` stays quick."""
+"""The command line. Commands import their dependencies when they run: `--help` stays fast."""
 
 from jarkkit.cli.app import main
 

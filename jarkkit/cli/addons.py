@@ -1,4 +1,4 @@
-"""`jarkkit addons`: the catalogue, and its charts on this machine."""
+"""`jarkkit addons`: the add-on catalog, and its charts on this machine."""
 
 from __future__ import annotations
 
@@ -9,77 +9,81 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from jarkkit.addons.catalogue import Addon
-    from jarkkit.charts import Charts, Pulled
+    from jarkkit.catalog.addons import Addon
+    from jarkkit.ports.charts import ChartStore, PullResult
 
 app = typer.Typer(
-    help="The add-ons that can be installed, and their charts.",
+    help="List the add-ons and manage their charts.",
     invoke_without_command=True,
     rich_markup_mode=None,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Answer in JSON on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 _MARK = {"pulled": "✔", "there": "✔", "failed": "✘"}
 
 
 @app.callback()
-def every(context: typer.Context, as_json: Json = False) -> None:
-    """The add-ons that can be installed, by what they are for."""
+def list_addons(context: typer.Context, as_json: Json = False) -> None:
+    """List the available add-ons by purpose."""
     if context.invoked_subcommand is not None:
         return
-    from jarkkit.addons.catalogue import GROUPS, catalogue
-    from jarkkit.cli import show
+    from jarkkit.catalog.addons import GROUPS, addon_catalog
+    from jarkkit.cli import output
 
-    everything = catalogue().values()
+    everything = addon_catalog().values()
     if as_json:
-        show.out(json.dumps([addon.model_dump(mode="json") for addon in everything], indent=1))
+        output.out(json.dumps([addon.model_dump(mode="json") for addon in everything], indent=1))
         return
     for group in GROUPS:
         members = [addon for addon in everything if addon.group == group]
         if members:
-            show.out(f"{group}\n" + "\n".join(map(_line, members)))
-    show.say("One of them: jarkkit addons show NAME. Their charts: jarkkit addons pull")
+            output.out(f"{group}\n" + "\n".join(map(_line, members)))
+    output.info("Details: jarkkit addons show NAME. Download the charts: jarkkit addons pull")
 
 
 @app.command(name="show")
-def one(name: Annotated[str, typer.Argument(help="The add-on.")], as_json: Json = False) -> None:
-    """All about one add-on: what it brings, what it needs, where its chart is."""
-    from jarkkit.cli import show
+def show_addon(
+    name: Annotated[str, typer.Argument(help="Name of the add-on.")], as_json: Json = False
+) -> None:
+    """Show an add-on: what it provides, what it needs, where its chart is."""
+    from jarkkit.cli import output
 
     addon = _named(name)
     if as_json:
-        show.out(json.dumps(addon.model_dump(mode="json"), indent=1))
+        output.out(json.dumps(addon.model_dump(mode="json"), indent=1))
         return
-    show.out("\n".join(_about(addon, _charts())))
+    output.out("\n".join(_about(addon, _charts())))
 
 
 @app.command()
 def pull(
-    names: Annotated[list[str] | None, typer.Argument(help="Add-ons; all when left out.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names of add-ons; all if omitted.")
+    ] = None,
     as_json: Json = False,
 ) -> int:
-    """Fetch charts into the chart cache; afterwards no network is needed."""
-    from jarkkit.addons.catalogue import catalogue
-    from jarkkit.cli import show
+    """Download charts into the chart cache. After that, installing needs no chart repository."""
+    from jarkkit.catalog.addons import addon_catalog
+    from jarkkit.cli import output
 
-    addons = [_named(name) for name in names] if names else list(catalogue().values())
-    cache, ended = _charts(), []
+    addons = [_named(name) for name in names] if names else list(addon_catalog().values())
+    cache, results = _charts(), []
     for pulled in cache.pull(addon.chart for addon in addons if addon.chart):
-        ended.append(pulled)
+        results.append(pulled)
         if not as_json:
-            show.say(_progress(pulled))
-    failed = [pulled for pulled in ended if pulled.error]
+            output.info(_progress(pulled))
+    failed = [pulled for pulled in results if pulled.error]
     if as_json:
-        found = {"cache": str(cache.cache), "charts": [_as_dict(pulled) for pulled in ended]}
-        show.out(json.dumps(found, indent=1))
+        summary = {"cache": str(cache.cache), "charts": [_as_dict(pulled) for pulled in results]}
+        output.out(json.dumps(summary, indent=1))
     else:
-        show.out(f"{len(ended) - len(failed)} of {len(ended)} charts are in {cache.cache}.")
+        output.out(f"{len(results) - len(failed)} of {len(results)} charts are in {cache.cache}.")
         for fix in sorted({pulled.error.fix for pulled in failed if pulled.error}):
-            show.say(f"  fix: {fix}")
+            output.info(f"  fix: {fix}")
     return 1 if failed else 0
 
 
-# -- words -----------------------------------------------------------------------------------------
+# -- text ------------------------------------------------------------------------------------------
 
 
 def _line(addon: Addon) -> str:
@@ -94,7 +98,7 @@ def _how(addon: Addon) -> str:
     return "objects"
 
 
-def _about(addon: Addon, charts: Charts) -> Iterator[str]:
+def _about(addon: Addon, charts: ChartStore) -> Iterator[str]:
     yield f"{addon.title}\n{addon.what}"
     if addon.notice:
         yield f"Note: {addon.notice}"
@@ -103,7 +107,7 @@ def _about(addon: Addon, charts: Charts) -> Iterator[str]:
         "namespace": addon.namespace,
         "needs": ", ".join(addon.needs),
         "AWS": f"permissions for {addon.aws.service_account}" if addon.aws else "",
-        "chart": _place(addon, charts),
+        "chart": _location(addon, charts),
         "more": addon.link,
     }
     yield from (f"  {name:10} {value}" for name, value in facts.items() if value)
@@ -112,11 +116,11 @@ def _about(addon: Addon, charts: Charts) -> Iterator[str]:
         yield f"  {workload.kind:10} {workload.name} ({count})"
     for service in addon.services:
         if service.title:
-            yield f"  {'page':10} {service.title}"
+            yield f"  {'web UI':10} {service.title}"
 
 
-def _place(addon: Addon, charts: Charts) -> str:
-    from jarkkit.errors import JarkkitError
+def _location(addon: Addon, charts: ChartStore) -> str:
+    from jarkkit.model.errors import JarkkitError
 
     if addon.chart is None:
         return ""
@@ -124,19 +128,19 @@ def _place(addon: Addon, charts: Charts) -> str:
         found = charts.find(addon.chart)
     except JarkkitError as error:
         return f"{addon.chart.repository} ({error.message})"
-    return f"{found.path}{'' if found.real else ' (a stand-in)'}"
+    return f"{found.path}{'' if found.real else ' (a stub chart)'}"
 
 
-def _progress(pulled: Pulled) -> str:
+def _progress(pulled: PullResult) -> str:
     count = f"[{pulled.done}/{pulled.total}]"
     line = f"  {_MARK[pulled.status]} {count:9} {pulled.chart.name} {pulled.chart.version}"
     if pulled.error:
         return f"{line}: {pulled.error}"
-    how = f"{pulled.seconds:.1f} s" if pulled.status == "pulled" else "was there"
+    how = f"{pulled.seconds:.1f} s" if pulled.status == "pulled" else "cached"
     return f"{line} ({pulled.size / 1024:.0f} KiB, {how})"
 
 
-def _as_dict(pulled: Pulled) -> dict[str, Any]:
+def _as_dict(pulled: PullResult) -> dict[str, Any]:
     return {
         "name": pulled.chart.name,
         "version": pulled.chart.version,
@@ -147,23 +151,23 @@ def _as_dict(pulled: Pulled) -> dict[str, Any]:
     }
 
 
-# -- values ----------------------------------------------------------------------------------------
+# -- lookups ---------------------------------------------------------------------------------------
 
 
-def _charts() -> Charts:
-    from jarkkit.charts import Charts, chart_cache, stand_in_folder
+def _charts() -> ChartStore:
+    from jarkkit.ports.charts import ChartStore, chart_cache, stub_chart_folder
 
-    return Charts(chart_cache(), stand_in_folder())
+    return ChartStore(chart_cache(), stub_chart_folder())
 
 
 def _named(name: str) -> Addon:
     import difflib
 
-    from jarkkit.addons.catalogue import catalogue
-    from jarkkit.errors import JarkkitError
+    from jarkkit.catalog.addons import addon_catalog
+    from jarkkit.model.errors import JarkkitError
 
-    if name in catalogue():
-        return catalogue()[name]
-    near = difflib.get_close_matches(name, catalogue(), 1)
-    fix = f"Do you mean {near[0]}?" if near else "jarkkit addons lists them all."
+    if name in addon_catalog():
+        return addon_catalog()[name]
+    near = difflib.get_close_matches(name, addon_catalog(), 1)
+    fix = f"Did you mean {near[0]}?" if near else "List all add-ons: jarkkit addons"
     raise JarkkitError("JK-USAGE", f"There is no add-on {name!r}.", fix)

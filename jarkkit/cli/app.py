@@ -1,6 +1,6 @@
-"""Commands: each calls the kit and shows what comes back. Data on stdout, the rest on stderr.
+"""Commands. Each calls the deployment and prints the result: data to stdout, the rest to stderr.
 
-Exit codes: 0 all right, 1 a finding or a failed step, 2 wrong use, 130 interrupted.
+Exit codes: 0 success, 1 a finding or a failed step, 2 wrong usage, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -14,49 +14,40 @@ from typing import Annotated, Any
 
 import typer
 
-from jarkkit.errors import JarkkitError
+from jarkkit.cli.options import Json, Name, Pairs, SettingsFile, Yes
+from jarkkit.model.errors import JarkkitError
 
 app = typer.Typer(
     name="jarkkit",
-    help="The JARK stack (JupyterHub, Argo Workflows, Ray, Kubernetes) on Amazon EKS, rehearsed "
-    "first. Begin: jarkkit run --sandbox",
+    help="Deploy the JARK stack (JupyterHub, Argo Workflows, Ray, Kubernetes) on Amazon EKS, and "
+    "rehearse it first. Start with: jarkkit run --sandbox",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
-Name = Annotated[str, typer.Argument(help="The deployment; may be left out where there is one.")]
-Json = Annotated[bool, typer.Option("--json", help="Answer in JSON on stdout.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-SettingsFile = Annotated[
-    Path | None, typer.Option("--settings", help="A settings file (YAML) to begin with.")
-]
-Pairs = Annotated[
-    list[str] | None, typer.Option("-p", metavar="KEY=VALUE", help="A setting; may be repeated.")
-]
-
 
 def main() -> None:
-    """The console script."""
+    """Run the console script."""
     signal.signal(signal.SIGTERM, _terminated)
     sys.exit(_run(sys.argv[1:] or ["--help"]))
 
 
 def _run(arguments: list[str]) -> int:
-    from jarkkit.cli import failures
+    from jarkkit.cli import error_output
 
     as_json = "--json" in arguments
     try:
         code = app(arguments, standalone_mode=False)
     except JarkkitError as error:
-        return failures.explain(error, as_json=as_json)
+        return error_output.report_error(error, as_json=as_json)
     except KeyboardInterrupt:
-        return failures.interrupted(as_json=as_json)
-    except BrokenPipeError:  # the reader of our output has gone
+        return error_output.interrupted(as_json=as_json)
+    except BrokenPipeError:  # the reader of our output has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:  # click's own errors, and defects
-        return failures.other(error, as_json=as_json)
+    except Exception as error:  # click's own errors, and bugs
+        return error_output.report_exception(error, as_json=as_json)
     return code if isinstance(code, int) else 0
 
 
@@ -64,8 +55,8 @@ def _terminated(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         from jarkkit import __version__
 
         typer.echo(f"jarkkit {__version__}")
@@ -74,179 +65,248 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
+    verbose: Annotated[
+        int,
+        typer.Option(
+            "--verbose",
+            count=True,
+            help="Log steps, Terraform commands and Helm actions to stderr; twice: also calls.",
+        ),
+    ] = 0,
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", help="Also log the calls to AWS and Kubernetes, with durations."),
+    ] = False,
+    log_file: Annotated[
+        Path | None,
+        typer.Option("--log-file", help="Append the log to this file, which only you can read."),
+    ] = None,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Tell and end.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
-    pass
+    if verbose or debug or log_file:
+        from jarkkit.cli import logging_setup
+
+        context.call_on_close(logging_setup.start(verbose=verbose, debug=debug, file=log_file))
 
 
-# -- the journey -----------------------------------------------------------------------------------
+# -- workflow --------------------------------------------------------------------------------------
 
 
 @app.command()
 def init(
-    name: Annotated[str, typer.Argument(help="Its name.")] = "demo",
+    name: Annotated[str, typer.Argument(help="Name of the new deployment.")] = "demo",
     settings: SettingsFile = None,
     pairs: Pairs = None,
-    sandbox: Annotated[bool, typer.Option("--sandbox", help="As a rehearsal.")] = False,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Create it as a rehearsal in the sandbox.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a deployment: a folder with its settings."""
-    from jarkkit.cli import show
-    from jarkkit.kit import Kit
+    """Create a deployment: a folder with its settings."""
+    from jarkkit.cli import output
+    from jarkkit.deployment import Deployment
 
     values = _values(settings, pairs)
-    kit = Kit.create(name, rehearsal=_rehearsed(sandbox), values=values)
-    show.where(kit, as_json=as_json)
+    deployment = Deployment.create(name, rehearsal=_rehearsed(sandbox), values=values)
+    output.status(deployment, as_json=as_json)
 
 
 @app.command()
 def configure(
     name: Name = "", settings: SettingsFile = None, pairs: Pairs = None, as_json: Json = False
 ) -> None:
-    """Change settings of a deployment."""
-    from jarkkit.cli import show
-    from jarkkit.kit import Kit
+    """Change the settings of a deployment."""
+    from jarkkit.cli import output
+    from jarkkit.deployment import Deployment
 
-    kit = Kit.open(name)
-    kit.configure(_values(settings, pairs))
-    show.where(kit, as_json=as_json)
+    deployment = Deployment.open(name)
+    deployment.configure(_values(settings, pairs))
+    output.status(deployment, as_json=as_json)
 
 
 @app.command()
 def preflight(
     name: Name = "",
     refresh: Annotated[
-        bool, typer.Option("--refresh", help="Ask anew what was answered minutes ago.")
+        bool, typer.Option("--refresh", help="Ignore cached AWS responses.")
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Will it work here?"""
-    from jarkkit.cli import show
-    from jarkkit.kit import Kit
+    """Check whether the deployment will work in your account."""
+    from jarkkit.cli import output
+    from jarkkit.deployment import Deployment
 
-    return show.report(Kit.open(name).preflight(refresh=refresh), as_json=as_json)
+    return output.report(Deployment.open(name).preflight(refresh=refresh), as_json=as_json)
 
 
 @app.command()
-def plan(name: Name = "", as_json: Json = False) -> None:
-    """What exactly will be created?"""
-    from jarkkit.cli import show
-    from jarkkit.kit import Kit
+def plan(
+    name: Name = "",
+    upgrade: Annotated[
+        bool,
+        typer.Option("--upgrade", help="Move EKS add-ons and node images to the newest versions."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Plan the deployment: show exactly what will be created."""
+    from jarkkit.cli import output
+    from jarkkit.deployment import Deployment
 
-    kit = Kit.open(name)
-    show.plan(show.follow(kit.plan(), as_json=as_json), as_json=as_json)
+    deployment = Deployment.open(name)
+    output.plan(output.follow(deployment.plan(upgrade=upgrade), as_json=as_json), as_json=as_json)
     if not as_json:
-        show.say(f"{kit.bill().summary}\nThe {kit.time().deploy.summary}")
+        output.info(
+            f"{deployment.bill().summary}\nThe {deployment.estimate_duration().deploy.summary}"
+        )
 
 
 @app.command()
-def deploy(name: Name = "", yes: Yes = False, as_json: Json = False) -> None:
-    """Build it, or go on where an earlier run stopped."""
-    from jarkkit.cli import show
-    from jarkkit.kit import Kit
+def deploy(
+    name: Name = "",
+    yes: Yes = False,
+    confirm: Annotated[
+        str,
+        typer.Option(help="The deployment's name: allow the losses that `jarkkit plan` lists."),
+    ] = "",
+    allow_orphans: Annotated[
+        bool,
+        typer.Option(
+            "--allow-orphans",
+            help="Replace a cluster even if it cannot be emptied first: its load balancers, "
+            "volumes and instances are left.",
+        ),
+    ] = False,
+    skip_preflight: Annotated[
+        bool,
+        typer.Option(
+            "--skip-preflight", help="Deploy even if the last preflight of these settings failed."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Deploy, or continue where an earlier run stopped."""
+    from jarkkit.cli import output
+    from jarkkit.deployment import Deployment
 
-    kit = Kit.open(name)
-    _agree(kit, yes)
-    deployed = show.follow(kit.deploy(), as_json=as_json)
-    show.value(deployed, f"Deployed in {deployed.seconds:.0f} s.", as_json=as_json)
+    deployment = Deployment.open(name)
+    confirm = confirm or _confirmed_losses(deployment)
+    # Rejects unconfirmed losses and a failed preflight before it asks.
+    work = deployment.deploy(
+        confirm=confirm, allow_orphans=allow_orphans, skip_preflight=skip_preflight
+    )
+    _confirm_deploy(deployment, yes)
+    deployed = output.follow(work, as_json=as_json)
+    output.print_record(deployed, f"Deployed in {deployed.seconds:.0f} s.", as_json=as_json)
 
 
 @app.command()
 def verify(
     name: Name = "",
     deep: Annotated[
-        bool, typer.Option("--deep", help="Make a volume, too, and take it away again.")
+        bool, typer.Option("--deep", help="Also create a volume and delete it again.")
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Does it work? The account and the cluster are asked."""
-    from jarkkit.cli import show
-    from jarkkit.kit import Kit
+    """Check that the deployment works, in your account and in the cluster."""
+    from jarkkit.cli import output
+    from jarkkit.deployment import Deployment
 
-    return show.report(Kit.open(name).verify(deep=deep), as_json=as_json)
+    return output.report(Deployment.open(name).verify(deep=deep), as_json=as_json)
 
 
 @app.command()
 def diagnose(name: Name = "", as_json: Json = False) -> int:
-    """Why is it broken? Looks everywhere, changes nothing, works at any moment."""
-    from jarkkit.cli import show
-    from jarkkit.kit import Kit
+    """Find out why the deployment is broken. Changes nothing and runs at any time."""
+    from jarkkit.cli import output
+    from jarkkit.deployment import Deployment
 
-    return show.report(Kit.open(name).diagnose(), as_json=as_json)
+    return output.report(Deployment.open(name).diagnose(), as_json=as_json)
 
 
 @app.command()
 def cost(
     name: Name = "",
-    hours: Annotated[float, typer.Option(min=0.0, help="How long a session is.")] = 4.0,
+    hours: Annotated[float, typer.Option(min=0.0, help="Length of a session in hours.")] = 4.0,
     refresh: Annotated[
-        bool, typer.Option("--refresh", help="Ask AWS for today's list prices first.")
+        bool, typer.Option("--refresh", help="Fetch today's list prices from AWS first.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """What does it cost: an hour, a session, a month, so far?"""
-    from jarkkit.cli import show
-    from jarkkit.kit import Kit
+    """Show what the deployment costs per hour, per session, per month, and so far."""
+    from jarkkit.cli import output
+    from jarkkit.deployment import Deployment
 
-    found = Kit.open(name).cost(hours=hours, refresh=refresh)
-    show.out(json.dumps(found.as_dict(), indent=1) if as_json else found.text())
+    found = Deployment.open(name).cost(hours=hours, refresh=refresh)
+    output.out(json.dumps(found.as_dict(), indent=1) if as_json else found.text())
 
 
 @app.command()
 def status(name: Name = "", as_json: Json = False) -> None:
-    """Where does it stand, and what is the one next command?"""
-    from jarkkit.cli import show
-    from jarkkit.home import deployments, find_home
-    from jarkkit.kit import Kit
+    """Show the state of the deployment and the next command to run."""
+    from jarkkit.cli import output
+    from jarkkit.deployment import Deployment
+    from jarkkit.ports.paths import deployment_names, find_home
 
-    names = (name,) if name else deployments(find_home())
+    names = (name,) if name else deployment_names(find_home())
     if len(names) > 1:
-        show.all_of([Kit.open(each) for each in names], as_json=as_json)
+        output.statuses([Deployment.open(each) for each in names], as_json=as_json)
     else:
-        show.where(Kit.open(name), as_json=as_json)
+        output.status(Deployment.open(name), as_json=as_json)
 
 
 @app.command()
 def cleanup(
     name: Name = "",
-    confirm: Annotated[str, typer.Option(help="The deployment's name, typed once more.")] = "",
+    confirm: Annotated[str, typer.Option(help="Confirm with the deployment's name.")] = "",
     as_json: Json = False,
 ) -> None:
     """Destroy everything and prove that nothing is left."""
-    from jarkkit.cli import show
-    from jarkkit.kit import Kit
+    from jarkkit.cli import output
+    from jarkkit.deployment import Deployment
 
-    kit = Kit.open(name)
-    if not confirm and _somebody_there():
-        confirm = typer.prompt(f"Type {kit.name} to destroy it", err=True)
-    receipt = show.follow(kit.cleanup(confirm=confirm), as_json=as_json)
-    show.receipt(receipt, kit.proof(), as_json=as_json)
+    deployment = Deployment.open(name)
+    if not confirm and _is_interactive():
+        confirm = typer.prompt(f"Type {deployment.name} to destroy it", err=True)
+    receipt = output.follow(deployment.cleanup(confirm=confirm), as_json=as_json)
+    output.receipt(receipt, deployment.cleanup_report(), as_json=as_json)
 
 
 @app.command()
 def run(
-    name: Annotated[str, typer.Argument(help="The deployment; made if it is new.")] = "demo",
+    name: Annotated[
+        str, typer.Argument(help="Name of the deployment; created if it does not exist.")
+    ] = "demo",
     sandbox: Annotated[bool, typer.Option("--sandbox", help="Rehearse in a sandbox.")] = False,
     settings: SettingsFile = None,
     pairs: Pairs = None,
-    first: Annotated[str, typer.Option("--from", help="Begin with this notebook (03).")] = "",
-    last: Annotated[str, typer.Option("--to", help="End with this notebook (05).")] = "",
+    first: Annotated[str, typer.Option("--from", help="Start at this notebook, e.g. 03.")] = "",
+    last: Annotated[str, typer.Option("--to", help="Stop after this notebook, e.g. 05.")] = "",
     speed: Annotated[
         float | None,
-        typer.Option(help="Rehearsed time: 1 is AWS' own, 60 is faster, 0 is at once."),
+        typer.Option(
+            help="Speed of the sandbox: 1 is as slow as AWS, 60 is 60 times faster, 0 is instant."
+        ),
     ] = None,
     confirm: Annotated[
-        str, typer.Option(help="In a real account: the name, to let notebook 08 destroy it.")
+        str,
+        typer.Option(
+            help="The deployment's name: allow notebook 04 to apply a plan that destroys what you "
+            "would lose, and notebook 08 to destroy everything in a real account."
+        ),
     ] = "",
     yes: Yes = False,
     as_json: Json = False,
 ) -> int:
-    """All notebooks, one after the other, with nobody there."""
-    from jarkkit.cli import journey
+    """Run all notebooks in order, unattended."""
+    from jarkkit.cli import run_notebooks
 
-    return journey.run(
+    return run_notebooks.run(
         name,
         sandbox=_rehearsed(sandbox),
         values=_values(settings, pairs),
@@ -261,83 +321,105 @@ def run(
 
 @app.command()
 def lab(
-    sandbox: Annotated[bool, typer.Option("--sandbox", help="With a sandbox beside it.")] = False,
-    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open one.")] = True,
-    port: Annotated[int, typer.Option(help="Port on loopback; 0 takes a free one.")] = 0,
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="Also start the sandbox.")] = False,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open a web browser.")
+    ] = True,
+    port: Annotated[int, typer.Option(help="Port on loopback; 0 picks a free port.")] = 0,
 ) -> int:
-    """JupyterLab, opened at the first notebook."""
+    """Start JupyterLab at the first notebook."""
     from jarkkit.cli import lab as jupyter
 
     return jupyter.run(sandbox=sandbox, browser=browser, port=port)
 
 
-# -- what there is ---------------------------------------------------------------------------------
+# -- information -----------------------------------------------------------------------------------
 
 
 @app.command(hidden=True)
 def token(
     name: Name = "",
-    home: Annotated[Path | None, typer.Option(help="The kit's home.")] = None,
+    home: Annotated[
+        Path | None, typer.Option(help="The folder that holds the deployments.")
+    ] = None,
 ) -> None:
-    """A token for the cluster's API: what the deployment's kubeconfig runs."""
-    from jarkkit.cli import show
-    from jarkkit.cluster.access import exec_credential
-    from jarkkit.kit import Kit
+    """Print a token for the cluster's API. The deployment's kubeconfig runs this."""
+    from jarkkit.cli import output
+    from jarkkit.deployment import Deployment
+    from jarkkit.steps.cluster.kubeconfig import exec_credential
 
-    show.out(exec_credential(*Kit.open(name, home=home).token()))
+    output.out(exec_credential(*Deployment.open(name, home=home).token()))
 
 
 @app.command()
 def errors(
-    code: Annotated[str, typer.Argument(help="One code; all when left out.")] = "",
+    code: Annotated[str, typer.Argument(help="An error code; all if omitted.")] = "",
     as_json: Json = False,
 ) -> None:
-    """The error codes and what they mean."""
-    from jarkkit.cli import show
+    """List the error codes and what they mean."""
+    from jarkkit.cli import output
 
-    show.errors(code, as_json=as_json)
+    output.errors(code, as_json=as_json)
 
 
 @app.command()
 def doctor(as_json: Json = False) -> int:
-    """Is this machine ready? Tools, provider, disk; no account is asked."""
-    from jarkkit.cli import show
-    from jarkkit.kit import machine
+    """Check this machine: tools, provider, disk. Makes no AWS calls."""
+    from jarkkit.cli import output
+    from jarkkit.deployment import check_machine
 
-    return show.report(machine(), as_json=as_json)
+    return output.report(check_machine(), as_json=as_json)
 
 
 def _values(settings: Path | None, pairs: list[str] | None) -> dict[str, Any]:
-    """Settings from a file, then from -p; the environment lies between, where they are made."""
-    from jarkkit.kit import settings_of_file
-    from jarkkit.settings_sources import read_environment, read_pairs
+    """Return settings from the file, overridden by the environment, then by -p."""
+    from jarkkit.deployment import read_settings_file
+    from jarkkit.settings.sources import read_environment, read_pairs
 
-    values = settings_of_file(settings) if settings else {}
+    values = read_settings_file(settings) if settings else {}
     return {**values, **read_environment(os.environ), **read_pairs(pairs or [])}
 
 
 def _rehearsed(sandbox: bool) -> bool:
-    """Also when the environment already points at a sandbox (`eval "$(jarkkit sandbox env)"`)."""
-    return sandbox or "127.0.0.1" in os.environ.get("AWS_ENDPOINT_URL", "")
+    """Return True also if the environment points at a sandbox (`eval "$(jarkkit sandbox env)"`)."""
+    from jarkkit.decisions.rehearsal_environment import names_a_sandbox
+
+    return sandbox or names_a_sandbox(os.environ)
 
 
-def _agree(kit: Any, yes: bool) -> None:
-    """Ask before money is spent. A rehearsal spends none."""
-    if yes or kit.rehearsal:
+def _confirm_deploy(deployment: Any, yes: bool) -> None:
+    """Ask for confirmation before a deploy that costs money. A rehearsal costs nothing."""
+    if yes or deployment.rehearsal:
         return
-    if not _somebody_there():
+    if not _is_interactive():
         raise JarkkitError(
-            "JK-USAGE", "Nobody is there to agree to the deploy.", "Say so: add --yes"
+            "JK-USAGE", "Cannot ask for confirmation without a terminal.", "Pass --yes to deploy."
         )
-    if not typer.confirm(f"Build {kit.name} in {kit.settings.region} now?", err=True):
+    if not typer.confirm(
+        f"Deploy {deployment.name} in {deployment.settings.region} now?", err=True
+    ):
         raise typer.Exit(1)
 
 
-def _somebody_there() -> bool:
+def _confirmed_losses(deployment: Any) -> str:
+    """Show what the plan would lose and ask for the deployment's name; empty if it loses nothing.
+
+    Without a terminal it returns an empty string too, which the deploy rejects.
+    """
+    from jarkkit.cli import output
+
+    planned = deployment.unapplied_plan()
+    if planned is None or not planned.needs_confirmation or not _is_interactive():
+        return ""
+    output.info("\n".join(output.plan_lines(planned)))
+    return str(typer.prompt(f"Type {deployment.name} to lose that", err=True))
+
+
+def _is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-from jarkkit.cli.addons import app as _addons  # noqa: E402 - the last of the commands
+from jarkkit.cli.addons import app as _addons  # noqa: E402 - after the commands above
 from jarkkit.cli.drills import drills as _drills  # noqa: E402
 from jarkkit.cli.permissions import permissions as _permissions  # noqa: E402
 from jarkkit.cli.quotas import app as _quotas  # noqa: E402

@@ -1,4 +1,4 @@
-"""`jarkkit sandbox drills`: what there is to practise on."""
+"""`jarkkit sandbox drills`: faults for troubleshooting practice."""
 
 from __future__ import annotations
 
@@ -8,43 +8,45 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from jarkkit.drills import Drill
+    from jarkkit.catalog.drills import Drill
 
-Json = Annotated[bool, typer.Option("--json", help="Answer in JSON on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 
 
 def drills(
-    name: Annotated[str, typer.Argument(help="One of them; all when left out.")] = "",
+    name: Annotated[str, typer.Argument(help="Name of a drill; all if omitted.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Faults to practise on: what is switched on, what one sees, where to look, what helps."""
-    from jarkkit import drills as table
-    from jarkkit.cli import show
+    """List the drills: which fault is injected, its symptoms, where to look, the fix."""
+    from jarkkit.catalog import drills as table
+    from jarkkit.cli import output
 
-    chosen = [table.drill(name)] if name else list(table.drills().values())
+    selected = [table.drill(name)] if name else list(table.drills().values())
     if as_json:
         kept = {"objects", "restart"}
-        show.out(json.dumps([d.model_dump(mode="json", exclude=kept) for d in chosen], indent=1))
+        output.out(
+            json.dumps([d.model_dump(mode="json", exclude=kept) for d in selected], indent=1)
+        )
     elif name:
-        show.out("\n".join(_told(chosen[0])))
+        output.out("\n".join(_details(selected[0])))
     else:
-        show.out("\n".join(f"{d.name:24} {d.code:22} {d.title}" for d in chosen))
-        show.out("\nOne of them: jarkkit sandbox drills NAME. Guided: notebook 07.")
+        output.out("\n".join(f"{d.name:24} {d.code:22} {d.title}" for d in selected))
+        output.out("\nDetails: jarkkit sandbox drills NAME. Guided tour: notebook 07.")
 
 
-def _told(drill: Drill) -> list[str]:
-    lines = [f"{drill.title} ({drill.code})", f"  switched on: {drill.switched_on}"]
-    lines += [f"  see:  {drill.see}", f"  look: {drill.look}", f"  mend: {drill.mend}"]
-    return [*lines, f"  by hand: {drill.by_hand or _by_hand(drill)}"]
+def _details(drill: Drill) -> list[str]:
+    lines = [f"{drill.title} ({drill.code})", f"  fault:    {drill.switched_on}"]
+    lines += [f"  symptoms: {drill.see}", f"  look at:  {drill.look}", f"  fix:      {drill.fix}"]
+    return [*lines, f"  by hand:  {drill.by_hand or _by_hand(drill)}"]
 
 
 def _by_hand(drill: Drill) -> str:
     on = f"jarkkit sandbox fault {' '.join(drill.faults)}".replace("${zone}", "ZONE")
-    return f"{on}; {_felt(drill)}jarkkit diagnose; jarkkit sandbox fault --clear"
+    return f"{on}; {_trigger(drill)}jarkkit diagnose; jarkkit sandbox fault --clear"
 
 
-def _felt(drill: Drill) -> str:
+def _trigger(drill: Drill) -> str:
     if drill.restart:
-        where = drill.restart
-        return f"kubectl -n {where.namespace} delete pod -l {where.labels}; "
-    return "let a pod ask for a new node; " if drill.objects else ""
+        pods = drill.restart
+        return f"kubectl -n {pods.namespace} delete pod -l {pods.labels}; "
+    return "create a pod that needs a new node; " if drill.objects else ""

@@ -1,9 +1,9 @@
 """`jarkkit lab`: JupyterLab with the notebooks, on loopback.
 
-What belongs to this home lies in the home's folder `.lab`, which only its owner can read: the
-kernel of this very Python, the token, what is running, open tabs. Of the user's own Jupyter folders
-only the choices count that the user makes (like the theme). The token is on no command line and in
-no log; `.lab/address` holds it.
+The folder `.lab` in this home holds what belongs to the home: the kernel spec of this Python, the
+token, runtime files, open tabs. Only its owner can read it. Of the user's own Jupyter folders, only
+the user's settings (like the theme) apply. The token is never on a command line or in a log;
+`.lab/address` holds it.
 """
 
 from __future__ import annotations
@@ -21,44 +21,44 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jarkkit.cli import show
-from jarkkit.errors import JarkkitError
-from jarkkit.home import find_home, notebooks_folder, sandbox_home
+from jarkkit.cli import output
+from jarkkit.model.errors import JarkkitError
+from jarkkit.ports.paths import find_home, notebooks_folder, sandbox_home, with_programs
 
 _LAB = ".lab"
 _START_SECONDS = 60.0
 _FIRST_PORT = 8888
-# No questions about news and no calls for them; what a user has chosen counts more.
+# No prompt about news and no calls for it. The user's own settings take precedence.
 _QUIET = {
     "@jupyterlab/apputils-extension:notification": {
         "fetchNews": "false",
         "checkForUpdates": False,
     }
 }
-# Otherwise it runs npm for every page to see whether something is to be built.
+# Otherwise JupyterLab runs npm on every page load to see whether a build is needed.
 _NO_BUILDS = {"buildAvailable": False, "buildCheck": False}
 
 
 def run(*, sandbox: bool, browser: bool, port: int) -> int:
-    """Serve until interrupted; returns the exit code. The sandbox ends with it."""
+    """Serve until interrupted; return the exit code. The sandbox ends with it."""
     home = find_home()
-    first = min(own_copies(home).glob("00-*.ipynb")).relative_to(home)
+    first = min(user_notebooks(home).glob("00-*.ipynb")).relative_to(home)
     if sandbox:
-        from jarkkit.sandbox import control
+        from jarkkit.sandbox import daemon_client
 
-        folder_of_it = sandbox_home(home)
-        running = control.find(folder_of_it) or control.start(folder_of_it)
-        show.say(f"The sandbox answers at {running.endpoint}.")
+        sandbox_folder = sandbox_home(home)
+        running = daemon_client.find(sandbox_folder) or daemon_client.start(sandbox_folder)
+        output.info(f"The sandbox listens at {running.endpoint}.")
     folder = prepare(home)
     signal.signal(signal.SIGHUP, signal.default_int_handler)  # the terminal was closed
     with subprocess.Popen(
-        command_line(home, first, browser=browser, port=port),
+        command_line(home, first, shell=_shell(os.environ), browser=browser, port=port),
         env=environment(home, folder, os.environ),
         stdin=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for us; we end it in order
+        start_new_session=True,  # Ctrl-C goes to us; we shut the server down cleanly
     ) as server:
         try:
-            _tell(folder, _wait_for(folder, server), first)
+            _announce(folder, _wait_for(folder, server), first)
             return server.wait()
         except KeyboardInterrupt:
             return 130
@@ -69,11 +69,11 @@ def run(*, sandbox: bool, browser: bool, port: int) -> int:
 
 
 def prepare(home: Path) -> Path:
-    """The folder of what Jupyter keeps, with a fresh token and the kernel."""
+    """Create Jupyter's folder with a new token and the kernel spec; return it."""
     folder = home / _LAB
     folder.mkdir(mode=0o700, exist_ok=True)
     folder.chmod(0o700)
-    kernel = folder / "kernels" / "python3"  # the name that the notebooks ask for
+    kernel = folder / "kernels" / "python3"  # the kernel name in the notebooks
     kernel.mkdir(parents=True, exist_ok=True)
     (kernel / "kernel.json").write_text(json.dumps(kernel_spec(home), indent=1))
     config = folder / "labconfig"
@@ -85,7 +85,7 @@ def prepare(home: Path) -> Path:
 
 
 def kernel_spec(home: Path) -> dict[str, Any]:
-    """The kernel of this very Python, whatever kernels the user has registered."""
+    """Return a kernel spec for this Python, whatever kernels the user has registered."""
     return {
         "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         "display_name": "jarkkit",
@@ -95,8 +95,8 @@ def kernel_spec(home: Path) -> dict[str, Any]:
     }
 
 
-def command_line(home: Path, first: Path, *, browser: bool, port: int) -> list[str]:
-    """How JupyterLab is started: on loopback, at the first notebook, asking nobody else."""
+def command_line(home: Path, first: Path, *, shell: str, browser: bool, port: int) -> list[str]:
+    """Return the JupyterLab command: on loopback, at the first notebook, without outside calls."""
     line = [
         sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.port={port or _FIRST_PORT}", f"--ServerApp.root_dir={home}",
@@ -104,22 +104,26 @@ def command_line(home: Path, first: Path, *, browser: bool, port: int) -> list[s
         f"--LabApp.workspaces_dir={home / _LAB / 'workspaces'}",
         f"--LabApp.default_url=/lab/tree/{first}",
         "--LabApp.extension_manager=readonly", "--KernelManager.transport_encryption=auto",
+        # The shell without options: the server would start a login shell when it has no terminal
+        # itself, and a login shell resets PATH.
+        f"--ServerApp.terminado_settings={{'shell_command': [{shell!r}]}}",
     ]  # fmt: skip
     line += [] if browser else ["--no-browser"]
-    if os.geteuid() == 0:  # in a container there is often nobody else; it is on loopback only
+    if os.geteuid() == 0:  # containers often have no other user; it listens on loopback only
         line += ["--allow-root"]
     return line
 
 
 def environment(home: Path, folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """What it sees. A token given in the environment would be seen by every kernel, too."""
+    """Return its environment, which kernels and terminals inherit: `jarkkit` and `kubectl` are on
+    PATH, and there is no token."""
     kept = {name: value for name, value in environ.items() if name != "JUPYTER_TOKEN"}
     added = {
         name: os.pathsep.join([str(folder), *filter(None, [environ.get(name)])])
         for name in ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH")
     }
     return {
-        **kept,
+        **with_programs(kept),
         **added,
         "JARKKIT_HOME": str(home),
         "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
@@ -127,39 +131,44 @@ def environment(home: Path, folder: Path, environ: Mapping[str, str]) -> dict[st
     }
 
 
-def own_copies(home: Path) -> Path:
-    """The notebooks in the user's home: in a clone the shipped ones, else copies to work in."""
+def user_notebooks(home: Path) -> Path:
+    """Return the folder of the user's notebooks: a clone's own, else working copies in the home."""
     shipped = notebooks_folder()
     if shipped.is_relative_to(home):
         return shipped
     folder = home / "notebooks"
     folder.mkdir(exist_ok=True)
     for path in sorted(shipped.glob("*.ipynb")):
-        if not (folder / path.name).exists():  # what the user wrote into one stays
+        if not (folder / path.name).exists():  # keep the user's edits
             shutil.copyfile(path, folder / path.name)
     return folder
 
 
+def _shell(environ: Mapping[str, str]) -> str:
+    """Return the program of the terminals."""
+    return environ.get("SHELL") or shutil.which("bash") or "sh"
+
+
 def _wait_for(folder: Path, server: subprocess.Popen[bytes]) -> dict[str, Any]:
-    """What the server writes down of itself when it listens. Raises JK-INTERNAL."""
-    written = folder / "runtime" / f"jpserver-{server.pid}.json"
+    """Wait until the server listens; return its runtime info. Raises JK-INTERNAL."""
+    info = folder / "runtime" / f"jpserver-{server.pid}.json"
     deadline = time.monotonic() + _START_SECONDS
     while server.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(OSError, ValueError):
-            return dict(json.loads(written.read_text()))
+            return dict(json.loads(info.read_text()))
         time.sleep(0.05)
     raise JarkkitError(
         "JK-INTERNAL",
         "JupyterLab did not start.",
-        "Look at the lines above. If the port is taken, choose another: jarkkit lab --port 9000",
+        "See the lines above. If the port is in use, choose another: jarkkit lab --port 9000",
     )
 
 
-def _tell(folder: Path, server: Mapping[str, Any], first: Path) -> None:
+def _announce(folder: Path, server: Mapping[str, Any], first: Path) -> None:
     url = f"{server['url']}lab/tree/{first}"
     _write_private(folder / "address", f"{url}?token={server['token']}\n")
-    show.say(f"JupyterLab answers at {url}. Ctrl-C ends it.")
-    show.say(f"To open it in another browser: the address in {folder / 'address'}")
+    output.info(f"JupyterLab listens at {url}. Press Ctrl-C to stop it.")
+    output.info(f"To open it in another browser, use the address in {folder / 'address'}")
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""`jarkkit permissions`: the policy that a deployment needs."""
+"""`jarkkit permissions`: the IAM policy that a deployment needs."""
 
 from __future__ import annotations
 
@@ -8,34 +8,37 @@ from typing import Annotated
 
 import typer
 
-from jarkkit.cli.app import Json, Name
+from jarkkit.cli.options import Json, Name
 
 
 def permissions(
     name: Name = "",
     account: Annotated[
-        str, typer.Option(help="The account's id; left out, the policy is for any account.")
+        str, typer.Option(help="AWS account id; if omitted, the policy fits any account.")
     ] = "*",
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Write it as policies that AWS takes as they are."),
+        typer.Option(
+            metavar="FOLDER", help="Write policy files that AWS accepts as they are to this folder."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """What the deployment needs to be allowed, as an IAM policy. No account is asked."""
-    from jarkkit.cli import show
-    from jarkkit.kit import Kit
-    from jarkkit.permissions import needed
-    from jarkkit.permissions.policy import document, parts, text
+    """Print the permissions that the deployment needs as an IAM policy. Makes no AWS calls."""
+    from jarkkit.cli import output
+    from jarkkit.decisions.permissions.policy import named_policies, policy_document, policy_json
+    from jarkkit.deployment import Deployment
 
-    kit = Kit.open(name)
-    statements = needed(kit.settings, account)
+    deployment = Deployment.open(name)
+    statements = deployment.permissions(account)
     if out is None:
-        show.out(text(document(statements)).rstrip())
+        output.out(policy_json(policy_document(statements)).rstrip())
         return
     out.mkdir(parents=True, exist_ok=True)
-    policies = {out / f"jarkkit-{kit.name}-{n}.json": p for n, p in parts(statements).items()}
+    policies = {
+        out / f"{n}.json": p for n, p in named_policies(deployment.name, statements).items()
+    }
     for path, policy in policies.items():
-        path.write_text(text(policy))
+        path.write_text(policy_json(policy))
     written = [str(path) for path in policies]
-    show.out(json.dumps({"written": written}, indent=1) if as_json else "\n".join(written))
+    output.out(json.dumps({"written": written}, indent=1) if as_json else "\n".join(written))

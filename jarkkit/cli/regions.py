@@ -1,4 +1,4 @@
-"""`jarkkit regions`: where to build, with a deployment's settings or without one."""
+"""`jarkkit regions`: compare Regions, with or without a deployment's settings."""
 
 from __future__ import annotations
 
@@ -9,73 +9,77 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from jarkkit.survey import Survey
+    from jarkkit.decisions.regions import RegionComparison
 
 
 def regions(
     name: Annotated[
-        str, typer.Argument(help="The deployment whose settings count; none is needed.")
+        str, typer.Argument(help="Use the settings of this deployment; optional.")
     ] = "",
     only: Annotated[
         list[str] | None,
-        typer.Option("--region", help="This Region only; may be repeated."),
+        typer.Option("--region", help="Compare only this Region; repeatable."),
     ] = None,
     families: Annotated[
         list[str] | None,
-        typer.Option("--family", help="This family of accelerators; may be repeated."),
+        typer.Option("--family", help="Require this accelerator family; repeatable."),
     ] = None,
     pairs: Annotated[
         list[str] | None,
-        typer.Option("-p", metavar="KEY=VALUE", help="A setting; may be repeated."),
+        typer.Option("-p", metavar="KEY=VALUE", help="Set a setting; repeatable."),
     ] = None,
     refresh: Annotated[
-        bool, typer.Option("--refresh", help="Ask anew what was answered minutes ago.")
+        bool, typer.Option("--refresh", help="Ignore cached AWS responses.")
     ] = False,
     picture: Annotated[
-        Path | None, typer.Option("--picture", help="Also as a heat map: a PNG file.")
+        Path | None, typer.Option("--picture", help="Also write a heat map to this PNG file.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False,
 ) -> int:
-    """Where to build? All Regions side by side, one recommended."""
-    from jarkkit.cli import show
-    from jarkkit.settings_sources import read_pairs
+    """Compare all Regions side by side and recommend one."""
+    from jarkkit.cli import output
+    from jarkkit.settings.sources import read_pairs
 
     changes: dict[str, Any] = read_pairs(pairs or [])
     if families:
         changes["accelerators"] = families
-    made = _survey(name, changes, tuple(only or ()), refresh=refresh)
+    comparison = _compare(name, changes, tuple(only or ()), refresh=refresh)
     if picture:
-        _draw(made, picture)
-    show.value(made, made.text(), as_json=as_json)
-    return 0 if made.recommended else 1
+        _draw(comparison, picture)
+    output.print_record(comparison, comparison.text(), as_json=as_json)
+    return 0 if comparison.recommended else 1
 
 
-def _survey(name: str, changes: dict[str, Any], only: tuple[str, ...], *, refresh: bool) -> Survey:
-    """For a deployment that is named or the only one; else for the settings alone."""
-    from jarkkit.home import deployments, find_home
-    from jarkkit.kit import Kit, survey
+def _compare(
+    name: str, changes: dict[str, Any], only: tuple[str, ...], *, refresh: bool
+) -> RegionComparison:
+    """Compare for the deployment that is named or the only one; else for the settings alone."""
+    from jarkkit.deployment import Deployment, compare_regions
+    from jarkkit.ports.paths import deployment_names, find_home
     from jarkkit.settings import Settings
-    from jarkkit.settings_sources import read_environment
+    from jarkkit.settings.sources import read_environment
 
-    if name or len(deployments(find_home())) == 1:
-        kit = Kit.open(name)
-        return kit.regions(only, settings=kit.settings.changed(changes), refresh=refresh)
-    settings = Settings.make({**read_environment(os.environ), **changes})
-    return survey(settings, only, refresh=refresh)
+    if name or len(deployment_names(find_home())) == 1:
+        deployment = Deployment.open(name)
+        return deployment.compare_regions(
+            only, settings=deployment.settings.with_changes(changes), refresh=refresh
+        )
+    settings = Settings.from_values({**read_environment(os.environ), **changes})
+    return compare_regions(settings, only, refresh=refresh)
 
 
-def _draw(made: Survey, file: Path) -> None:
-    from jarkkit.cli import show
-    from jarkkit.errors import JarkkitError
-    from jarkkit.pictures import region_map
+def _draw(comparison: RegionComparison, file: Path) -> None:
+    from jarkkit.cli import output
+    from jarkkit.model.errors import JarkkitError
+    from jarkkit.render.pictures import region_map
 
-    drawn = region_map(made)
+    drawn = region_map(comparison)
     try:
         file.write_bytes(drawn.png)
     except OSError as error:
         raise JarkkitError(
             "JK-WORKSPACE-WRITE",
-            f"The picture cannot be written to {file} ({error.strerror}).",
-            "Name another file.",
+            f"Cannot write the picture to {file} ({error.strerror}).",
+            "Choose another file.",
         ) from error
-    show.say(f"{file}: {drawn.alt}")
+    output.info(f"{file}: {drawn.alt}")

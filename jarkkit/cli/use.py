@@ -1,4 +1,4 @@
-"""`jarkkit use`: example workloads, and the pages of the add-ons."""
+"""`jarkkit use`: example workloads, and the web UIs of the add-ons."""
 
 from __future__ import annotations
 
@@ -10,114 +10,124 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from jarkkit.kit import Kit
+    from jarkkit.deployment import Deployment
 
 app = typer.Typer(
-    help="Run example workloads; open Grafana, Argo, the hub.",
+    help="Run example workloads; open the web UIs of Grafana, Argo and JupyterHub.",
     invoke_without_command=True,
     rich_markup_mode=None,
 )
 
-Name = Annotated[
-    str, typer.Argument(help="The deployment; may be left out when it is the only one.")
+Name = Annotated[str, typer.Argument(help="Name of the deployment; optional if there is only one.")]
+EndpointName = Annotated[
+    str, typer.Argument(help="Name of the web UI, as `jarkkit use` lists it, e.g. grafana.")
 ]
-Place = Annotated[str, typer.Argument(help="What to open, as `jarkkit use` lists it: grafana")]
-Json = Annotated[bool, typer.Option("--json", help="Answer in JSON on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 
 
 @app.callback()
-def every(
+def list_examples(
     context: typer.Context,
-    deployment: Annotated[str, typer.Option(help="The deployment, if there are several.")] = "",
+    deployment: Annotated[
+        str, typer.Option(help="Name of the deployment; optional if there is only one.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
-    """What there is to run and to open."""
+    """List the example workloads and the web UIs."""
     if context.invoked_subcommand is not None:
         return
-    from jarkkit.cli import show
-    from jarkkit.kit import Kit
+    from jarkkit.cli import output
+    from jarkkit.deployment import Deployment
 
-    kit = Kit.open(deployment)
+    opened = Deployment.open(deployment)
     if as_json:
-        offers = [offer.model_dump(mode="json") for offer in kit.workloads()]
-        pages = [{"name": at.name, "title": at.title} for at in kit.places()]
-        show.out(json.dumps({"workloads": offers, "places": pages}, indent=1))
+        examples = [example.model_dump(mode="json") for example in opened.examples()]
+        pages = [{"name": at.name, "title": at.title} for at in opened.endpoints()]
+        output.out(json.dumps({"workloads": examples, "places": pages}, indent=1))
         return
-    _list(kit)
+    _list(opened)
 
 
-def _list(kit: Kit) -> None:
-    from jarkkit.cli import show
+def _list(deployment: Deployment) -> None:
+    from jarkkit.cli import output
 
-    show.out("To run (jarkkit use run NAME):")
-    for offer in kit.workloads():
-        extra = offer.hindrance or f"about {offer.minutes} min on AWS. {offer.cost}"
-        show.out(f"  {'-' if offer.hindrance else ' '} {offer.name:16} {offer.title}")
-        show.out(f"{'':21}{extra}")
-    show.out("To open (jarkkit use open NAME):")
-    for at in kit.places():
+    output.out("Examples (jarkkit use run NAME):")
+    for example in deployment.examples():
+        extra = example.why_not_runnable or f"about {example.minutes} min on AWS. {example.cost}"
+        output.out(
+            f"  {'-' if example.why_not_runnable else ' '} {example.name:16} {example.title}"
+        )
+        output.out(f"{'':21}{extra}")
+    output.out("Web UIs (jarkkit use open NAME):")
+    for at in deployment.endpoints():
         login = f"  login: jarkkit use password {at.name}" if at.secret else ""
-        show.out(f"    {at.name:16} {at.title}{login}")
+        output.out(f"    {at.name:16} {at.title}{login}")
 
 
 @app.command()
 def run(
-    workload: Annotated[str, typer.Argument(help="Its name, as `jarkkit use` lists it.")],
+    workload: Annotated[
+        str, typer.Argument(help="Name of the example, as `jarkkit use` lists it.")
+    ],
     name: Name = "",
     as_json: Json = False,
 ) -> None:
-    """Run an example, show what happens, and take it away again."""
-    from jarkkit.cli import show
-    from jarkkit.errors import JarkkitError
-    from jarkkit.kit import Kit
+    """Run an example workload, show its result, and delete it again."""
+    from jarkkit.cli import output
+    from jarkkit.deployment import Deployment
+    from jarkkit.model.errors import JarkkitError
 
-    used = show.follow(Kit.open(name).use(workload), as_json=as_json)
-    if used.status == "skip":
+    result = output.follow(Deployment.open(name).use(workload), as_json=as_json)
+    if result.status == "skip":
         raise JarkkitError(
             "JK-USE-UNKNOWN",
-            f"{used.title}: {used.message}.",
-            "What can run here: jarkkit use. To change that: the settings, then jarkkit plan.",
+            f"{result.title}: {result.message}.",
+            "List what can run here: jarkkit use. To change that, edit the settings and deploy.",
         )
-    show.value(used, used.text(), as_json=as_json)
+    output.print_record(result, result.text(), as_json=as_json)
 
 
 @app.command(name="open")
-def open_page(place: Place, name: Name = "") -> None:
-    """Open a way to a page on this machine, until Ctrl-C."""
-    from jarkkit.cli import show
-    from jarkkit.kit import Kit
+def open_web_ui(
+    endpoint: EndpointName,
+    name: Name = "",
+    port: Annotated[
+        int, typer.Option(help="Port on this machine; 0 for any free one.", min=0, max=65535)
+    ] = 0,
+) -> None:
+    """Forward the web UI of an add-on to this machine until Ctrl-C."""
+    from jarkkit.cli import output
+    from jarkkit.deployment import Deployment
 
-    with Kit.open(name).open_place(place) as url:
-        show.out(url)
+    with Deployment.open(name).open_endpoint(endpoint, port) as url:
+        output.out(url)
         sys.stdout.flush()
-        show.say(f"Login: jarkkit use password {place}. Ctrl-C ends it.")
+        output.info(f"Login: jarkkit use password {endpoint}. Press Ctrl-C to stop.")
         _until_interrupted()
 
 
 @app.command()
 def password(
-    place: Place,
+    endpoint: EndpointName,
     name: Name = "",
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Also when the output goes to a file or a pipe.")
-    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Print also to a file or a pipe.")] = False,
 ) -> None:
-    """Print the user and password of a page. They are read from the cluster and kept nowhere."""
-    from jarkkit.cli import show
-    from jarkkit.errors import JarkkitError
-    from jarkkit.kit import Kit
+    """Print the login of a web UI. It is read from the cluster and never stored."""
+    from jarkkit.cli import output
+    from jarkkit.deployment import Deployment
+    from jarkkit.model.errors import JarkkitError
 
     if not yes and not sys.stdout.isatty():
         raise JarkkitError(
             "JK-USAGE",
-            "A password is printed to a terminal only.",
-            "If a file or a pipe is what you want: add --yes",
+            "Passwords are printed only to a terminal.",
+            "To print it to a file or a pipe, add --yes.",
         )
-    login = Kit.open(name).login(place)
+    login = Deployment.open(name).login(endpoint)
     if login.user:
-        show.out(f"user: {login.user}\npassword: {login.password}")
+        output.out(f"user: {login.user}\npassword: {login.password}")
     else:
-        show.out(f"token: Bearer {login.password}")
+        output.out(f"token: Bearer {login.password}")
 
 
 def _until_interrupted() -> None:

@@ -1,4 +1,4 @@
-"""The daemon's process: `python -m jarkkit.sandbox HOME`. Started by `jarkkit.sandbox.control`."""
+"""The daemon process, `python -m jarkkit.sandbox HOME`, which `daemon_client` starts."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ import sys
 import threading
 from pathlib import Path
 
-from jarkkit.errors import JarkkitError
-from jarkkit.sandbox import profiles
-from jarkkit.sandbox.server import Daemon, Options
+from jarkkit.model.errors import JarkkitError
+from jarkkit.sandbox import account_profiles
+from jarkkit.sandbox.daemon import Daemon, DaemonOptions
 
 
 def main() -> int:
-    """Run until a signal, a stop request, or, unless detached, the end of the parent."""
+    """Run until a signal, a stop request or, unless detached, the exit of the parent process."""
     parser = argparse.ArgumentParser(prog="jarkkit.sandbox")
     parser.add_argument("home", type=Path)
     parser.add_argument("--speed", type=float, default=0.0)
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--profile", default=profiles.DEFAULT)
+    parser.add_argument("--profile", default=account_profiles.DEFAULT)
     parser.add_argument("--fault", action="append", default=[])
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--account-only", action="store_true")
     parser.add_argument("--latency", type=float, default=0.0, help="milliseconds")
     parser.add_argument("--rate-limits", action="store_true")
     parser.add_argument("--policy", action="append", type=Path, default=[])
-    parser.add_argument("--with-parent", action="store_true", help="end when stdin ends")
-    asked = parser.parse_args()
-    options = Options(
-        speed=asked.speed,
-        port=asked.port,
-        profile=asked.profile,
-        faults=tuple(asked.fault),
-        fresh=asked.fresh,
-        account_only=asked.account_only,
-        latency_ms=asked.latency,
-        rate_limits=asked.rate_limits,
-        policies=tuple(asked.policy),
+    parser.add_argument("--with-parent", action="store_true", help="exit when stdin closes")
+    arguments = parser.parse_args()
+    options = DaemonOptions(
+        speed=arguments.speed,
+        port=arguments.port,
+        profile=arguments.profile,
+        faults=tuple(arguments.fault),
+        fresh=arguments.fresh,
+        account_only=arguments.account_only,
+        latency_ms=arguments.latency,
+        rate_limits=arguments.rate_limits,
+        policies=tuple(arguments.policy),
     )
-    daemon = Daemon(asked.home, options)
+    daemon = Daemon(arguments.home, options)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: daemon.stop())
-    if asked.with_parent:
+    if arguments.with_parent:
         threading.Thread(target=_end_with_parent, args=(daemon,), daemon=True).start()
     try:
         daemon.run()
@@ -55,8 +55,11 @@ def main() -> int:
 
 
 def _end_with_parent(daemon: Daemon) -> None:
-    """The parent holds the other end of stdin; however it ends, the pipe ends with it."""
-    while os.read(0, 4096):  # not by sys.stdin, whose lock would be held when Python ends
+    """Stop the daemon when stdin closes.
+
+    The parent holds the other end of the pipe, which closes however the parent exits.
+    """
+    while os.read(0, 4096):  # not sys.stdin: its lock would still be held when Python exits
         pass
     daemon.stop()
 

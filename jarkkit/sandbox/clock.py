@@ -1,12 +1,12 @@
-"""The account's time: things take their published durations, divided by a speed factor."""
+"""The account's time: operations take their published durations, divided by a speed factor."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 
-# Seconds at speed 1. Published runs of EKS blueprints and of AWS' own timings; the sources are in
-# docs/sandbox.md.
+# Seconds at speed 1, from published runs of EKS blueprints and AWS' own timings. docs/sandbox.md
+# lists the sources.
 DURATIONS: dict[str, float] = {
     "cluster create": 544.0,
     "cluster update": 600.0,
@@ -30,35 +30,35 @@ DURATIONS: dict[str, float] = {
 
 @dataclass
 class Clock:
-    """Decides when something that was begun is done.
+    """The clock that decides when an operation in progress completes.
 
     Args:
-        speed: how many times faster than AWS; 0 finishes everything at once.
+        speed: how many times faster than AWS; 0 completes everything immediately.
     """
 
     speed: float = 0.0
 
     def now(self) -> float:
-        """Seconds since the epoch: saved with the account, so it must survive a restart."""
+        """Return seconds since the epoch, which stay valid when a saved account is loaded."""
         return time.time()
 
     @property
-    def pace(self) -> float:
-        """What a second of AWS is here, in seconds."""
+    def time_scale(self) -> float:
+        """Duration of one AWS second in the sandbox, in seconds."""
         return 1.0 / self.speed if self.speed else 0.0
 
-    def ready_at(self, what: str) -> float:
-        """When something that begins now will be done. Raises KeyError for an unknown duration."""
-        return self.now() + self.seconds(what)
+    def ready_at(self, operation: str) -> float:
+        """Return when an operation that starts now completes. Raises KeyError if unknown."""
+        return self.now() + self.seconds(operation)
 
-    def seconds(self, what: str) -> float:
-        """How long it takes here. Raises KeyError for an unknown duration."""
-        return DURATIONS[what] * self.pace
+    def seconds(self, operation: str) -> float:
+        """Return the operation's duration in the sandbox. Raises KeyError if unknown."""
+        return DURATIONS[operation] * self.time_scale
 
-    def reached(self, when: float) -> bool:
-        """True when that moment has come."""
+    def has_reached(self, when: float) -> bool:
+        """Return True when that time has come."""
         return self.now() >= when
 
 
 CLOCK = Clock()
-"""The daemon's clock. One per process: moto's backends are process-wide too."""
+"""The daemon's clock. There is one per process, because moto's backends are process-wide too."""

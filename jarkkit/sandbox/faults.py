@@ -1,10 +1,11 @@
-"""Things that go wrong on purpose, by name, so that their remedies can be practised.
+"""Faults to inject by name, so that you can practice the fix.
 
-A fault is `name` or `name:argument,…`; an argument names calls as `service.Operation`, of which
-either part may be left out, or Regions, and then only calls there are meant: `throttled:eks,
-eu-west-1`. Faults that refuse a call answer in the service's own error format. A lack of
-capacity is for the account to find, which knows what a call would launch where; its arguments may
-also name instance types, families and zones: `insufficient-capacity:g5,us-west-2a`.
+A fault is `name` or `name:argument,…`. An argument names calls as `service.Operation`, where either
+part is optional, or Regions, which limit the fault to calls there: `throttled:eks,eu-west-1`.
+Faults that reject a call respond in the service's own error format; `daemon` rejects the calls.
+Only the account knows what a call launches where, so it applies a lack of capacity itself
+(`account/ec2/capacity`). Arguments of that fault can also name instance types, families and zones:
+`insufficient-capacity:g5,us-west-2a`.
 """
 
 from __future__ import annotations
@@ -15,23 +16,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape
 
-from jarkkit.errors import JarkkitError
-from jarkkit.sandbox.calls import Call
+from jarkkit.model.errors import JarkkitError
+from jarkkit.sandbox.api_calls import Call
 
-# Status line, headers, body: what a WSGI application says.
-Answer = tuple[str, list[tuple[str, str]], list[bytes]]
+# Status line, headers and body of a WSGI response.
+WsgiResponse = tuple[str, list[tuple[str, str]], list[bytes]]
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What a fault does to the calls that it matches.
+class FaultKind:
+    """A kind of fault: its effect on the calls that it matches.
 
     Attributes:
-        code: the AWS error code in newer protocols; `ec2_code` is that of EC2, which has its own.
-        of_services: status and code of services that have their own, too.
-        calls: what it matches without an argument; empty means everything.
-        placed: the account decides for each instance; only calls that are named are refused whole.
-        in_cluster: something in a cluster goes wrong and no call is refused; arguments name what.
+        code: the AWS error code in newer protocols; `ec2_code` is EC2's own.
+        service_errors: status and code of other services that have their own.
+        calls: the calls that match without an argument; empty means all.
+        per_instance: the account decides per instance; only calls that are named fail as a whole.
+        in_cluster: the fault is inside a cluster and rejects no call; arguments name its targets.
     """
 
     title: str
@@ -41,38 +42,38 @@ class Kind:
     status: int = 400
     calls: tuple[str, ...] = ()
     unreachable: bool = False
-    placed: bool = False
+    per_instance: bool = False
     in_cluster: bool = False
-    of_services: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    service_errors: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
 
-# Services whose errors are older than the suffix Exception.
+# Services whose error codes predate the suffix Exception.
 _OLD = ("iam", "sts", "elasticloadbalancing", "autoscaling", "monitoring")
 
-KINDS: dict[str, Kind] = {
-    "access-denied": Kind(
-        "calls are refused for lack of a permission",
+FAULT_KINDS: dict[str, FaultKind] = {
+    "access-denied": FaultKind(
+        "AWS rejects calls because a permission is missing",
         "AccessDeniedException",
         "UnauthorizedOperation",
         "User: arn:aws:iam::123456789012:user/learner is not authorized to perform: {call} "
         "because no identity-based policy allows the {call} action",
         status=403,
-        of_services=dict.fromkeys((*_OLD, "s3"), (403, "AccessDenied")),
+        service_errors=dict.fromkeys((*_OLD, "s3"), (403, "AccessDenied")),
     ),
-    "expired-credentials": Kind(
+    "expired-credentials": FaultKind(
         "the credentials have expired",
         "ExpiredTokenException",
         "RequestExpired",
         "The security token included in the request is expired",
         status=403,
-        of_services=dict.fromkeys((*_OLD, "s3"), (403, "ExpiredToken")),
+        service_errors=dict.fromkeys((*_OLD, "s3"), (403, "ExpiredToken")),
     ),
-    "throttled": Kind(
-        "AWS answers that there are too many calls",
+    "throttled": FaultKind(
+        "AWS throttles calls",
         "ThrottlingException",
         "RequestLimitExceeded",
         "Rate exceeded",
-        of_services={
+        service_errors={
             **dict.fromkeys(_OLD, (400, "Throttling")),
             "ec2": (503, "RequestLimitExceeded"),
             "eks": (429, "ThrottlingException"),
@@ -80,45 +81,61 @@ KINDS: dict[str, Kind] = {
             "servicequotas": (400, "TooManyRequestsException"),
         },
     ),
-    "insufficient-capacity": Kind(
-        "AWS has no capacity for instances, or for those of a type, family or zone",
+    "insufficient-capacity": FaultKind(
+        "AWS has no capacity for instances, or for a type, family or zone",
         "InsufficientInstanceCapacity",
         "InsufficientInstanceCapacity",
         "We currently do not have sufficient capacity in the Availability Zone you requested",
         status=500,
         calls=("ec2.RunInstances", "ec2.CreateFleet"),
-        placed=True,
+        per_instance=True,
     ),
-    "apply-fails": Kind(
-        "a call fails for a reason of its own",
+    "apply-fails": FaultKind(
+        "an API call fails during the deploy",
         "InvalidParameterException",
         "InvalidParameterValue",
-        "The request was refused by a rehearsed fault",
+        "The request failed because of an injected fault",
         calls=("ec2.CreateNatGateway",),
     ),
-    "node-not-joining": Kind("instances start and never become nodes", "", "", "", in_cluster=True),
-    "node-unhealthy": Kind("kubelets of nodes stop working", "", "", "", in_cluster=True),
-    "spot-interruption": Kind("AWS wants its Spot instances back", "", "", "", in_cluster=True),
-    # Arguments: what a pod's `namespace/name` begins with, or what its image contains.
-    "image-pull": Kind("images of new pods cannot be pulled", "", "", "", in_cluster=True),
-    "crash-loop": Kind("new pods start and end again and again", "", "", "", in_cluster=True),
-    "oom": Kind("new pods use more memory than they may", "", "", "", in_cluster=True),
-    "helm-timeout": Kind("new pods never become ready", "", "", "", in_cluster=True),
-    "leaked-load-balancer": Kind(
-        "the load balancer controller leaves behind what it made", "", "", "", in_cluster=True
+    "cluster-fails": FaultKind(
+        "EKS cannot create the control plane of a new cluster", "", "", "", in_cluster=True
     ),
-    "api-unreachable": Kind("the endpoint does not answer", "", "", "", calls=(), unreachable=True),
+    "node-not-joining": FaultKind(
+        "instances start but never join as nodes", "", "", "", in_cluster=True
+    ),
+    "node-unhealthy": FaultKind("kubelets on nodes stop working", "", "", "", in_cluster=True),
+    "spot-interruption": FaultKind("AWS reclaims Spot instances", "", "", "", in_cluster=True),
+    # Arguments: a prefix of a pod's `namespace/name`, or a part of its image's name.
+    "image-pull": FaultKind("nodes cannot pull images of new pods", "", "", "", in_cluster=True),
+    "crash-loop": FaultKind("containers of new pods crash repeatedly", "", "", "", in_cluster=True),
+    "oom": FaultKind("new pods exceed their memory limit", "", "", "", in_cluster=True),
+    "helm-timeout": FaultKind("new pods never become ready", "", "", "", in_cluster=True),
+    # Arguments: minor versions. Not in a cluster either, but EKS decides what becomes of it.
+    "end-of-support": FaultKind(
+        "the standard support of Kubernetes versions ends today", "", "", "", in_cluster=True
+    ),
+    "leaked-load-balancer": FaultKind(
+        "the load balancer controller does not delete its AWS resources",
+        "",
+        "",
+        "",
+        in_cluster=True,
+    ),
+    "api-unreachable": FaultKind(
+        "the endpoint does not respond", "", "", "", calls=(), unreachable=True
+    ),
 }
 
 
-# No fault: so AWS answers in a Region that the account has not enabled, which knows no keys of it.
-NOT_ENABLED = Kind(
-    "the Region is not enabled",
+# Not a fault: AWS responds like this to an access key that it does not know. A Region that the
+# account has not enabled knows none of its keys.
+UNKNOWN_KEY = FaultKind(
+    "the access key is unknown",
     "UnrecognizedClientException",
     "AuthFailure",
     "The security token included in the request is invalid.",
     status=403,
-    of_services={
+    service_errors={
         **dict.fromkeys(_OLD, (403, "InvalidClientTokenId")),
         "ec2": (401, "AuthFailure"),
         "s3": (403, "InvalidAccessKeyId"),
@@ -126,103 +143,103 @@ NOT_ENABLED = Kind(
 )
 
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
-# An instance type, a family or a zone: small letters with a digit among them. `ec2` is a service.
-_PLACE = re.compile(r"(?!ec2$)[a-z][a-z0-9.-]*\d[a-z0-9.-]*")
+# An instance type, a family or a zone: lowercase letters with a digit. `ec2` is a service.
+_TARGET = re.compile(r"(?!ec2$)[a-z][a-z0-9.-]*\d[a-z0-9.-]*")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault that is switched on.
+    """An active fault.
 
     Attributes:
-        calls: patterns of calls, as they were given.
-        regions: where these calls are meant; empty means everywhere.
-        places: instance types, families and zones, as they were given.
+        calls: patterns of calls, as given.
+        regions: the Regions of these calls; empty means all.
+        targets: instance types, families and zones, or pods and images, as given.
     """
 
     name: str
     calls: tuple[str, ...] = ()
-    places: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
 
     @property
-    def kind(self) -> Kind:
-        """What it does."""
-        return KINDS[self.name]
+    def kind(self) -> FaultKind:
+        """The kind of fault."""
+        return FAULT_KINDS[self.name]
 
     def __str__(self) -> str:
-        arguments = ",".join((*self.calls, *self.places, *self.regions))
+        arguments = ",".join((*self.calls, *self.targets, *self.regions))
         return f"{self.name}:{arguments}" if arguments else self.name
 
-    def hits(self, call: Call) -> bool:
-        """True when the call is one that this fault is about."""
+    def matches(self, call: Call) -> bool:
+        """Return True when the fault matches the call."""
         if self.regions and call.region not in self.regions:
             return False
         calls = self.calls or self.kind.calls
         return not calls or any(_matches(pattern, call) for pattern in calls)
 
-    def refuses(self, call: Call) -> bool:
-        """True when the whole call is refused before the account sees it."""
+    def rejects(self, call: Call) -> bool:
+        """Return True when the fault rejects the whole call before the account handles it."""
         if self.kind.in_cluster:
             return False
-        return self.hits(call) and (not self.kind.placed or bool(self.calls))
+        return self.matches(call) and (not self.kind.per_instance or bool(self.calls))
 
-    def is_short_of(self, instance_type: str, zone: str) -> bool:
-        """True when this fault is that instances of the type cannot be had in the zone."""
-        if not self.kind.placed or (self.calls and not self.places):
+    def lacks_capacity(self, instance_type: str, zone: str) -> bool:
+        """Return True when the fault leaves no capacity for the instance type in the zone."""
+        if not self.kind.per_instance or (self.calls and not self.targets):
             return False
         family = instance_type.partition(".")[0]
-        return not self.places or bool({instance_type, family, zone} & set(self.places))
+        return not self.targets or bool({instance_type, family, zone} & set(self.targets))
 
 
 @dataclass
-class Active:
-    """The faults that are switched on."""
+class ActiveFaults:
+    """The active faults."""
 
     faults: tuple[Fault, ...] = ()
 
-    def switch(self, words: Iterable[str]) -> None:
-        """Switch these on and all others off. Raises JK-SANDBOX-FAULT, and then changes nothing."""
+    def activate(self, words: Iterable[str]) -> None:
+        """Activate these and no others. Raises JK-SANDBOX-FAULT, without any change."""
         self.faults = parse(words)
 
-    def refusing(self, call: Call) -> Fault | None:
-        """The fault that refuses the call, if any does."""
-        return next((fault for fault in self.faults if fault.refuses(call)), None)
+    def rejecting_fault(self, call: Call) -> Fault | None:
+        """Return the fault that rejects the call, or None."""
+        return next((fault for fault in self.faults if fault.rejects(call)), None)
 
-    def on(self, name: str, *words: str) -> bool:
-        """True when that fault of clusters is on, for all or for one of these words."""
+    def is_active(self, name: str, *words: str) -> bool:
+        """Return True when that in-cluster fault is active for all or one of these targets."""
         return any(
-            f.name == name and (not f.places or set(f.places) & {*words}) for f in self.faults
+            f.name == name and (not f.targets or set(f.targets) & {*words}) for f in self.faults
         )
 
-    def shortage(self, instance_type: str, zone: str) -> bool:
-        """True when AWS is to have no capacity for the type in the zone."""
-        return any(fault.is_short_of(instance_type, zone) for fault in self.faults)
+    def lacks_capacity(self, instance_type: str, zone: str) -> bool:
+        """Return True when an active fault leaves no capacity for the type in the zone."""
+        return any(fault.lacks_capacity(instance_type, zone) for fault in self.faults)
 
 
-ACTIVE = Active()
-"""The daemon's faults. One per process: moto's backends, which ask it, are process-wide too."""
+ACTIVE = ActiveFaults()
+"""The daemon's faults. There is one per process, because moto's backends are process-wide too."""
 
 
 def parse(words: Iterable[str]) -> tuple[Fault, ...]:
-    """Faults from `name[:argument[,…]]`. Raises JK-SANDBOX-FAULT for an unknown name."""
+    """Parse faults from `name[:argument[,…]]`. Raises JK-SANDBOX-FAULT for an unknown name."""
     return tuple(_parse(word) for word in words if word)
 
 
 def _parse(word: str) -> Fault:
     name, _, rest = word.partition(":")
-    if name not in KINDS:
+    if name not in FAULT_KINDS:
         raise JarkkitError(
             "JK-SANDBOX-FAULT",
             f"There is no fault {name!r}.",
-            f"The faults are: {', '.join(KINDS)}.",
+            f"Choose from: {', '.join(FAULT_KINDS)}.",
         )
     given = [argument for argument in rest.split(",") if argument]
-    kind = KINDS[name]
-    places = [a for a in given if kind.in_cluster or (kind.placed and _PLACE.fullmatch(a))]
-    regions = [a for a in given if a not in places and _REGION.fullmatch(a)]
-    calls = [a for a in given if a not in (*places, *regions)]
-    return Fault(name, tuple(calls), tuple(places), tuple(regions))
+    kind = FAULT_KINDS[name]
+    targets = [a for a in given if kind.in_cluster or (kind.per_instance and _TARGET.fullmatch(a))]
+    regions = [a for a in given if a not in targets and _REGION.fullmatch(a)]
+    calls = [a for a in given if a not in (*targets, *regions)]
+    return Fault(name, tuple(calls), tuple(targets), tuple(regions))
 
 
 def _matches(pattern: str, call: Call) -> bool:
@@ -230,16 +247,16 @@ def _matches(pattern: str, call: Call) -> bool:
     return service in ("", "*", call.service) and operation in ("", "*", call.operation)
 
 
-def refusal(kind: Kind, call: Call) -> Answer:
-    """A refusal of that kind as the service would word it."""
+def rejection_response(kind: FaultKind, call: Call) -> WsgiResponse:
+    """Return the error response of that kind in the service's wording."""
     usual = (kind.status, kind.ec2_code if call.service == "ec2" else kind.code)
-    status, code = kind.of_services.get(call.service, usual)
-    return error(call, status, code, kind.message.format(call=call))
+    status, code = kind.service_errors.get(call.service, usual)
+    return error_response(call, status, code, kind.message.format(call=call))
 
 
-def error(call: Call, status: int, code: str, message: str) -> Answer:
-    """An error in the format in which the call wants its answer."""
-    line = f"{status} {code or 'Refused'}"
+def error_response(call: Call, status: int, code: str, message: str) -> WsgiResponse:
+    """Return an error response in the call's protocol."""
+    line = f"{status} {code or 'Rejected'}"
     if call.xml:
         return line, [("Content-Type", "text/xml")], [_xml(call.service, code, message)]
     body = json.dumps({"__type": code, "message": message}).encode()

@@ -1,5 +1,8 @@
-"""Which Regions the account may use. After "AWS Regions" in the account management guide, 2026-11:
-those since 2019 must be enabled first, and nobody did."""
+"""The Regions that the account can use.
+
+After "AWS Regions" in the account management guide, 2026-11. Regions launched since 2019 must be
+enabled first; this account has not enabled them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an instance is told to be a node of a cluster: written as EKS does, read as nodeadm does.
+"""User data that makes an instance a cluster node: written like EKS, read like nodeadm.
 
 AL2023: MIME parts of type application/node.eks.aws, https://awslabs.github.io/amazon-eks-ami/nodeadm/
 Bottlerocket: TOML, https://bottlerocket.dev/en/os/latest/api/settings/kubernetes/
@@ -28,10 +28,10 @@ Taint = dict[str, str]
 
 @dataclass(frozen=True)
 class NodeConfig:
-    """What a kubelet is started with.
+    """A kubelet's configuration.
 
     Attributes:
-        max_pods: 0 where the instance type decides.
+        max_pods: 0 means that the instance type decides.
     """
 
     cluster: str
@@ -40,8 +40,8 @@ class NodeConfig:
     max_pods: int = 0
 
 
-def write(config: NodeConfig) -> str:
-    """User data for AL2023, as a managed node group's instances get it."""
+def render(config: NodeConfig) -> str:
+    """Return user data for AL2023, as instances of a managed node group get it."""
     labels = ",".join(f"{key}={value}" for key, value in config.labels.items())
     kubelet: dict[str, Any] = {
         "flags": [f"--node-labels={labels}"],
@@ -59,16 +59,16 @@ def write(config: NodeConfig) -> str:
     )
 
 
-def group_taints(taints: list[dict[str, str]]) -> tuple[Taint, ...]:
-    """A managed node group's taints, in Kubernetes' words."""
+def kubernetes_taints(taints: list[dict[str, str]]) -> tuple[Taint, ...]:
+    """Convert a managed node group's taints to Kubernetes' format."""
     return tuple(
         {"key": t["key"], "value": t.get("value", ""), "effect": _EFFECTS[t["effect"]]}
         for t in taints
     )
 
 
-def read(text: str) -> NodeConfig | None:
-    """What the instance will be; None when it is to join no cluster, or nobody can tell."""
+def parse(text: str) -> NodeConfig | None:
+    """Parse the node's configuration; None when the user data names no cluster or is invalid."""
     try:
         return _merged(list(_documents(text))) or _bottlerocket(text)
     except (yaml.YAMLError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError):
@@ -82,7 +82,7 @@ def _documents(text: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _merged(documents: list[Mapping[str, Any]]) -> NodeConfig | None:
-    """Several documents are one: later ones add to earlier ones, as nodeadm merges them."""
+    """Merge the documents as nodeadm does: later ones add to earlier ones."""
     cluster, max_pods = "", 0
     labels: dict[str, str] = {}
     taints: list[Taint] = []
@@ -115,9 +115,9 @@ def _bottlerocket(text: str) -> NodeConfig | None:
         return None
     known = tomllib.loads(text)["settings"]["kubernetes"]
     taints = [
-        {"key": key, "value": said.partition(":")[0], "effect": said.partition(":")[2]}
+        {"key": key, "value": text.partition(":")[0], "effect": text.partition(":")[2]}
         for key, many in (known.get("node-taints") or {}).items()
-        for said in ([many] if isinstance(many, str) else many)
+        for text in ([many] if isinstance(many, str) else many)
     ]
     labels = dict(known.get("node-labels") or {})
     return NodeConfig(known["cluster-name"], labels, _tidy(taints), int(known.get("max-pods", 0)))

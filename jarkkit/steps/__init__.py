@@ -1,4 +1,4 @@
-"""The journey's steps. Each takes values and ports, and returns a value or yields events.
+"""The deployment's steps. Each takes values and ports, and returns a value or yields events.
 
-Steps do not import each other; what two of them share lies below them.
+Steps do not import each other; code that two of them share is in a lower layer.
 """

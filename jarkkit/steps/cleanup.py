@@ -1,153 +1,208 @@
-"""Take it all down, in order, and prove that nothing is left."""
+"""Delete everything in order, and verify that nothing is left."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
-from typing import Any
+from collections.abc import Generator
 
-from jarkkit.aws_layer import AwsLayer
-from jarkkit.checks import Check, Report
-from jarkkit.clock import monotonic, now
-from jarkkit.cluster.layer import ClusterLayer, Connect
-from jarkkit.cluster.removal import remove_all
-from jarkkit.errors import JarkkitError
-from jarkkit.records import Cluster, Deployed, Event, Receipt, Target
+from jarkkit.catalog.addons import addon_catalog
+from jarkkit.decisions.costs.actuals import with_monthly_prices
+from jarkkit.decisions.costs.price_table import PriceTable
+from jarkkit.model.checks import Check, Report
+from jarkkit.model.clock import monotonic, now
+from jarkkit.model.errors import JarkkitError
+from jarkkit.model.records import (
+    ClusterState,
+    Event,
+    OwnedResource,
+    Receipt,
+    Target,
+    UnemptiedCluster,
+)
+from jarkkit.steps.aws_layer import ADDON_PINS, APPLIED_PERMISSIONS, LAYOUT, AwsLayer
+from jarkkit.steps.cluster.cluster_layer import Connect
+from jarkkit.steps.emptying import UNEMPTIED, empty_cluster, of_another_cluster
+from jarkkit.steps.leftover_removal import remove_leftovers, unblock
 
-_INSTANCES_SECONDS = 300.0
-_LOOK_SECONDS = 5.0
+# What the AWS layer saved about a deployment that exists.
+_OF_THE_LAYER = (LAYOUT, ADDON_PINS, APPLIED_PERMISSIONS)
+# AWS does not document when. EKS delivers control plane logs within minutes of the event, so a
+# receipt can come before the last lines; a later cleanup finds what they created.
+# https://docs.aws.amazon.com/eks/latest/userguide/control-plane-logs.html
+_COMES_BACK_SECONDS = 60.0
 
 
-def confirmed(name: str, confirm: str) -> None:
-    """Raise JK-CONFIRM unless the deployment's own name was typed."""
+def require_confirmation(name: str, confirm: str) -> None:
+    """Raise JK-CONFIRM unless `confirm` is the deployment's name."""
     if confirm != name:
         raise JarkkitError(
             "JK-CONFIRM",
-            f"Cleanup destroys everything of {name!r} and was not confirmed with its name.",
-            f"Type the name: jarkkit cleanup {name} --confirm {name}, or confirm = {name!r} in "
-            "the notebook.",
+            f"Cleanup deletes everything in {name!r}, and you did not confirm it with its name.",
+            f"Confirm with the name: jarkkit cleanup {name} --confirm {name}, or set "
+            f"confirm = {name!r} in the notebook.",
         )
 
 
 def cleanup(layer: AwsLayer, connect: Connect | None) -> Generator[Event, None, Receipt]:
-    """Empty the cluster, destroy the deployment and look everywhere for what is left.
+    """Empty the cluster, destroy the deployment and scan the account for leftovers.
 
-    Safe to run again; a deployment that is gone already gives a receipt as well. Raises
-    JK-CLEANUP-LEFT when something is left after the destroy; the receipt is saved before.
+    Safe to run again; a deployment that is already gone also gets a receipt. Raises
+    JK-CLEANUP-LEFT when resources are left after the destroy; the receipt is saved first.
     """
     began = monotonic()
     target = layer.target()
+    yield from layer.wait_for_aws("cleanup")
+    not_emptied = yield from _why_not_emptied(layer, connect)
     destroyed = 0
-    yield from layer.settle("cleanup")
-    if connect is not None:
-        yield from _empty(layer, connect)
-        yield from _last_instances(layer)
     if _was_planned(layer):
-        destroyed = yield from _destroy(layer, target, adopt=layer.unfinished())
+        destroyed = yield from _destroy(
+            layer, target, adopt=layer.unfinished(), emptied=not not_emptied
+        )
     yield Event(time=now(), step="cleanup", kind="phase", subject="receipt", status="started")
-    left, looked, not_looked = layer.account.owned(layer.settings.name)
-    if left:
-        yield _warning(f"{len(left)} things are left that Terraform's state does not know")
-        destroyed += yield from _destroy(layer, target, adopt=True)
-        left, looked, not_looked = layer.account.owned(layer.settings.name)
+    destroyed += yield from _delete_the_rest(layer, target)
+    if destroyed:
+        destroyed += yield from _look_again(layer)
+    scan = layer.scan_resources(kept=True)
+    priced = with_monthly_prices(scan.found, PriceTable.shipped(), layer.settings.region)
     receipt = Receipt(
         time=now(),
         target=target,
         destroyed=destroyed,
-        left=left,
-        looked_at=looked,
-        not_looked_at=not_looked,
+        left=tuple(resource for resource in priced if not resource.why_kept),
+        looked_at=scan.scanned,
+        not_looked_at=scan.inaccessible,
+        kept=tuple(resource for resource in priced if resource.why_kept),
+        not_emptied=not_emptied,
         seconds=round(monotonic() - began, 1),
     )
     layer.workspace.save("receipt", receipt)
-    if left:
+    if receipt.left:
         raise _left_over(receipt)
-    for name in ("plan", "deployed", "cluster", "target"):
-        layer.workspace.forget(name)
+    if not_emptied:  # from now on, only until another cluster was emptied
+        layer.workspace.save(UNEMPTIED, UnemptiedCluster(reason=not_emptied))
+    for name in ("plan", "deployed", "cluster", "target", *_OF_THE_LAYER):
+        layer.workspace.discard(name)
     layer.workspace.save_kubeconfig(None)
     yield Event(time=now(), step="cleanup", kind="phase", subject="receipt", status="done")
     return receipt
 
 
-def _empty(layer: AwsLayer, connect: Connect) -> Iterator[Event]:
-    """Remove what lives in the cluster, as far as the cluster can still be talked to: what it made
-    in the account goes only while its controllers are there."""
-    cluster = layer.account.cluster(layer.settings.name)
+def _why_not_emptied(layer: AwsLayer, connect: Connect | None) -> Generator[Event, None, str]:
+    """Empty the cluster; return why that was impossible, in this run or in an earlier one, or for
+    a cluster that a deploy replaced.
+
+    The reason is on disk before the cluster is destroyed, because a later run finds no cluster.
+    """
+    if connect is None:
+        return ""
+    cluster = layer.own_cluster()
+    why_not = yield from empty_cluster(layer, connect, "cleanup")
+    of_replaced = of_another_cluster(layer, cluster)
+    if why_not:
+        new = "" if why_not in of_replaced else why_not
+        reason = " ".join(filter(None, (of_replaced, new)))
+        layer.workspace.save(UNEMPTIED, UnemptiedCluster(reason=reason, replaced=bool(of_replaced)))
+        return reason
     if cluster is None:
-        return
-    try:
-        inside = _inside(layer, connect, cluster)
-    except JarkkitError as error:
-        if not error.code.startswith("JK-KUBE-"):
-            raise
-        text = f"The cluster could not be emptied: {error.message} What it made is looked for."
-        yield _warning(text, error.code)
-        return
-    yield from remove_all(inside, "cleanup")
+        return _known_reason(layer)
+    if not of_replaced:
+        layer.workspace.discard(UNEMPTIED)
+    return of_replaced
 
 
-def _inside(layer: AwsLayer, connect: Connect, cluster: Cluster) -> ClusterLayer:
-    """The cluster layer of a cluster that answers. Raises JK-KUBE-…."""
-    outputs = _outputs(layer)
-    if cluster.status not in ("ACTIVE", "UPDATING") or not outputs.get("cluster_endpoint"):
-        raise JarkkitError(
-            "JK-KUBE-UNREACHABLE",
-            f"It is {cluster.status}, or Terraform does not know its address.",
-            "Nothing can be done about it; go on.",
-        )
-    inside = connect(outputs)
-    inside.kube.version()
-    return inside
+def _known_reason(layer: AwsLayer) -> str:
+    """Return why a cluster that no longer exists was not emptied; empty if it was."""
+    known = layer.workspace.load(UNEMPTIED, UnemptiedCluster)
+    if known is not None:
+        return known.reason
+    recorded = layer.workspace.load("cluster", ClusterState)
+    catalog = addon_catalog()
+    installed = [
+        name
+        for name in (recorded.addons if recorded else ())
+        if name not in catalog or catalog[name].install != "eks"
+    ]
+    return f"It was deleted while {', '.join(installed[:4])} ran in it." if installed else ""
 
 
-def _last_instances(layer: AwsLayer) -> Iterator[Event]:
-    """End the instances that Karpenter launched and did not end: nobody else would, and they keep
-    the network from being deleted."""
-    began, asked = monotonic(), frozenset[str]()
-    while left := layer.account.launched_by_karpenter(layer.settings.name):
-        if monotonic() - began > _INSTANCES_SECONDS:
-            return  # Terraform will say what is in its way, and the receipt what is left
-        if fresh := frozenset(left) - asked:
-            asked |= fresh
-            yield _warning(f"{len(fresh)} instances of Karpenter's are still there: ending them")
-            layer.account.end_instances(sorted(fresh))
-        layer.sleep(_LOOK_SECONDS)
+def _delete_the_rest(layer: AwsLayer, target: Target) -> Generator[Event, None, int]:
+    """Delete what is left after the destroy; return how many resources that were.
+
+    First what the cluster left, which no Terraform configuration knows (unless the cluster still
+    exists, whose controllers would create it again); then Terraform imports and destroys what is
+    its own; then what neither of them could delete.
+    """
+    left = _scan(layer)
+    if not left:
+        return 0
+    yield _warning(f"{len(left)} resources are left that are not in Terraform's state")
+    deleted = 0
+    if all(owned.terraform_type != "aws_eks_cluster" for owned in left):
+        deleted = yield from remove_leftovers(layer, filter(_is_no_plans, left))
+        left = _scan(layer)
+    if left:
+        deleted += yield from _destroy(layer, target, adopt=True, emptied=True)
+        left = _scan(layer)
+    deleted += yield from remove_leftovers(layer, left)
+    return deleted
 
 
-def _outputs(layer: AwsLayer) -> Mapping[str, Any]:
-    """Terraform's, also of a deploy that did not end."""
-    deployed = layer.workspace.load("deployed", Deployed)
-    if deployed is not None:
-        return deployed.outputs
-    return layer.terraform.outputs() if layer.terraform.initialised else {}
+def _is_no_plans(owned: OwnedResource) -> bool:
+    """Return True for what Terraform did not create, or what AWS creates again after it."""
+    return owned.of_cluster or owned.terraform_type == "aws_cloudwatch_log_group"
+
+
+def _look_again(layer: AwsLayer) -> Generator[Event, None, int]:
+    """Delete what came back after a minute; return how many resources that were.
+
+    EKS writes the last lines of a cluster's log after the log group's deletion, and so creates it
+    again, without a retention period.
+    """
+    yield Event(
+        time=now(),
+        step="cleanup",
+        kind="phase",
+        subject="receipt",
+        status="running",
+        message="waiting a minute for what AWS creates again",
+    )
+    layer.wait(_COMES_BACK_SECONDS)
+    return (yield from remove_leftovers(layer, _scan(layer)))
+
+
+def _scan(layer: AwsLayer) -> tuple[OwnedResource, ...]:
+    return layer.scan_resources().found
 
 
 def _was_planned(layer: AwsLayer) -> bool:
     return bool(layer.workspace.tfvars())
 
 
-def _destroy(layer: AwsLayer, target: Target, *, adopt: bool) -> Generator[Event, None, int]:
-    """Destroy what is in Terraform's state; returns how many resources that were.
+def _destroy(
+    layer: AwsLayer, target: Target, *, adopt: bool, emptied: bool
+) -> Generator[Event, None, int]:
+    """Destroy what is in Terraform's state; return how many resources that were.
 
     Args:
-        adopt: take over first what is in the account and not in the state.
+        adopt: first import what is in the account but not in the state.
+        emptied: the cluster was emptied, or there is none.
     """
     yield from layer.prepare("cleanup")
     if adopt:
-        yield from layer.adopt_now("cleanup", target)
+        yield from layer.import_existing("cleanup", target)
     plan = yield from layer.plan("cleanup", target, file="destroy.tfplan", destroy=True)
     if plan.pending:
-        yield from layer.apply("cleanup", plan)
+        yield from layer.unprotect_cluster("cleanup")
+        yield from unblock(layer, layer.apply("cleanup", plan), emptied=emptied)
     return len(plan.pending)
 
 
 def _left_over(receipt: Receipt) -> JarkkitError:
-    shown = [f"{item.terraform_type} {item.import_id}" for item in receipt.left]
     return JarkkitError(
         "JK-CLEANUP-LEFT",
-        f"{len(receipt.left)} things of the deployment are still in the account.",
-        "Run cleanup again: some things go only after others are gone. What stays is listed "
-        "below with its id, to be removed by hand.",
-        evidence="\n".join(shown[:40]),
+        f"{receipt.verdict[:1].upper()}{receipt.verdict[1:]}.",
+        "Run cleanup again: AWS deletes some resources only after others are gone. If they are "
+        "still left, delete them by their ids, which are listed below.",
+        evidence="\n".join(_priced_line(item) for item in receipt.left[:40]),
     )
 
 
@@ -155,28 +210,47 @@ def _warning(message: str, code: str = "") -> Event:
     return Event(time=now(), step="cleanup", kind="warning", message=message, code=code)
 
 
-def report(receipt: Receipt) -> Report:
-    """The receipt as a report, for people."""
-    checks = [_looked_at(place, receipt) for place in receipt.looked_at]
+def receipt_report(receipt: Receipt) -> Report:
+    """Build a report from the receipt, for people."""
+    checks = [_location_check(location, receipt) for location in receipt.looked_at]
     checks += [
         Check(
-            name=place,
+            name=location,
             status="unknown",
-            found="could not be looked at",
-            fix="Look there yourself, or repeat the cleanup with credentials that may.",
+            found="not checked",
+            fix="Check there yourself, or repeat the cleanup with credentials that have access.",
         )
-        for place in receipt.not_looked_at
+        for location in receipt.not_looked_at
     ]
-    notes = tuple(f"left: {item.terraform_type} {item.import_id}" for item in receipt.left)
-    return Report(title="Is nothing left?", checks=tuple(checks), notes=notes)
+    if receipt.not_emptied:
+        checks.append(_unemptied_check(receipt))
+    notes = [f"left: {_priced_line(item)}" for item in receipt.left]
+    notes += [f"kept: {_priced_line(item)}: {item.why_kept}" for item in receipt.kept]
+    return Report(title="Is everything deleted?", checks=tuple(checks), notes=tuple(notes))
 
 
-def _looked_at(place: str, receipt: Receipt) -> Check:
-    left = sum(_is_in(item.terraform_type, place) for item in receipt.left)
+def _location_check(location: str, receipt: Receipt) -> Check:
+    left = sum(item.location == location for item in receipt.left)
     if left:
-        return Check(name=place, status="fail", found=f"{left} left", needed="nothing")
-    return Check(name=place, status="pass", found="nothing of the deployment")
+        return Check(name=location, status="fail", found=f"{left} left", needed="none")
+    return Check(name=location, status="pass", found="no resources of the deployment")
 
 
-def _is_in(terraform_type: str, place: str) -> bool:
-    return terraform_type.removeprefix("aws_").split("_")[0] == place.split(" ")[0]
+def _unemptied_check(receipt: Receipt) -> Check:
+    return Check(
+        name="the cluster before its deletion",
+        status="unknown",
+        found=f"not emptied: {receipt.not_emptied}",
+        why="The search finds what carries a tag or name of the cluster. What its workloads "
+        "created in another way can be left, and cost money.",
+        fix="If users created AWS resources from the cluster, look for them in the consoles of "
+        "those services, or in the bill of the next days.",
+    )
+
+
+def _priced_line(item: OwnedResource) -> str:
+    """Return type, id, proof and price of a resource."""
+    known = item.usd_per_month is not None
+    price = f"{item.usd_per_month:.2f} USD per month" if known else "price unknown"
+    named = " ".join(filter(None, (item.terraform_type, item.import_id)))
+    return f"{named} ({', '.join(filter(None, (item.proof, price)))})"

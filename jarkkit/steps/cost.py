@@ -1,37 +1,44 @@
-"""What does it cost, what did it cost so far, and what is there now?"""
+"""What does it cost, what did it cost so far, and which resources exist now?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from jarkkit.clock import now
-from jarkkit.costs.bill import Bill
-from jarkkit.costs.spent import Spent, left_over, periods, priced_things, spent
-from jarkkit.inquiries.costing import Costing
-from jarkkit.records import Entry, Receipt, Record
-from jarkkit.tables import Told, html_table
+from jarkkit.decisions.costs.actuals import (
+    ActualCosts,
+    actual_costs,
+    deployed_periods,
+    describe_remaining_costs,
+    price_resources,
+)
+from jarkkit.decisions.costs.models import Bill
+from jarkkit.decisions.costs.node_runs import hourly_now, ran_lines
+from jarkkit.model.clock import now
+from jarkkit.model.records import LedgerEntry, NodeHistory, Receipt, Record
+from jarkkit.model.tables import TextRepr, html_table
+from jarkkit.steps.queries.pricing_query import PricingQuery
 
 
-class Cost(Told, Record):
-    """The bill beforehand, and what was spent.
+class Cost(TextRepr, Record):
+    """The estimated bill, and what was spent.
 
     Attributes:
-        after_cleanup: what goes on costing; empty while it is deployed.
-        notes: what could not be asked.
+        after_cleanup: what still costs money; empty while it is deployed.
+        notes: what AWS did not answer.
     """
 
     bill: Bill
-    spent: Spent
+    spent: ActualCosts
     after_cleanup: str = ""
     notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: with the sums."""
+        """Build the JSON value, with the totals."""
         return {**self.model_dump(mode="json"), "bill": self.bill.as_dict()}
 
     def text(self) -> str:
-        """For a terminal."""
+        """Render for a terminal."""
         parts = [self.bill.text(), *(f"  {note}" for note in self.notes)]
         if self.spent.periods:
             parts += ["", self.spent.text()]
@@ -41,38 +48,55 @@ class Cost(Told, Record):
         parts = [self.bill._repr_html_()]
         if self.spent.periods:
             parts.append(self.spent._repr_html_())
-        said = [*self.notes, *filter(None, [self.after_cleanup])]
-        return "".join(parts) + (html_table((), (), notes=said) if said else "")
+        notes = [*self.notes, *filter(None, [self.after_cleanup])]
+        return "".join(parts) + (html_table((), (), notes=notes) if notes else "")
 
 
 def cost(
-    costing: Costing, entries: Iterable[Entry], receipt: Receipt | None, *, rehearsal: bool
+    pricing: PricingQuery,
+    entries: Iterable[LedgerEntry],
+    receipt: Receipt | None,
+    *,
+    rehearsal: bool,
+    nodes: NodeHistory | None = None,
 ) -> Cost:
-    """Everything about money.
+    """Calculate the estimated and the actual cost.
 
-    The account is asked only for what is there now, for Spot prices where a pool may have Spot, and
-    for list prices when they are to be refreshed. What it does not answer becomes a note.
+    It calls AWS only for the resources that exist now, for Spot prices where a pool may use Spot,
+    and for list prices when `pricing_query` refreshes them. A call that fails becomes a note.
+
+    Args:
+        nodes: the nodes of Karpenter that steps have seen.
     """
     entries = tuple(entries)
-    table = costing.table()
-    support = costing.support(table)
-    bill = costing.bill(table, support)
-    region, account = costing.settings.region, costing.account
-    there = periods(entries, now())
-    is_there = bool(there) and not there[-1].ended
-    running, unseen = None, tuple[str, ...]()
-    if is_there and account is not None:
-        owned = costing.asked("What is there now", lambda: account.owned(costing.settings.name))
-        if owned is not None:
-            things, _, unseen = owned
-            running = priced_things(things, table, region, support)
-    so_far = spent(
+    table = pricing.price_table()
+    support = pricing.support(table)
+    bill = pricing.bill(table, support)
+    settings, account = pricing.stack.settings, pricing.account
+    deployed = deployed_periods(entries, now())
+    is_deployed = bool(deployed) and not deployed[-1].ended
+    running, inaccessible = None, tuple[str, ...]()
+    if is_deployed and account is not None:
+        scan = pricing.answer_or_note(
+            "Existing resources", lambda: account.scan_resources(settings.name)
+        )
+        if scan is not None:
+            inaccessible = scan.inaccessible
+            running = price_resources(scan.found, table, settings.region)
+    runs = nodes.runs if nodes else ()
+    so_far = actual_costs(
         entries,
         bill,
         rehearsal=rehearsal,
         now=now(),
         running=running,
-        not_looked_at=unseen,
+        not_looked_at=inaccessible,
+        ran=ran_lines(runs, settings, table, now()),
+        nodes_now=hourly_now(runs, settings, table),
     )
-    left = "" if is_there or receipt is None else left_over(receipt.left, table, region, support)
-    return Cost(bill=bill, spent=so_far, after_cleanup=left, notes=tuple(costing.notes))
+    left = (
+        ""
+        if is_deployed or receipt is None
+        else describe_remaining_costs(receipt.left, table, settings.region)
+    )
+    return Cost(bill=bill, spent=so_far, after_cleanup=left, notes=tuple(pricing.notes))

@@ -1,23 +1,23 @@
-"""Asking AWS for more of a quota. Asking is never a part of another step."""
+"""Request quota increases from AWS. No other step sends such a request."""
 
 from __future__ import annotations
 
-from jarkkit.aws import Account
-from jarkkit.errors import JarkkitError
-from jarkkit.quotas.table import QuotaTable
-from jarkkit.quotas.values import Increase, Row
-from jarkkit.quotas.words import amount, command_line
-from jarkkit.records import Record
+from jarkkit.decisions.quotas.formatting import format_amount, increase_command
+from jarkkit.decisions.quotas.models import QuotaRow, RequestedQuotaIncrease
+from jarkkit.decisions.quotas.table import QuotaTable
+from jarkkit.model.errors import JarkkitError
+from jarkkit.model.records import Record
+from jarkkit.ports.aws import Account
 
 
-class Wish(Record):
-    """A request to raise a quota, exactly as it would be sent.
+class QuotaIncreaseRequest(Record):
+    """A quota increase request, exactly as jarkkit would send it.
 
     Attributes:
-        desired: the new value: what all else uses and what the deployment needs at its limits,
-            rounded up to a whole number.
-        in_force: the value now.
-        command: AWS CLI's line that sends the same.
+        desired: the new value: what everything else uses plus what the deployment needs at its
+            limits, rounded up to a whole number.
+        in_force: the current value.
+        command: the AWS CLI command that sends the same request.
     """
 
     service: str
@@ -29,55 +29,59 @@ class Wish(Record):
     command: str
 
     def text(self) -> str:
-        """What will be sent."""
+        """Describe what jarkkit would send."""
         return (
             f"service {self.service}, quota {self.code} ({self.name}), Region {self.region}, "
-            f"desired value {self.desired} (now {amount(self.in_force)})"
+            f"desired value {self.desired} (now {format_amount(self.in_force)})"
         )
 
 
-class Filed(Record):
-    """What became of a wish.
+class QuotaIncreaseResult(Record):
+    """The result of a quota increase request.
 
     Attributes:
-        request: AWS' answer, or the request that was open already; None where AWS refused.
-        before: it was open before.
-        error: why AWS refused; None where it did not.
+        request: AWS' answer, or the request that was already open; None where AWS rejected it.
+        before: a request was already open.
+        error: why AWS rejected it; None where it did not.
     """
 
-    wish: Wish
-    request: Increase | None = None
+    request: QuotaIncreaseRequest
+    increase: RequestedQuotaIncrease | None = None
     before: bool = False
     error: dict[str, str] | None = None
 
 
-def wishes(found: QuotaTable) -> tuple[Wish, ...]:
-    """The requests that would help: for every quota that is too small now or at the limits, and for
-    which none is open."""
-    return tuple(_wish(row) for row in found.rows if _worth_it(row))
+def quota_increase_requests(found: QuotaTable) -> tuple[QuotaIncreaseRequest, ...]:
+    """Build a request for every quota that is too small, now or at the deployment's limits.
+
+    Quotas with an open request are left out.
+    """
+    return tuple(_request(row) for row in found.rows if _needs_increase(row))
 
 
-def ask_for(account: Account, wish: Wish) -> Filed:
-    """Send it; AWS' refusal is in the answer."""
+def request_increase(account: Account, request: QuotaIncreaseRequest) -> QuotaIncreaseResult:
+    """Send the request; if AWS rejects it, the result holds the error."""
     try:
-        request, before = account.quotas.ask_for(wish.service, wish.code, wish.region, wish.desired)
+        sent = account.quotas.request_increase(
+            request.service, request.code, request.region, request.desired
+        )
     except JarkkitError as error:
-        return Filed(wish=wish, error=error.as_dict())
-    return Filed(wish=wish, request=request, before=before)
+        return QuotaIncreaseResult(request=request, error=error.as_dict())
+    return QuotaIncreaseResult(request=request, increase=sent.request, before=sent.was_open)
 
 
-def _worth_it(row: Row) -> bool:
+def _needs_increase(row: QuotaRow) -> bool:
     short = row.fits in ("no", "at the start")
     return short and row.desired is not None and row.pending is None
 
 
-def _wish(row: Row) -> Wish:
-    return Wish(
+def _request(row: QuotaRow) -> QuotaIncreaseRequest:
+    return QuotaIncreaseRequest(
         service=row.service,
         code=row.code,
         name=row.name,
         region=row.region,
         desired=row.desired or 0,
         in_force=row.quota or 0,
-        command=command_line(row),
+        command=increase_command(row),
     )

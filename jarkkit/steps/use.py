@@ -1,7 +1,7 @@
-"""Use it: run an example workload and tell what happens; open the add-ons' pages.
+"""Run an example workload and report its progress; list the add-ons' web UIs.
 
-A workload gets a namespace of its own, which is deleted whatever happens. What the examples are is
-data (`jarkkit/workloads/`).
+A workload gets its own namespace, which is always deleted afterwards. The examples are data
+(`jarkkit/catalog/examples/`).
 """
 
 from __future__ import annotations
@@ -13,49 +13,49 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Literal
 
-from jarkkit.clock import monotonic, now
-from jarkkit.cluster import places
-from jarkkit.cluster.conditions import values_at
-from jarkkit.cluster.layer import MANAGED_BY
-from jarkkit.cluster.pod_inquiry import inquire_pod, is_ready
-from jarkkit.cluster.pod_troubles import Trouble
-from jarkkit.errors import JarkkitError
-from jarkkit.kube import Kube, Object
-from jarkkit.records import Event, Record
-from jarkkit.settings import Settings
-from jarkkit.tables import Told
-from jarkkit.workloads import (
+from jarkkit.catalog.examples import (
     NAMESPACE,
-    Logs,
-    Visit,
-    Wait,
-    Workload,
-    hindrance,
-    objects,
-    workload,
-    workloads,
+    ExampleWorkload,
+    HttpProbe,
+    LogSource,
+    WatchedObject,
+    example_workload,
+    example_workloads,
 )
+from jarkkit.decisions.cluster.pod_failures import PodFailure
+from jarkkit.decisions.cluster.readiness import is_ready
+from jarkkit.decisions.examples import manifests, why_not_runnable
+from jarkkit.decisions.stack import ResolvedStack
+from jarkkit.model.assertions import values_at
+from jarkkit.model.clock import monotonic, now
+from jarkkit.model.errors import JarkkitError
+from jarkkit.model.records import Event, Record
+from jarkkit.model.tables import TextRepr
+from jarkkit.ports.kube import Kube, Object
+from jarkkit.settings import Settings
+from jarkkit.steps.cluster import web_uis
+from jarkkit.steps.cluster.cluster_layer import MANAGED_BY
+from jarkkit.steps.cluster.pod_diagnosis import diagnose_pod
 
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 _LOG_SECONDS = 2.0
-_WORRY_SECONDS = 5.0
-# Karpenter collects pods for up to ten seconds before it adds a node:
+_CHECK_SECONDS = 5.0
+# Karpenter batches pods for up to ten seconds before it adds a node:
 # https://karpenter.sh/docs/reference/settings/ (BATCH_MAX_DURATION)
-_FIRST_WORRY_SECONDS = 12.0
-# An image that cannot be pulled, or a container that keeps ending, will not get better by waiting.
-_HOPELESS_SECONDS = 45.0
-_HOPELESS = ("JK-ADDON-IMAGE", "JK-ADDON-CRASH", "JK-ADDON-FAILED")
-_GONE_SECONDS = 180.0
-_STUCK_SECONDS = 45.0
+_FIRST_CHECK_SECONDS = 12.0
+# Waiting does not help against an image that cannot be pulled or a container that keeps crashing.
+_FATAL_SECONDS = 45.0
+_DELETION_SECONDS = 180.0
+_FINALIZER_SECONDS = 45.0
 _LINES = 200
 _TYPE = "node.kubernetes.io/instance-type"
 
 
-class Offer(Record):
+class Example(Record):
     """An example workload, and whether it can run here.
 
     Attributes:
-        hindrance: why not; empty when it can.
+        why_not_runnable: why it cannot; empty when it can.
     """
 
     name: str
@@ -63,17 +63,17 @@ class Offer(Record):
     what: str
     minutes: int
     cost: str
-    hindrance: str = ""
+    why_not_runnable: str = ""
 
 
-class Used(Told, Record):
-    """How an example workload ended.
+class WorkloadResult(TextRepr, Record):
+    """The result of an example workload.
 
     Attributes:
         status: `skip` when it cannot run with these settings; `message` says why.
         lines: the result, from its logs.
         node, instance_type: where it ran.
-        note: what of it was real; empty in an account.
+        note: which parts were real; empty in a real account.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Used(Told, Record):
 
     @property
     def ok(self) -> bool:
-        """True unless it should have run and did not: that is an error, not a result."""
+        """Always True: a run that fails raises an error instead of giving a result."""
         return self.status in ("pass", "skip")
 
     def text(self) -> str:
@@ -104,31 +104,31 @@ class Used(Told, Record):
     def _repr_html_(self) -> str:
         where = f" on <code>{escape(self.node)}</code> ({escape(self.instance_type)})"
         took = f" in {self.seconds:.0f} s{where if self.node else ''}"
-        said = escape("\n".join(self.lines))
+        lines = escape("\n".join(self.lines))
         return (
             f"<p><strong>{escape(self.title)}</strong>: {escape(self.message)}"
             f"{took if self.status == 'pass' else ''}.</p>"
-            f"{f'<pre>{said}</pre>' if said else ''}"
+            f"{f'<pre>{lines}</pre>' if lines else ''}"
             f"{f'<p><em>{escape(self.note)}</em></p>' if self.note else ''}"
         )
 
 
-class Offers(Told, tuple[Offer, ...]):
-    """The examples; a table in a notebook."""
+class Examples(TextRepr, tuple[Example, ...]):
+    """The examples, shown as a table in a notebook."""
 
     __slots__ = ()
 
     def text(self) -> str:
         """For a terminal."""
-        return "\n".join(f"{o.name:16} {o.title}. {o.hindrance or o.cost}" for o in self)
+        return "\n".join(f"{o.name:16} {o.title}. {o.why_not_runnable or o.cost}" for o in self)
 
     def _repr_html_(self) -> str:
-        rows = ((o.name, o.title, f"{o.minutes} min", o.hindrance or o.cost) for o in self)
-        return _table(("Name", "What it is", "On AWS", "Cost"), rows)
+        rows = ((o.name, o.title, f"{o.minutes} min", o.why_not_runnable or o.cost) for o in self)
+        return _table(("Name", "Description", "On AWS", "Cost"), rows)
 
 
-class Pages(Told, tuple[places.Place, ...]):
-    """The pages; a table in a notebook. It shows no login."""
+class WebEndpoints(TextRepr, tuple[web_uis.WebEndpoint, ...]):
+    """The web UIs, shown as a table in a notebook, without passwords."""
 
     __slots__ = ()
 
@@ -138,69 +138,71 @@ class Pages(Told, tuple[places.Place, ...]):
 
     def _repr_html_(self) -> str:
         rows = ((p.title, f"jarkkit use open {p.name}", _login_of(p)) for p in self)
-        return _table(("Page", "To open it, in a terminal", "Its login"), rows)
+        return _table(("Web UI", "Open it from a terminal", "Login"), rows)
 
 
-def pages(settings: Settings) -> Pages:
-    """What there is to open with these settings. Pure."""
-    return Pages(places.places(settings))
+def web_endpoints(stack: ResolvedStack) -> WebEndpoints:
+    """List the web UIs that the deployment installs. Pure."""
+    return WebEndpoints(web_uis.endpoints(stack))
 
 
-def available(settings: Settings) -> Offers:
-    """Every example, and what keeps it from running with these settings. Pure."""
-    return Offers(
-        Offer(
-            name=thing.name,
-            title=thing.title,
-            what=thing.what,
-            minutes=thing.minutes,
-            cost=thing.cost,
-            hindrance=hindrance(thing, settings),
+def examples(stack: ResolvedStack) -> Examples:
+    """List every example, with the reason if it cannot run here. Pure."""
+    return Examples(
+        Example(
+            name=example.name,
+            title=example.title,
+            what=example.what,
+            minutes=example.minutes,
+            cost=example.cost,
+            why_not_runnable=why_not_runnable(example, stack),
         )
-        for thing in workloads().values()
+        for example in example_workloads().values()
     )
 
 
-def run(
+def run_example(
     kube: Kube,
-    settings: Settings,
+    stack: ResolvedStack,
     name: str,
     *,
     rehearsal: bool = False,
     sleep: Callable[[float], None] = time.sleep,
-) -> Generator[Event, None, Used]:
-    """Run one of the examples and take it away again; events tell how it goes.
+) -> Generator[Event, None, WorkloadResult]:
+    """Run an example and delete it afterwards; the events report its progress.
 
     Raises JK-USE-UNKNOWN, JK-USE-FAILED, JK-USE-TIMEOUT, JK-NAME-TAKEN, JK-KUBE-….
     """
-    thing = workload(name)
-    if why := hindrance(thing, settings):
-        yield _event("message", name, f"{thing.title}: {why}")
-        return Used(name=name, title=thing.title, status="skip", message=why)
+    example = example_workload(name)
+    if why := why_not_runnable(example, stack):
+        yield _event("message", name, f"{example.title}: {why}")
+        return WorkloadResult(name=name, title=example.title, status="skip", message=why)
     began = monotonic()
-    yield _event("phase", name, thing.title, status="started")
-    used = Used(name=name, title=thing.title, status="skip", message="there is nothing to do")
-    if thing.visit is not None:
-        used = _visited(kube, settings, thing, thing.visit)
-    elif thing.wait is not None:
+    yield _event("phase", name, example.title, status="started")
+    used = WorkloadResult(
+        name=name, title=example.title, status="skip", message="it has nothing to run"
+    )
+    if example.visit is not None:
+        used = _probed(kube, stack, example, example.visit)
+    elif example.wait is not None:
         yield from _empty_namespace(kube, sleep)
         try:
-            used = yield from _Run(kube, settings, thing, thing.wait, sleep).follow()
+            used = yield from _Run(kube, stack.settings, example, example.wait, sleep).follow()
         finally:
-            _let_go(kube, thing.wait)
-        yield from _gone(kube, sleep)
+            _delete_all(kube, example.wait)
+        yield from _wait_until_deleted(kube, sleep)
     yield _event("phase", name, used.message, status="done")
     seconds = used.seconds or round(monotonic() - began, 1)
     return used.model_copy(
-        update={"seconds": seconds, "note": thing.rehearsal if rehearsal else ""}
+        update={"seconds": seconds, "note": example.rehearsal if rehearsal else ""}
     )
 
 
-def not_here(name: str, why: str) -> Generator[Event, None, Used]:
-    """There is no cluster to run it in. Raises JK-USE-UNKNOWN."""
-    title = workload(name).title
+def skip_without_cluster(name: str, why: str) -> Generator[Event, None, WorkloadResult]:
+    """Skip the example because there is no cluster. Raises JK-USE-UNKNOWN."""
+    title = example_workload(name).title
     yield _event("message", name, f"{title}: {why}")
-    return Used(name=name, title=title, status="skip", message=why.rstrip("."))
+    return WorkloadResult(name=name, title=title, status="skip", message=why.rstrip("."))
 
 
 # -- following -------------------------------------------------------------------------------------
@@ -208,57 +210,57 @@ def not_here(name: str, why: str) -> Generator[Event, None, Used]:
 
 @dataclass
 class _Run:
-    """One example that is under way.
+    """A running example.
 
     Attributes:
-        told: by pod what was said of it last.
-        read: by pod how much of its log was shown.
-        worries: what is wrong, and since when.
+        last_states: the last reported state, by pod.
+        logs_read: the log lines already shown, by pod.
+        failure: the current pod failure; `since` is when it started.
     """
 
     kube: Kube
     settings: Settings
-    thing: Workload
-    wait: Wait
+    example: ExampleWorkload
+    wait: WatchedObject
     sleep: Callable[[float], None]
-    told: dict[str, str] = field(default_factory=dict)
-    read: dict[str, str] = field(default_factory=dict)
-    worry: Trouble | None = None
+    last_states: dict[str, str] = field(default_factory=dict)
+    logs_read: dict[str, str] = field(default_factory=dict)
+    failure: PodFailure | None = None
     since: float = 0.0
     node: str = ""
 
-    def follow(self) -> Generator[Event, None, Used]:
-        """Make it and watch until it has ended."""
+    def follow(self) -> Generator[Event, None, WorkloadResult]:
+        """Create the objects and watch until the workload has ended."""
         wait = self.wait
-        for made in objects(self.thing, self.settings):
-            self.kube.apply(made)
+        for manifest in manifests(self.example, self.settings):
+            self.kube.apply(manifest)
         began = monotonic()
-        next_logs, next_worry = began + _LOG_SECONDS, began + _FIRST_WORRY_SECONDS
+        next_logs, next_check = began + _LOG_SECONDS, began + _FIRST_CHECK_SECONDS
         while True:
             found = self.kube.get(wait.api_version, wait.kind, wait.name, NAMESPACE)
             yield from self._progress(found or {})
             pods = tuple(self.kube.list("v1", "Pod", NAMESPACE))
             yield from self._pods(pods)
-            ended = ending(wait, found or {})
+            ended = outcome(wait, found or {})
             if ended or monotonic() >= next_logs:
                 yield from self._logs()
                 next_logs = monotonic() + _LOG_SECONDS
             if ended == "pass":
-                return self._used(found or {}, monotonic() - began)
+                return self._passed(found or {}, monotonic() - began)
             if ended == "fail":
                 raise self._failed(found or {}, pods)
-            if monotonic() >= next_worry:
-                yield from self._worries(pods)
-                next_worry = monotonic() + _WORRY_SECONDS
-            if monotonic() - began > self.thing.timeout_seconds:
-                raise self._late()
-            self.sleep(_LOOK_SECONDS)
+            if monotonic() >= next_check:
+                yield from self._pod_failures(pods)
+                next_check = monotonic() + _CHECK_SECONDS
+            if monotonic() - began > self.example.timeout_seconds:
+                raise self._timed_out()
+            self.sleep(_POLL_SECONDS)
 
     def _progress(self, found: Object) -> Iterator[Event]:
-        said = self._state(found)
-        if said and self.told.get("") != said:
-            self.told[""] = said
-            yield _event("phase", self.thing.name, f"{self.wait.kind}: {said}", status="running")
+        state = self._state(found)
+        if state and self.last_states.get("") != state:
+            self.last_states[""] = state
+            yield _event("phase", self.example.name, f"{self.wait.kind}: {state}", status="running")
 
     def _state(self, found: Object) -> str:
         words = (_at(found, path) for path in (self.wait.phase, self.wait.progress))
@@ -268,44 +270,44 @@ class _Run:
         for pod in pods:
             name, node = pod["metadata"]["name"], pod["spec"].get("nodeName", "")
             phase = "Ready" if is_ready(pod) else pod.get("status", {}).get("phase", "")
-            said = f"{phase} on {node}" if node else "waits for a node"
-            if self.told.get(name) != said:
-                self.told[name] = said
-                yield _event("message", name, f"pod {name}: {said}")
+            state = f"{phase} on {node}" if node else "waits for a node"
+            if self.last_states.get(name) != state:
+                self.last_states[name] = state
+                yield _event("message", name, f"pod {name}: {state}")
             self.node = self.node or node
 
     def _logs(self) -> Iterator[Event]:
-        logs = self.thing.logs or Logs(labels="")
+        logs = self.example.logs or LogSource(labels="")
         for pod in self.kube.list("v1", "Pod", NAMESPACE, labels=logs.labels):
             if pod.get("status", {}).get("phase") not in ("Running", "Succeeded", "Failed"):
                 continue
             name = pod["metadata"]["name"]
             self.node = pod["spec"].get("nodeName") or self.node
             text = self.kube.logs(NAMESPACE, name, logs.container, lines=_LINES)
-            before, self.read[name] = self.read.get(name, ""), text
-            for line in new_lines(before, text):
+            before, self.logs_read[name] = self.logs_read.get(name, ""), text
+            for line in appended_lines(before, text):
                 yield _event("message", name, f"{name}: {line[:300]}")
 
-    def _worries(self, pods: tuple[Object, ...]) -> Iterator[Event]:
-        """What keeps a pod from running. One that will not get better ends it."""
-        found = next((wrong for pod in pods if (wrong := inquire_pod(self.kube, pod))), None)
-        if found is None or self.worry is None or found.code != self.worry.code:
+    def _pod_failures(self, pods: tuple[Object, ...]) -> Iterator[Event]:
+        """Report why a pod does not run; a failure that does not pass by itself ends the run."""
+        found = next((wrong for pod in pods if (wrong := diagnose_pod(self.kube, pod))), None)
+        if found is None or self.failure is None or found.code != self.failure.code:
             self.since = monotonic()
             if found is not None:
-                yield _event("warning", self.thing.name, f"{found.message}", code=found.code)
-        self.worry = found
-        hopeless = found is not None and found.code in _HOPELESS
-        if hopeless and monotonic() - self.since > _HOPELESS_SECONDS:
-            raise self._wrong("JK-USE-FAILED", "cannot run")
+                yield _event("warning", self.example.name, f"{found.message}", code=found.code)
+        self.failure = found
+        fatal = found is not None and not found.is_unscheduled
+        if fatal and monotonic() - self.since > _FATAL_SECONDS:
+            raise self._error("JK-USE-FAILED", "cannot run")
 
     # -- ends ----------------------------------------------------------------------------------
 
-    def _used(self, found: Object, seconds: float) -> Used:
+    def _passed(self, found: Object, seconds: float) -> WorkloadResult:
         node = self.kube.get("v1", "Node", self.node) if self.node else None
         labels = (node or {}).get("metadata", {}).get("labels") or {}
-        return Used(
-            name=self.thing.name,
-            title=self.thing.title,
+        return WorkloadResult(
+            name=self.example.name,
+            title=self.example.title,
             status="pass",
             message=self._state(found),
             seconds=round(seconds, 1),
@@ -315,48 +317,52 @@ class _Run:
         )
 
     def _result(self) -> tuple[str, ...]:
-        wanted = self.thing.logs.result if self.thing.logs else ""
-        lines = [line for text in self.read.values() for line in text.splitlines() if line.strip()]
+        wanted = self.example.logs.result if self.example.logs else ""
+        lines = [
+            line for text in self.logs_read.values() for line in text.splitlines() if line.strip()
+        ]
         return tuple(line[:300] for line in lines if wanted and re.search(wanted, line))[:12]
 
     def _failed(self, found: Object, pods: tuple[Object, ...]) -> JarkkitError:
         wait = self.wait
-        said = _at(found, wait.message)[:300] or next(filter(None, map(_last_words, pods)), "")
+        reason = _at(found, wait.message)[:300] or next(filter(None, map(_exit_code, pods)), "")
         return JarkkitError(
             "JK-USE-FAILED",
-            f"{self.thing.title}: {wait.kind} {wait.name} ended badly, {self._state(found)}"
-            f"{f' ({said})' if said else ''}.",
-            "Read its last lines below. What is the cluster's own fault is in: jarkkit verify",
-            evidence="\n".join(line for text in self.read.values() for line in _tail(text)),
+            f"{self.example.title}: {wait.kind} {wait.name} failed, {self._state(found)}"
+            f"{f' ({reason})' if reason else ''}.",
+            "Read its last log lines below. To check the cluster itself, run: jarkkit verify",
+            evidence="\n".join(line for text in self.logs_read.values() for line in _tail(text)),
         )
 
-    def _late(self) -> JarkkitError:
-        return self._wrong("JK-USE-TIMEOUT", f"has not ended in {self.thing.timeout_seconds} s")
+    def _timed_out(self) -> JarkkitError:
+        return self._error(
+            "JK-USE-TIMEOUT", f"has not ended within {self.example.timeout_seconds} s"
+        )
 
-    def _wrong(self, code: str, what: str) -> JarkkitError:
-        worry = self.worry
+    def _error(self, code: str, what: str) -> JarkkitError:
+        failure = self.failure
         return JarkkitError(
             code,
-            f"{self.thing.title} {what}{f': {worry.message}' if worry else ''}.",
-            worry.fix if worry else "Is the add-on behind it ready? jarkkit verify says so.",
-            evidence=worry.evidence if worry else "",
+            f"{self.example.title} {what}{f': {failure.message}' if failure else ''}.",
+            failure.fix if failure else "Check whether its add-on is ready: jarkkit verify",
+            evidence=failure.evidence if failure else "",
         )
 
 
-def new_lines(before: str, now: str) -> list[str]:
-    """What the end of a log has that its end a moment ago had not. Pure."""
+def appended_lines(before: str, now: str) -> list[str]:
+    """Return the lines of a log's tail that its previous tail did not have. Pure."""
     old, lines = before.splitlines(), now.splitlines()
-    for gone in range(len(old)):  # as many lines have left the end at its top
+    for gone in range(len(old)):  # so many lines have left the tail at its top
         if lines[: len(old) - gone] == old[gone:]:
             return lines[len(old) - gone :]
     return lines
 
 
-def ending(wait: Wait, found: Object) -> Literal["pass", "fail", ""]:
-    """How it has ended; empty while it has not. Pure."""
-    if any(condition.holds(found) for condition in wait.failure):
+def outcome(wait: WatchedObject, found: Object) -> Literal["pass", "fail", ""]:
+    """Return how the workload ended; empty while it runs. Pure."""
+    if any(condition.is_met_by(found) for condition in wait.failure):
         return "fail"
-    return "pass" if all(condition.holds(found) for condition in wait.success) else ""
+    return "pass" if all(condition.is_met_by(found) for condition in wait.success) else ""
 
 
 def _at(found: Object, path: str | None) -> str:
@@ -368,7 +374,7 @@ def _tail(text: str) -> list[str]:
     return text.rstrip().splitlines()[-8:]
 
 
-def _last_words(pod: Object) -> str:
+def _exit_code(pod: Object) -> str:
     ended = values_at(pod, ".status.containerStatuses[*].state.terminated.exitCode")
     bad = [code for code in ended if code != 0]
     return f"exit code {bad[0]} of pod {pod['metadata']['name']}" if bad else ""
@@ -378,17 +384,17 @@ def _last_words(pod: Object) -> str:
 
 
 def _empty_namespace(kube: Kube, sleep: Callable[[float], None]) -> Generator[Event, None, None]:
-    """Make it; what an earlier run left in it goes first."""
+    """Create the namespace; first delete what an earlier run left in it."""
     found = kube.get("v1", "Namespace", NAMESPACE)
     if found is not None:
         if not MANAGED_BY.items() <= (found["metadata"].get("labels") or {}).items():
             raise JarkkitError(
                 "JK-NAME-TAKEN",
-                f"There is a namespace {NAMESPACE} that is not the kit's.",
-                f"Rename or delete it: kubectl delete namespace {NAMESPACE}",
+                f"The namespace {NAMESPACE} already exists, and jarkkit did not create it.",
+                f"If you do not need it, delete it: kubectl delete namespace {NAMESPACE}",
             )
         kube.delete("v1", "Namespace", NAMESPACE)
-        yield from _gone(kube, sleep)
+        yield from _wait_until_deleted(kube, sleep)
     kube.create(
         {
             "apiVersion": "v1",
@@ -398,31 +404,34 @@ def _empty_namespace(kube: Kube, sleep: Callable[[float], None]) -> Generator[Ev
     )
 
 
-def _let_go(kube: Kube, wait: Wait) -> None:
-    """Delete what was made: what owns the rest first, so that its operator can tidy up."""
+def _delete_all(kube: Kube, wait: WatchedObject) -> None:
+    """Delete everything, the owner of the rest first, so that its operator can clean up."""
     try:
         kube.delete(wait.api_version, wait.kind, wait.name, NAMESPACE)
     finally:
         kube.delete("v1", "Namespace", NAMESPACE)
 
 
-def _gone(kube: Kube, sleep: Callable[[float], None]) -> Generator[Event, None, None]:
-    """Wait until the namespace is gone, so that nothing of it costs anything any more."""
+def _wait_until_deleted(kube: Kube, sleep: Callable[[float], None]) -> Generator[Event, None, None]:
+    """Wait until the namespace is gone, so that nothing in it costs money any longer."""
     began = monotonic()
     while kube.get("v1", "Namespace", NAMESPACE) is not None:
         waited = monotonic() - began
-        if waited > _GONE_SECONDS:
-            said = f"namespace {NAMESPACE} is still being deleted; look again later"
-            yield _event("warning", NAMESPACE, said)
+        if waited > _DELETION_SECONDS:
+            text = f"Kubernetes is still deleting namespace {NAMESPACE}; check again later"
+            yield _event("warning", NAMESPACE, text)
             return
-        if waited > _STUCK_SECONDS:
-            _free_pods(kube)
-        sleep(_LOOK_SECONDS)
+        if waited > _FINALIZER_SECONDS:
+            _remove_finalizers(kube)
+        sleep(_POLL_SECONDS)
 
 
-def _free_pods(kube: Kube) -> None:
-    """Argo marks its pods so that they stay until it has read them. When their workflow is gone it
-    may never do so."""
+def _remove_finalizers(kube: Kube) -> None:
+    """Remove finalizers from pods that are being deleted.
+
+    Argo sets finalizers so that it can read its pods first; once their workflow is gone, it may
+    never remove them.
+    """
     for pod in kube.list("v1", "Pod", NAMESPACE):
         meta = pod["metadata"]
         if meta.get("deletionTimestamp") and meta.get("finalizers"):
@@ -430,33 +439,35 @@ def _free_pods(kube: Kube) -> None:
             kube.patch("v1", "Pod", meta["name"], change, NAMESPACE)
 
 
-# -- pages -----------------------------------------------------------------------------------------
+# -- web UIs ---------------------------------------------------------------------------------------
 
 
-def _visited(kube: Kube, settings: Settings, thing: Workload, visit: Visit) -> Used:
-    at = _place_of(settings, visit)
-    answer = places.ask(kube, at, visit.path)
+def _probed(
+    kube: Kube, stack: ResolvedStack, example: ExampleWorkload, visit: HttpProbe
+) -> WorkloadResult:
+    at = _endpoint_of(stack, visit)
+    answer = web_uis.get_endpoint(kube, at, visit.path)
     right = answer.status < 400 and (answer.simulated or re.search(visit.says, answer.text))
     if not right:
         raise JarkkitError(
             "JK-USE-FAILED",
-            f"{thing.title}: {visit.path} answered {answer.status}, not what it should.",
-            f"What it says: kubectl -n {at.namespace} get pods; then their logs.",
+            f"{example.title}: {visit.path} answered {answer.status}, with unexpected content.",
+            f"Check its pods: kubectl -n {at.namespace} get pods. Then read their logs.",
             evidence=answer.text[:300],
         )
     by = "the sandbox answered for it" if answer.simulated else f"answers {answer.status}"
-    return Used(name=thing.name, title=thing.title, status="pass", message=by)
+    return WorkloadResult(name=example.name, title=example.title, status="pass", message=by)
 
 
-def _place_of(settings: Settings, visit: Visit) -> places.Place:
-    found = [p for p in places.places(settings) if p.addon == visit.addon]
+def _endpoint_of(stack: ResolvedStack, visit: HttpProbe) -> web_uis.WebEndpoint:
+    found = [p for p in web_uis.endpoints(stack) if p.addon == visit.addon]
     for at in found:
         if at.service == visit.service:
             return at
     raise JarkkitError(
         "JK-USE-UNKNOWN",
-        f"{visit.addon} has no page behind a Service {visit.service}.",
-        "See what there is: jarkkit use",
+        f"{visit.addon} has no web UI behind a Service {visit.service}.",
+        "List the web UIs: jarkkit use",
     )
 
 
@@ -479,8 +490,8 @@ def _event(
     )
 
 
-def _login_of(place: places.Place) -> str:
-    return f"jarkkit use password {place.name}" if place.secret else "none, or your own"
+def _login_of(endpoint: web_uis.WebEndpoint) -> str:
+    return f"jarkkit use password {endpoint.name}" if endpoint.secret else "none, or your own"
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

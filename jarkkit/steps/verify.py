@@ -1,4 +1,4 @@
-"""Does it really work? The account and the cluster are asked, not the state."""
+"""Verify the deployment against the account and the cluster, not against the state."""
 
 from __future__ import annotations
 
@@ -9,62 +9,70 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from jarkkit.addons import choice
-from jarkkit.aws_layer import AwsLayer
-from jarkkit.checks import Check, Report, grouped
-from jarkkit.cluster import checks as judge
-from jarkkit.cluster import declared, places
-from jarkkit.cluster.layer import Connect
-from jarkkit.cluster.pod_inquiry import inquire
-from jarkkit.cluster.pod_troubles import Trouble
-from jarkkit.cluster.readiness import Key, Standing, all_standings, is_up, key
-from jarkkit.cluster.volume_probe import probe_volume
-from jarkkit.errors import JarkkitError
-from jarkkit.kube import Kube, Object
-from jarkkit.records import Cluster, ClusterState, Deployed, Part
+from jarkkit.decisions.cluster import custom_checks
+from jarkkit.decisions.cluster import health_checks as judge
+from jarkkit.decisions.cluster.pod_failures import PodFailure
+from jarkkit.decisions.cluster.readiness import (
+    ReplicaStatus,
+    WorkloadKey,
+    all_replica_statuses,
+    has_all_replicas,
+    workload_key,
+)
+from jarkkit.decisions.cluster_versions import drift_error, minor
+from jarkkit.decisions.stack import ResolvedStack
+from jarkkit.model.checks import Check, Report, with_group
+from jarkkit.model.errors import AccessDenied, JarkkitError
+from jarkkit.model.records import ClusterComponent, ClusterState, DeployResult, EksCluster
+from jarkkit.ports.kube import Kube, Object
 from jarkkit.settings import Settings
+from jarkkit.steps.aws_layer import AwsLayer
+from jarkkit.steps.cluster import web_uis
+from jarkkit.steps.cluster.cluster_layer import Connect
+from jarkkit.steps.cluster.pod_diagnosis import diagnose_pods
+from jarkkit.steps.cluster.volume_probe import probe_volume
 
-# Most of the time goes into waiting for answers.
-_AT_A_TIME = 4
-CHECKS = "checks"
+# Concurrent checks; most of the time is waiting for answers.
+_CONCURRENCY = 4
+CUSTOM_CHECKS_FOLDER = "checks"
 
 
 def verify(layer: AwsLayer, connect: Connect | None = None, *, deep: bool = False) -> Report:
     """Check every part of both layers. Raises JK-PLAN-MISSING before a deploy.
 
     Args:
-        connect: None where clusters have no API: then the cluster layer is left out.
-        deep: make a volume, too, with a pod that uses it, and take both away again.
+        connect: None in a sandbox without clusters, which skips the cluster layer.
+        deep: also create a volume and a pod that uses it, then delete both.
     """
-    deployed = layer.workspace.load("deployed", Deployed)
+    deployed = layer.workspace.load("deployed", DeployResult)
     if deployed is None:
         raise JarkkitError(
-            "JK-PLAN-MISSING", "Nothing has been deployed yet.", "Deploy first: jarkkit deploy"
+            "JK-PLAN-MISSING", "Nothing is deployed yet.", "Deploy first: jarkkit deploy"
         )
     layer.target()
-    cluster = layer.account.cluster(layer.settings.name)
-    parts = layer.account.parts(layer.settings.name) if cluster else ()
+    cluster = layer.own_cluster()
+    parts = layer.account.cluster_components(layer.settings.name) if cluster else ()
     checks = (
-        *grouped("Cluster", judge_cluster(layer.settings, cluster)),
-        *grouped("Node groups and EKS add-ons", judge_parts(layer.settings, parts)),
-        *grouped("Around the cluster", judge_outputs(layer.settings, deployed)),
+        *with_group("Cluster", judge_cluster(layer.settings, cluster)),
+        *with_group("Node groups and EKS add-ons", judge_components(layer.stack, parts)),
+        *with_group("Other AWS resources", judge_outputs(layer.settings, deployed)),
     )
     notes: tuple[str, ...] = ()
     if connect is not None and cluster is not None:
-        look = Look(
+        context = VerifyContext(
             kube=connect(deployed.outputs).kube,
-            settings=layer.settings,
-            own_checks=layer.workspace.folder / CHECKS,
+            stack=layer.stack,
+            custom_checks=layer.workspace.folder / CUSTOM_CHECKS_FOLDER,
             rehearsal=layer.workspace.rehearsal,
             deep=deep,
         )
-        checks = (*checks, *cluster_checks(look))
-        notes = _notes(look, layer.workspace.load("cluster", ClusterState) or ClusterState())
+        checks = (*checks, *check_cluster_layer(context))
+        notes = _notes(context, layer.workspace.load("cluster", ClusterState) or ClusterState())
     return Report(title="Does it work?", checks=checks, notes=notes)
 
 
-def judge_cluster(settings: Settings, cluster: Cluster | None) -> tuple[Check, ...]:
-    """The control plane: there, active, of the right version, with an endpoint."""
+def judge_cluster(settings: Settings, cluster: EksCluster | None) -> tuple[Check, ...]:
+    """Check the control plane: exists, is active, has the right version and an endpoint."""
     if cluster is None:
         return (
             Check(
@@ -78,22 +86,31 @@ def judge_cluster(settings: Settings, cluster: Cluster | None) -> tuple[Check, .
         )
     return (
         _equal("Cluster", cluster.status, "ACTIVE"),
-        _equal("Kubernetes version", cluster.version, settings.cluster_version),
+        _judge_version(settings, cluster),
         Check(
             name="API endpoint",
             status="pass" if cluster.endpoint else "fail",
-            found="given" if cluster.endpoint else "none",
+            found="available" if cluster.endpoint else "none",
             code="" if cluster.endpoint else "JK-VERIFY-FAILED",
         ),
     )
 
 
-def judge_parts(settings: Settings, parts: tuple[Part, ...]) -> tuple[Check, ...]:
-    """Node groups and EKS add-ons: all that the settings ask for, all active."""
+def _judge_version(settings: Settings, cluster: EksCluster) -> Check:
+    check = _equal("Kubernetes version", cluster.version, settings.cluster_version)
+    if minor(cluster.version) <= minor(settings.cluster_version):
+        return check
+    drift = drift_error(settings.cluster_version, cluster.version)
+    return check.model_copy(update={"why": drift.message, "fix": drift.fix, "code": drift.code})
+
+
+def judge_components(
+    stack: ResolvedStack, parts: tuple[ClusterComponent, ...]
+) -> tuple[Check, ...]:
+    """Check the node groups and EKS add-ons: every one of the stack exists and is active."""
     by_name = {(part.kind, part.name): part for part in parts}
-    wanted_addons = [a.name for a in choice.chosen(settings) if a.install == "eks"]
     groups = [part for part in parts if part.kind == "node group"]
-    expected_groups = 2 if settings.static_gpu_nodes else 1
+    expected_groups = 2 if stack.settings.static_gpu_nodes else 1
     checks = [
         Check(
             name="Node groups",
@@ -101,24 +118,41 @@ def judge_parts(settings: Settings, parts: tuple[Part, ...]) -> tuple[Check, ...
             found=str(len(groups)),
             needed=str(expected_groups),
             code="" if len(groups) >= expected_groups else "JK-VERIFY-FAILED",
-            fix="" if len(groups) >= expected_groups else "Deploy again: jarkkit plan, deploy",
+            fix=""
+            if len(groups) >= expected_groups
+            else "Deploy again: jarkkit plan, then jarkkit deploy",
         ),
-        *(_judge_part(f"Node group {group.name}", group) for group in groups),
+        *(_judge_group(stack.settings, group) for group in groups),
     ]
     checks += [
-        _judge_part(f"Add-on {name}", by_name.get(("add-on", name))) for name in wanted_addons
+        _judge_part(f"Add-on {name}", by_name.get(("add-on", name))) for name in stack.eks_addons
     ]
     return tuple(checks)
 
 
-def _judge_part(name: str, part: Part | None) -> Check:
+def _judge_group(settings: Settings, group: ClusterComponent) -> Check:
+    """Check a node group: active, and of the cluster's version."""
+    check = _judge_part(f"Node group {group.name}", group)
+    if check.status != "pass" or group.version in ("", settings.cluster_version):
+        return check
+    return check.model_copy(
+        update={
+            "status": "warn",
+            "needed": settings.cluster_version,
+            "why": "EKS takes a cluster's next version only when its node groups have this one.",
+            "fix": "The node groups follow with the next deploy: jarkkit plan, then jarkkit deploy",
+        }
+    )
+
+
+def _judge_part(name: str, part: ClusterComponent | None) -> Check:
     if part is None:
         return Check(
             name=name,
             status="fail",
             found="not installed",
             needed="ACTIVE",
-            fix="Make a plan and deploy again: jarkkit plan, jarkkit deploy",
+            fix="Deploy again: jarkkit plan, then jarkkit deploy",
             code="JK-VERIFY-FAILED",
         )
     check = _equal(name, part.status, "ACTIVE")
@@ -126,21 +160,21 @@ def _judge_part(name: str, part: Part | None) -> Check:
     return check.model_copy(update={"found": version, "why": "; ".join(part.issues)})
 
 
-def judge_outputs(settings: Settings, deployed: Deployed) -> tuple[Check, ...]:
-    """What later steps need to know is known."""
+def judge_outputs(settings: Settings, deployed: DeployResult) -> tuple[Check, ...]:
+    """Check that the outputs that later steps need exist."""
     outputs = deployed.outputs
     zones = outputs.get("availability_zones")
     count = len(zones) if isinstance(zones, list) else 0
     checks = [_equal("Availability Zones", str(count), str(settings.az_count))]
     for setting, name, title in (
-        (settings.karpenter, "karpenter", "Karpenter's AWS side"),
-        (choice.needs_file_system(settings), "efs", "Shared file system"),
+        (settings.karpenter, "karpenter", "Karpenter's AWS resources"),
+        (settings.shared_files, "efs", "Shared file system"),
         (settings.artifact_bucket, "artifact_bucket", "Artifact bucket"),
         (settings.managed_prometheus, "prometheus", "Managed Prometheus"),
     ):
         if setting:
-            found = "there" if outputs.get(name) else "missing"
-            checks.append(_equal(title, found, "there"))
+            found = "exists" if outputs.get(name) else "missing"
+            checks.append(_equal(title, found, "exists"))
     return tuple(checks)
 
 
@@ -160,57 +194,61 @@ def _equal(name: str, found: str, needed: str) -> Check:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What the cluster layer is looked at with.
+class VerifyContext:
+    """What the cluster layer's checks need.
 
     Args:
-        own_checks: the user's folder of declared checks; need not exist.
-        deep: make a volume, too.
+        custom_checks: the folder with your custom checks; need not exist.
+        deep: also create a volume.
     """
 
     kube: Kube
-    settings: Settings
-    own_checks: Path
+    stack: ResolvedStack
+    custom_checks: Path
     rehearsal: bool = False
     deep: bool = False
 
 
-Asking = Callable[[Look], Iterable[Check]]
+VerifyFunction = Callable[[VerifyContext], Iterable[Check]]
 
 
-def cluster_checks(look: Look) -> tuple[Check, ...]:
-    """Every part of the cluster layer, in the order in which one would look. What cannot be asked
-    for lack of a permission is unknown; an API that does not answer ends it."""
-    api = _guarded("Kubernetes API", _api, look)
+def check_cluster_layer(context: VerifyContext) -> tuple[Check, ...]:
+    """Check every part of the cluster layer, in the order in which you would.
+
+    A check that lacks a permission is unknown; if the API does not answer, the rest is skipped.
+    """
+    api = _guarded("Kubernetes API", _api, context)
     if any(check.status != "pass" for check in api):
         return api
-    parts: dict[str, Asking] = {
+    parts: dict[str, VerifyFunction] = {
         "Nodes": _nodes,
         "Workloads": _workloads,
         "Storage": _storage,
         "Karpenter": _karpenter,
         "AWS permissions": _identities,
-        "Pages": _pages,
-        "Declared checks": _declared,
+        "Web UIs": _web_uis,
+        "Custom checks": _custom_checks,
     }
-    with ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="verify") as pool:
-        asked = {name: pool.submit(_guarded, name, part, look) for name, part in parts.items()}
-        answers = (grouped(name, answer.result()) for name, answer in asked.items())
-        checks = (*grouped("Cluster", api), *(check for answer in answers for check in answer))
-    # Afterwards: its claim is not bound at first, which another check would hold against it.
-    return (*checks, *_guarded("A volume", _probe, look)) if look.deep else checks
+    with ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="verify") as pool:
+        submitted = {
+            name: pool.submit(_guarded, name, check, context) for name, check in parts.items()
+        }
+        answers = (with_group(name, answer.result()) for name, answer in submitted.items())
+        checks = (*with_group("Cluster", api), *(check for answer in answers for check in answer))
+    # Last: its claim starts unbound, which another check would report as a failure.
+    return (*checks, *_guarded("Test volume", _probe, context)) if context.deep else checks
 
 
-def _guarded(name: str, part: Asking, look: Look) -> tuple[Check, ...]:
+def _guarded(name: str, check: VerifyFunction, context: VerifyContext) -> tuple[Check, ...]:
     try:
-        return tuple(part(look))
+        return tuple(check(context))
     except JarkkitError as error:
-        denied = error.code == "JK-KUBE-DENIED"
+        denied = isinstance(error, AccessDenied)
         return (
             Check(
                 name=name,
                 status="unknown" if denied else "fail",
-                found="not answered",
+                found="no answer",
                 why=f"{error.message} {error.evidence}".strip(),
                 fix=error.fix,
                 code=error.code,
@@ -218,10 +256,10 @@ def _guarded(name: str, part: Asking, look: Look) -> tuple[Check, ...]:
         )
 
 
-def _api(look: Look) -> Iterator[Check]:
-    version = look.kube.version()
-    wanted = look.settings.cluster_version
-    same = judge.minor(version) == wanted
+def _api(context: VerifyContext) -> Iterator[Check]:
+    version = context.kube.version()
+    expected = context.stack.settings.cluster_version
+    same = judge.minor_version(version) == expected
     yield Check(
         name="Kubernetes API",
         status="pass",
@@ -229,121 +267,123 @@ def _api(look: Look) -> Iterator[Check]:
         needed="an answer",
         why=""
         if same
-        else f"The sandbox has one version of Kubernetes for all; asked was {wanted}.",
+        else f"The sandbox has one Kubernetes version for all clusters; you chose {expected}.",
     )
 
 
-def _nodes(look: Look) -> Sequence[Check]:
+def _nodes(context: VerifyContext) -> Sequence[Check]:
     now = datetime.now(UTC)
-    return judge.judge_nodes(
-        look.settings, (judge.node(thing, now) for thing in look.kube.list("v1", "Node"))
+    return judge.check_nodes(
+        context.stack.settings,
+        (judge.node_status(node, now) for node in context.kube.list("v1", "Node")),
     )
 
 
-def _workloads(look: Look) -> Sequence[Check]:
-    there = all_standings(lambda kind: look.kube.list("apps/v1", kind))
-    return judge.judge_workloads(look.settings, there, _troubles(look, there))
+def _workloads(context: VerifyContext) -> Sequence[Check]:
+    existing = all_replica_statuses(lambda kind: context.kube.list("apps/v1", kind))
+    return judge.check_workloads(context.stack, existing, _failures(context, existing))
 
 
-def _troubles(look: Look, there: Mapping[Key, Standing]) -> dict[Key, Trouble]:
-    """Why those that are not ready are not. Only their pods are asked for."""
-    found: dict[Key, Trouble] = {}
-    for addon, workload in judge.expected(look.settings):
-        at = key(addon, workload)
-        if at not in there or is_up(workload, there[at]):
+def _failures(
+    context: VerifyContext, existing: Mapping[WorkloadKey, ReplicaStatus]
+) -> dict[WorkloadKey, PodFailure]:
+    """Find out why workloads are not ready; list only their pods."""
+    found: dict[WorkloadKey, PodFailure] = {}
+    for addon, workload in context.stack.workloads:
+        at = workload_key(addon, workload)
+        if at not in existing or has_all_replicas(workload, existing[at]):
             continue
-        thing = look.kube.get("apps/v1", workload.kind, workload.name, addon.namespace)
-        wrong = inquire(look.kube, thing) if thing else None
-        if wrong is not None:
-            found[at] = wrong
+        owner = context.kube.get("apps/v1", workload.kind, workload.name, addon.namespace)
+        failure = diagnose_pods(context.kube, owner) if owner else None
+        if failure is not None:
+            found[at] = failure
     return found
 
 
-def _storage(look: Look) -> Sequence[Check]:
-    classes = tuple(look.kube.list("storage.k8s.io/v1", "StorageClass"))
-    return judge.judge_storage(look.settings, classes)
+def _storage(context: VerifyContext) -> Sequence[Check]:
+    classes = tuple(context.kube.list("storage.k8s.io/v1", "StorageClass"))
+    return judge.check_default_storage_class(context.stack, classes)
 
 
-def _probe(look: Look) -> Iterator[Check]:
-    """A claim of the default storage class, where there is one."""
-    if all(check.status == "pass" for check in _storage(look)):
-        yield probe_volume(look.kube)
+def _probe(context: VerifyContext) -> Iterator[Check]:
+    """Create a claim of the default storage class, where there is one."""
+    if all(check.status == "pass" for check in _storage(context)):
+        yield probe_volume(context.kube)
 
 
-def _karpenter(look: Look) -> Sequence[Check]:
-    if not look.settings.karpenter:
+def _karpenter(context: VerifyContext) -> Sequence[Check]:
+    if not context.stack.settings.karpenter:
         return (Check(name="Karpenter's pools", status="skip", found="Karpenter is off"),)
     pools, classes = (
-        tuple(look.kube.list(api, kind)) if look.kube.knows(api, kind) else ()
+        tuple(context.kube.list(api, kind)) if context.kube.serves_kind(api, kind) else ()
         for api, kind in (("karpenter.sh/v1", "NodePool"), ("karpenter.k8s.aws/v1", "EC2NodeClass"))
     )
-    return judge.judge_pools(look.settings, pools, classes)
+    return judge.check_node_pools(context.stack, pools, classes)
 
 
-def _identities(look: Look) -> Iterator[Check]:
-    for name, namespace, account in judge.identities(look.settings):
-        there = look.kube.get("v1", "ServiceAccount", account, namespace)
-        mine = f"spec.serviceAccountName={account}"
-        pods = tuple(look.kube.list("v1", "Pod", namespace, fields=mine)) if there else None
-        yield judge.judge_identity(name, namespace, account, pods, rehearsal=look.rehearsal)
+def _identities(context: VerifyContext) -> Iterator[Check]:
+    for name, identity in context.stack.pod_identities.items():
+        namespace, account = identity["namespace"], identity["service_account"]
+        exists = context.kube.get("v1", "ServiceAccount", account, namespace)
+        selector = f"spec.serviceAccountName={account}"
+        pods = tuple(context.kube.list("v1", "Pod", namespace, fields=selector)) if exists else None
+        yield judge.check_pod_identity(name, namespace, account, pods, rehearsal=context.rehearsal)
 
 
-def _pages(look: Look) -> Iterator[Check]:
-    def ask(place: places.Place) -> tuple[Check, ...]:
-        return _guarded(place.title, partial(_page, place), look)
+def _web_uis(context: VerifyContext) -> Iterator[Check]:
+    def check(endpoint: web_uis.WebEndpoint) -> tuple[Check, ...]:
+        return _guarded(endpoint.title, partial(_web_ui, endpoint), context)
 
-    with ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="page") as pool:
-        for checks in pool.map(ask, places.places(look.settings)):
+    with ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="page") as pool:
+        for checks in pool.map(check, web_uis.endpoints(context.stack)):
             yield from checks
 
 
-def _page(place: places.Place, look: Look) -> Iterator[Check]:
-    answer = places.ask(look.kube, place)
-    sound = answer.status < 500
-    simulated = ", by the sandbox: no program is behind it" if answer.simulated else ""
+def _web_ui(endpoint: web_uis.WebEndpoint, context: VerifyContext) -> Iterator[Check]:
+    answer = web_uis.get_endpoint(context.kube, endpoint)
+    works = answer.status < 500
+    simulated = " from the sandbox: no program runs behind it" if answer.simulated else ""
     yield Check(
-        name=f"Page of {place.title}",
-        status="pass" if sound else "fail",
+        name=f"Web UI of {endpoint.title}",
+        status="pass" if works else "fail",
         found=f"answers {answer.status}{simulated}",
         needed="an answer",
-        why=f"jarkkit use open {place.name}",
-        fix="" if sound else f"What it says: kubectl -n {place.namespace} get pods",
-        code="" if sound else "JK-VERIFY-FAILED",
+        why=f"jarkkit use open {endpoint.name}",
+        fix="" if works else f"Check its pods: kubectl -n {endpoint.namespace} get pods",
+        code="" if works else "JK-VERIFY-FAILED",
     )
 
 
-def _declared(look: Look) -> Iterator[Check]:
-    own, unreadable = declared.own(look.own_checks)
+def _custom_checks(context: VerifyContext) -> Iterator[Check]:
+    own, unreadable = custom_checks.user_checks(context.custom_checks)
     yield from unreadable
-    for check in (*declared.shipped(), *own):
-        if choice.holds(check.when, look.settings):
-            yield from _guarded(check.title, partial(_ask, check), look)
+    for check in (*custom_checks.built_in_checks(), *own):
+        if context.stack.matches(check.when):
+            yield from _guarded(check.title, partial(_custom_check, check), context)
 
 
-def _ask(check: declared.Declared, look: Look) -> Iterator[Check]:
+def _custom_check(check: custom_checks.CustomCheck, context: VerifyContext) -> Iterator[Check]:
     of = check.object
-    things: Iterator[Object] = iter(())
+    objects: Iterator[Object] = iter(())
     if of.name:
-        one = look.kube.get(of.api_version, of.kind, of.name, of.namespace)
-        things = iter((one,) if one else ())
-    elif look.kube.knows(of.api_version, of.kind):
-        things = look.kube.list(of.api_version, of.kind, of.namespace, labels=of.labels)
-    yield declared.judge(check, things)
+        one = context.kube.get(of.api_version, of.kind, of.name, of.namespace)
+        objects = iter((one,) if one else ())
+    elif context.kube.serves_kind(of.api_version, of.kind):
+        objects = context.kube.list(of.api_version, of.kind, of.namespace, labels=of.labels)
+    yield custom_checks.evaluate(check, objects)
 
 
-def _notes(look: Look, state: ClusterState) -> tuple[str, ...]:
-    """What a rehearsal proves."""
-    if not look.rehearsal:
+def _notes(context: VerifyContext, state: ClusterState) -> tuple[str, ...]:
+    """Explain what a rehearsal proves."""
+    if not context.rehearsal:
         return ()
     charts = {name: installed.real for name, installed in state.addons.items()}
-    stand_ins = sorted(name for name, real in charts.items() if real is False)
+    stubs = sorted(name for name, real in charts.items() if real is False)
     real = sum(real is True for real in charts.values())
     notes = [
         "Rehearsal: Kubernetes, Karpenter and the operators of Argo and Ray are real; other pods "
-        "are simulated, so nothing is proved about their images and programs."
+        "are simulated, so the rehearsal proves nothing about their images and programs."
     ]
-    if stand_ins:
-        notes.append(
-            f"Charts: {real} real; stand-ins from the catalogue for {', '.join(stand_ins)}."
-        )
+    if stubs:
+        notes.append(f"Charts: {real} real; stub charts from the catalog for {', '.join(stubs)}.")
     return tuple(notes)

@@ -1,7 +1,7 @@
-"""JupyterLab beside a pretend account, and Debian's Chromium that looks at it.
+"""JupyterLab with a sandbox account, shown in Debian's Chromium.
 
-Everything is on loopback. `JARKKIT_SCREENSHOTS` names a folder for the pictures; otherwise they
-lie in the tests' own temporary folder, which pytest keeps for some runs.
+Everything is on loopback. `JARKKIT_SCREENSHOTS` names a folder for the screenshots; otherwise they
+are in the tests' own temporary folder, which pytest keeps for some runs.
 """
 
 from __future__ import annotations
@@ -10,74 +10,31 @@ import importlib.util
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
-from jarkkit.sandbox import control
-from tests.conftest import CLEAN, pointed_at
-from tests.e2e.conftest import Place, jarkkit_command
+from jarkkit.sandbox import daemon_client
+from tests.browser.server import Server
+from tests.support.account import CLEAN
+from tests.support.deployments import jarkkit_command
+from tests.support.poll import wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from tests.browser.pages import Lab
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-SWITCHES = [
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM_FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-# A cluster takes eighteen seconds, a deploy most of a minute: long enough to look at, and to stop,
-# also on a machine that is busy with other things.
+# A cluster takes eighteen seconds, a deploy most of a minute: long enough to watch and to stop,
+# also on a busy machine.
 SPEED = 30.0
-
-
-@dataclass(frozen=True)
-class Server:
-    """A JupyterLab that `jarkkit lab` has started.
-
-    Attributes:
-        home: of the kit, with deployments and notebooks.
-        user: the home of the user who started it.
-        log: all that it wrote.
-    """
-
-    home: Path
-    user: Path
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    @property
-    def address(self) -> str:
-        return (self.home / ".lab" / "address").read_text().strip()
-
-    def deployment(self, name: str, **values: Any) -> Place:
-        """A deployment of its own, without what takes long."""
-        place = self.place(name)
-        place.make(**values)
-        return place
-
-    def place(self, name: str) -> Place:
-        """One that is there."""
-        sandbox = control.require(self.home / ".sandbox")
-        return Place(self.home, name, pointed_at(sandbox))
-
-    def hurry(self) -> None:
-        """From now on everything happens at once: the sandbox ends, and begins with its account."""
-        control.stop(self.home / ".sandbox")
-        control.start(self.home / ".sandbox", account_only=True)
-
-    @property
-    def processes(self) -> list[psutil.Process]:
-        """It and all that it has started."""
-        own = psutil.Process(self.process.pid)
-        return [own, *own.children(recursive=True)]
 
 
 @pytest.fixture(scope="session")
@@ -85,29 +42,29 @@ def chromium() -> str:
     """The browser's program; the tests are skipped where it or its driver is missing."""
     if importlib.util.find_spec("playwright") is None:
         pytest.skip("needs the package playwright (in requirements.txt)")
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
+    found = next((path for name in CHROMIUM_NAMES if (path := shutil.which(name))), None)
     if found is None:
-        pytest.skip(f"needs one of {', '.join(NAMES)} on PATH (apt-get install chromium)")
+        pytest.skip(f"needs one of {', '.join(CHROMIUM_NAMES)} on PATH (apt-get install chromium)")
     return found
 
 
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
-    """It ends with the module: its driver keeps an event loop running, which disturbs others."""
+    """A browser that ends with the module: the event loop of its driver disturbs other tests."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=SWITCHES)
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         yield browser
         browser.close()
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, terraform: str) -> Iterator[Server]:
-    """JupyterLab in a new home of a new user, with a sandbox that takes its time."""
+    """JupyterLab in a new user's home, with a sandbox whose resources take time."""
     home, user = tmp_path_factory.mktemp("lab"), tmp_path_factory.mktemp("user")
     environ = {**CLEAN, "HOME": str(user), "JARKKIT_HOME": str(home)}
-    control.start(home / ".sandbox", speed=SPEED, account_only=True)
+    daemon_client.start(home / ".sandbox", speed=SPEED, account_only=True)
     log = home / "lab.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -123,35 +80,35 @@ def server(tmp_path_factory: pytest.TempPathFactory, terraform: str) -> Iterator
     yield server
     process.terminate()
     process.wait(30)
-    control.stop(home / ".sandbox")
+    daemon_client.stop(home / ".sandbox")
 
 
 @pytest.fixture
-def lab(browser: Browser, server: Server, pictures: Path) -> Iterator[Lab]:
-    """A new window, as somebody opens it who comes for the first time today."""
+def lab(browser: Browser, server: Server, screenshots: Path) -> Iterator[Lab]:
+    """A new browser window, as for a user's first visit."""
     from tests.browser.pages import Lab
 
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.set_default_timeout(60_000)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    yield Lab(page, server.address, pictures)
+    yield Lab(page, server.address, screenshots)
     page.close()
     assert not errors
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where screenshots are kept."""
-    if named := os.environ.get("JARKKIT_SCREENSHOTS"):
-        Path(named).mkdir(parents=True, exist_ok=True)
-        return Path(named)
+def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the screenshots."""
+    if folder := os.environ.get("JARKKIT_SCREENSHOTS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        return Path(folder)
     return tmp_path_factory.mktemp("screenshots")
 
 
 def _wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while not path.exists():
+    def is_written() -> bool:
         assert process.poll() is None, "JupyterLab has ended"
-        assert time.monotonic() < deadline, "JupyterLab does not answer"
-        time.sleep(0.1)
+        return path.exists()
+
+    wait_for(is_written, 60)

@@ -1,14 +1,15 @@
-"""JupyterLab as somebody at the screen sees it: notebooks, cells, menus."""
+"""JupyterLab as a user sees it in the browser: notebooks, cells and menus."""
 
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Locator, Page
+
+from tests.support.poll import wait_for
 
 _READY_SECONDS = 60.0
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
@@ -20,99 +21,105 @@ class Cell:
     """A code cell."""
 
     page: Page
-    at: Locator
+    locator: Locator
 
     @property
     def output(self) -> Locator:
-        """What it shows."""
-        return self.at.locator(".jp-Cell-outputArea")
+        """The cell's output area."""
+        return self.locator.locator(".jp-Cell-outputArea")
 
     def run(self) -> Cell:
-        """Run it, as Shift-Enter does, and do not wait."""
-        self.at.locator(".cm-content").click()
+        """Run the cell with Shift-Enter; do not wait."""
+        self.locator.locator(".cm-content").click()
         self.page.keyboard.press("Shift+Enter")
         return self
 
-    def done(self, seconds: float = 60.0) -> Cell:
-        """Wait until it has run."""
-        prompt = self.at.locator(".jp-InputPrompt").first
-        deadline = time.monotonic() + seconds
-        while not re.fullmatch(r"\[\d+\]:", prompt.inner_text().strip()):
-            assert time.monotonic() < deadline, f"still {prompt.inner_text()!r}"
-            self.page.wait_for_timeout(100)
+    def wait_until_run(self, seconds: float = 60.0) -> Cell:
+        """Wait until the cell has run."""
+        prompt = self.locator.locator(".jp-InputPrompt").first
+        wait_for(
+            lambda: re.fullmatch(r"\[\d+\]:", prompt.inner_text().strip()),
+            seconds,
+            sleep=self.wait_seconds,
+            saying=prompt.inner_text,
+        )
         return self
 
-    def ok(self, seconds: float = 60.0) -> Cell:
-        """Wait until it has run, and without an error."""
-        self.done(seconds)
+    def wait_seconds(self, seconds: float) -> None:
+        """Wait; the browser keeps working."""
+        self.page.wait_for_timeout(1000 * seconds)
+
+    def wait_until_ok(self, seconds: float = 60.0) -> Cell:
+        """Wait until the cell has run without an error."""
+        self.wait_until_run(seconds)
         error = self.output.locator("[data-mime-type='application/vnd.jupyter.stderr']")
         assert not error.count(), error.first.inner_text()
         return self
 
 
 class Notebook:
-    """The notebook that is open."""
+    """The open notebook."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.at = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+        self.locator = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
 
     def wait(self) -> Notebook:
-        """Until its kernel is ready."""
-        self.at.locator(".jp-CodeCell").first.wait_for()
+        """Wait until the notebook's kernel is ready."""
+        self.locator.locator(".jp-CodeCell").first.wait_for()
         self.page.locator(".jp-Spinner").first.wait_for(state="detached")
         self.idle()
         return self
 
     def idle(self, seconds: float = _READY_SECONDS) -> None:
-        """Wait until its kernel has nothing to do."""
-        at = self.page.get_by_text(re.compile(r"\| Idle$"))
-        at.wait_for(timeout=seconds * 1000)
+        """Wait until the notebook's kernel is idle."""
+        status_bar = self.page.get_by_text(re.compile(r"\| Idle$"))
+        status_bar.wait_for(timeout=seconds * 1000)
 
-    def cell(self, words: str) -> Cell:
-        """The first code cell with those words in it, scrolled into sight."""
-        found = self.at.locator(".jp-CodeCell").filter(
-            has=self.page.locator(".jp-InputArea .cm-content", has_text=words)
+    def cell(self, code: str) -> Cell:
+        """Return the first code cell that contains this code, scrolled into view."""
+        found = self.locator.locator(".jp-CodeCell").filter(
+            has=self.page.locator(".jp-InputArea .cm-content", has_text=code)
         )
         found.first.scroll_into_view_if_needed()
         return Cell(self.page, found.first)
 
-    def run(self, *words: str, seconds: float = 60.0) -> Cell:
-        """Run cells one after the other, each to its end and without an error."""
-        for each in words:
-            cell = self.cell(each).run().ok(seconds)
+    def run(self, *code: str, seconds: float = 60.0) -> Cell:
+        """Run cells one after the other, each to its end and without an error; return the last."""
+        for snippet in code:
+            cell = self.cell(snippet).run().wait_until_ok(seconds)
         return cell
 
-    def about(self, deployment: str) -> Notebook:
-        """Write another deployment's name into the cell of parameters, and run it."""
-        source = self.cell("deployment = ").at.locator(".cm-content")
+    def use_deployment(self, deployment: str) -> Notebook:
+        """Write a deployment's name into the parameters cell and run the cell."""
+        source = self.cell("deployment = ").locator.locator(".cm-content")
         text = source.inner_text().replace('"demo"', f'"{deployment}"')
         source.click()
         self.page.keyboard.press("Control+a")
         self.page.keyboard.insert_text(text)
         self.page.keyboard.press("Shift+Enter")
-        self.cell(f'deployment = "{deployment}"').ok()
+        self.cell(f'deployment = "{deployment}"').wait_until_ok()
         return self
 
     def run_all(self) -> None:
-        """By the menu."""
+        """Run all cells through the menu."""
         self._menu("Run", "Run All Cells")
 
     def save(self) -> None:
-        """By the keyboard."""
+        """Save the notebook with the keyboard."""
         self.page.keyboard.press("Escape")
         self.page.keyboard.press("Control+s")
         self.page.locator(".lm-TabBar-tab.lm-mod-current.jp-mod-dirty").wait_for(state="detached")
 
     def restart_kernel(self) -> None:
-        """By the menu, and confirmed."""
+        """Restart the kernel through the menu and confirm."""
         self._menu("Kernel", "Restart Kernel…")
         self.page.locator(".jp-Dialog").get_by_role("button", name="Confirm Kernel Restart").click()
         self.page.locator(".jp-Dialog").wait_for(state="detached")
         self.idle()
 
     def theme(self, name: str) -> None:
-        """Choose light or dark by the menu."""
+        """Choose the light or the dark theme in the menu."""
         self._menu("Settings", "Theme", THEMES[name])
         self.page.locator(f"body[data-jp-theme-name='{THEMES[name]}']").wait_for(state="attached")
 
@@ -120,8 +127,8 @@ class Notebook:
         bar, *items = path
         self.page.locator(".lm-MenuBar-item", has_text=bar).click()
         for item in items:
-            exactly = re.compile(rf"^{re.escape(item)}$")
-            label = self.page.locator(".lm-Menu-itemLabel").filter(has_text=exactly)
+            exact_label = re.compile(rf"^{re.escape(item)}$")
+            label = self.page.locator(".lm-Menu-itemLabel").filter(has_text=exact_label)
             label.last.click()
 
 
@@ -129,20 +136,20 @@ class Lab:
     """The pages of one server in one browser.
 
     Args:
-        address: of the first notebook, with the token.
-        pictures: where screenshots are kept.
+        address: the address of the first notebook, with the token.
+        screenshots: the folder of the screenshots.
     """
 
-    def __init__(self, page: Page, address: str, pictures: Path) -> None:
-        self.page, self.address, self.pictures = page, address, pictures
+    def __init__(self, page: Page, address: str, screenshots: Path) -> None:
+        self.page, self.address, self.screenshots = page, address, screenshots
 
     def first(self) -> Notebook:
-        """What opens when nothing else is said."""
+        """Open the server's start page, which is the first notebook."""
         self.page.goto(self.address)
         return Notebook(self.page).wait()
 
     def open(self, name: str) -> Notebook:
-        """A notebook by its name, alone."""
+        """Open a notebook by its name."""
         url = urlsplit(self.address)
         folder = url.path.rpartition("/")[0]
         self.page.goto(
@@ -150,12 +157,12 @@ class Lab:
         )
         return Notebook(self.page).wait()
 
-    def picture(self, name: str, at: Locator) -> None:
-        """The screen in two sizes and both themes, with a place at its top."""
+    def screenshot(self, name: str, element: Locator) -> None:
+        """Save screenshots in two sizes and both themes, with an element at the top."""
         for theme in THEMES:
             Notebook(self.page).theme(theme)
             for size, (width, height) in SIZES.items():
                 self.page.set_viewport_size({"width": width, "height": height})
-                at.evaluate("place => place.scrollIntoView({block: 'start'})")
-                self.page.wait_for_timeout(250)  # until it is drawn anew
-                self.page.screenshot(path=self.pictures / f"{name}-{size}-{theme}.png")
+                element.evaluate("element => element.scrollIntoView({block: 'start'})")
+                self.page.wait_for_timeout(250)  # until the page is drawn again
+                self.page.screenshot(path=self.screenshots / f"{name}-{size}-{theme}.png")

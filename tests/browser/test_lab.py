@@ -1,4 +1,4 @@
-"""`jarkkit lab`: who may reach it, and what it leaves behind."""
+"""`jarkkit lab`: who can reach it, and what it leaves behind."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from urllib.parse import parse_qs, urlsplit
 
 import psutil
 
-from tests.browser.conftest import Server
 from tests.browser.pages import Lab, Notebook
+from tests.browser.server import Server
 
 
-def test_it_opens_the_first_notebook_with_the_kits_kernel(lab: Lab) -> None:
+def test_the_lab_opens_the_first_notebook_with_jarkkits_kernel(lab: Lab) -> None:
     notebook = lab.first()
     assert lab.page.url.endswith("/lab/tree/notebooks/00-start.ipynb")
-    assert notebook.at.locator(".jp-Toolbar-kernelName").inner_text() == "jarkkit"
+    assert notebook.locator.locator(".jp-Toolbar-kernelName").inner_text() == "jarkkit"
     notebook.run_all()
-    shown = notebook.cell("ui.contents(kit)").ok()
-    notebook.cell("ui.must(").ok()
-    assert "✔ done" in shown.output.locator("tr", has_text="00 · Start").inner_text()
-    lab.picture("00-start", shown.at)
-    shown.output.get_by_role("link", name="01 · Preflight").click()
+    contents = notebook.cell("ui.contents(jark)").wait_until_ok()
+    notebook.cell("ui.check(").wait_until_ok()
+    assert "✔ done" in contents.output.locator("tr", has_text="00 · Start").inner_text()
+    lab.screenshot("00-start", contents.locator)
+    contents.output.get_by_role("link", name="01 · Preflight").click()
     lab.page.locator(".lm-TabBar-tab.lm-mod-current", has_text="01-preflight.ipynb").wait_for()
     Notebook(lab.page).wait()
 
 
-def test_nobody_is_asked_about_news(lab: Lab) -> None:
+def test_the_lab_does_not_offer_jupyter_news(lab: Lab) -> None:
     lab.first()
     assert not lab.page.get_by_text("Jupyter news").count()
 
@@ -40,7 +40,7 @@ def test_the_token_is_in_no_log_and_on_no_command_line(server: Server) -> None:
         assert (private / name).stat().st_mode & 0o077 == 0
 
 
-def test_it_listens_on_loopback_alone(server: Server) -> None:
+def test_the_lab_listens_only_on_loopback(server: Server) -> None:
     listening = {
         connection.laddr.ip
         for process in server.processes
@@ -50,7 +50,7 @@ def test_it_listens_on_loopback_alone(server: Server) -> None:
     assert listening == {"127.0.0.1"}
 
 
-def test_nothing_is_registered_in_the_users_own_jupyter_folders(server: Server) -> None:
+def test_the_lab_writes_nothing_to_the_users_jupyter_folders(server: Server) -> None:
     data, settings = server.user / ".local" / "share" / "jupyter", server.user / ".jupyter"
     for path in (data / "kernels", data / "runtime", settings / "lab" / "workspaces"):
         assert not path.exists()

@@ -1,4 +1,4 @@
-"""Drills on a deployed cluster: each fault is seen with its code, and passes when it is mended."""
+"""Drills on a deployed cluster: diagnose reports each fault's code, and the cluster recovers."""
 
 from __future__ import annotations
 
@@ -7,46 +7,53 @@ from collections.abc import Iterator
 
 import pytest
 
-from jarkkit.checks import Check, Report
-from jarkkit.drills import NAMESPACE, drill
-from jarkkit.sandbox import control
-from jarkkit.ui.drilling import Drilling
-from tests.clusters.conftest import wait_for
-from tests.e2e.conftest import BARE, Place, kubectl, stood_up
+from jarkkit.catalog.drills import NAMESPACE, drill
+from jarkkit.model.checks import Check, Report
+from jarkkit.notebook.ui.drill_session import DrillSession
+from jarkkit.sandbox import daemon_client
+from tests.support.deployments import BARE, CliDeployment, deployed_in_sandbox, kubectl
+from tests.support.poll import wait_for
 
-# JupyterHub to break, Karpenter to starve, and what these two need.
-SOME = {**BARE["addons"], "jupyterhub": True}
+# JupyterHub for pod faults, Karpenter for capacity faults, and what these two need.
+ADDONS = {**BARE["addons"], "jupyterhub": True}
 
 
 @pytest.fixture(scope="module")
-def place(terraform: str) -> Iterator[Place]:
+def cli_deployment(terraform: str) -> Iterator[CliDeployment]:
     """A detached sandbox and a small deployment in it."""
-    with stood_up("drills", addons=SOME, accelerators=[], cpu_capacity=["spot"]) as made:
-        yield made
+    with deployed_in_sandbox(
+        "drills", addons=ADDONS, accelerators=[], cpu_capacity=["spot"]
+    ) as created:
+        yield created
 
 
-def faults_on(place: Place) -> list[str]:
-    return list(control.status(place.home / ".sandbox")["faults"])
+def faults_on(cli_deployment: CliDeployment) -> list[str]:
+    return list(daemon_client.status(cli_deployment.home / ".sandbox")["faults"])
 
 
-def drilling(place: Place, name: str) -> Drilling:
-    """The drill as a notebook would do it, in the place's sandbox."""
-    home = place.home / ".sandbox"
+def start_drill(cli_deployment: CliDeployment, name: str) -> DrillSession:
+    """Start a drill as a notebook does, in the deployment's sandbox."""
+    home = cli_deployment.home / ".sandbox"
 
     def switch(words: tuple[str, ...]) -> tuple[str, ...]:
-        before = tuple(control.status(home)["faults"])
-        control.set_faults(home, words)
+        before = tuple(daemon_client.status(home)["faults"])
+        daemon_client.set_faults(home, words)
         return before
 
-    return Drilling(place.kit, drill(name), place.kit.drill_hindrance(name), switch=switch)
+    return DrillSession(
+        cli_deployment.deployment,
+        drill(name),
+        cli_deployment.deployment.why_drill_not_runnable(name),
+        set_faults=switch,
+    )
 
 
-def done(place: Place, name: str) -> Report:
-    """What was seen of it; afterwards all is as before."""
-    with drilling(place, name) as drilled:
-        assert not drilled.skipped
+def report_of(cli_deployment: CliDeployment, name: str) -> Report:
+    """Run a drill until the cluster has recovered; return what diagnose reported meanwhile."""
+    with start_drill(cli_deployment, name) as drilled:
+        assert not drilled.skip_reason
         report = drilled.diagnosis()
-    assert faults_on(place) == []
+    assert faults_on(cli_deployment) == []
     drilled.recovery(120)
     return report
 
@@ -56,27 +63,33 @@ def done(place: Place, name: str) -> Report:
     ["image-pull", "crash-loop", "oom", "node-unhealthy",
      "expired-credentials", "access-denied", "throttled", "api-unreachable"],
 )  # fmt: skip
-def test_a_fault_is_seen_and_passes(place: Place, name: str) -> None:
-    report = done(place, name)
+def test_diagnose_finds_a_fault_and_the_deployment_recovers(
+    cli_deployment: CliDeployment, name: str
+) -> None:
+    report = report_of(cli_deployment, name)
     check = next(check for check in report.checks if check.code == drill(name).code)
     assert check.found
     assert check.fix
 
 
-def test_capacity_is_the_cause_and_the_pod_its_symptom(place: Place) -> None:
-    (cause,) = done(place, "insufficient-capacity").failures()
+def test_missing_capacity_is_the_cause_and_the_pod_its_symptom(
+    cli_deployment: CliDeployment,
+) -> None:
+    (cause,) = report_of(cli_deployment, "insufficient-capacity").failures()
     assert cause.name == "Instances for Karpenter"
     assert any("needs-a-node" in line for line in cause.follows)
-    assert NAMESPACE not in kubectl(place, "get", "namespaces", "-o", "name")
+    assert NAMESPACE not in kubectl(cli_deployment, "get", "namespaces", "-o", "name")
 
 
-def test_an_instance_that_does_not_join_is_the_cause_of_what_waits_for_it(place: Place) -> None:
+def test_an_instance_that_does_not_join_is_the_cause_for_the_waiting_pod(
+    cli_deployment: CliDeployment,
+) -> None:
     def cause() -> Check | None:
-        checks = place.kit.diagnose().checks
+        checks = cli_deployment.deployment.diagnose().checks
         lost = (check for check in checks if check.name.startswith("Instance i-"))
         return next((check for check in lost if "needs-a-node" in str(check.follows)), None)
 
-    with drilling(place, "node-not-joining") as drilled:
+    with start_drill(cli_deployment, "node-not-joining") as drilled:
         found = wait_for(cause)
     assert found is not None
     assert found.code == "JK-NODE-NOT-JOINED"
@@ -84,26 +97,30 @@ def test_an_instance_that_does_not_join_is_the_cause_of_what_waits_for_it(place:
     drilled.recovery(120)
 
 
-def test_the_command_line_says_the_same_and_ends_with_one(place: Place) -> None:
-    with drilling(place, "image-pull") as drilled:
+def test_the_diagnose_command_reports_the_fault_and_exits_with_one(
+    cli_deployment: CliDeployment,
+) -> None:
+    with start_drill(cli_deployment, "image-pull") as drilled:
         drilled.diagnosis()
-        broken = place.run("diagnose", "drills", "--json")
+        broken = cli_deployment.run("diagnose", "drills", "--json")
     assert broken.returncode == 1
     codes = {check["code"] for check in json.loads(broken.stdout)["checks"]}
     assert "JK-ADDON-IMAGE" in codes
     drilled.recovery()
-    well = place.run("diagnose", "drills")
-    assert well.returncode == 0, well.stdout
-    assert "Is all well? Yes" in well.stdout
+    healthy = cli_deployment.run("diagnose", "drills")
+    assert healthy.returncode == 0, healthy.stdout
+    assert "Is everything healthy? Yes" in healthy.stdout
 
 
-def test_all_is_as_it_was(place: Place) -> None:
-    place.ok("verify", "drills")
+def test_verify_passes_after_the_drills(cli_deployment: CliDeployment) -> None:
+    cli_deployment.ok("verify", "drills")
 
 
-def test_a_spot_instance_that_is_taken_back_is_told_and_harms_nobody(place: Place) -> None:
-    """The last one: Karpenter takes minutes to see that an instance died while it was joining."""
-    with drilling(place, "spot-interruption") as drilled:
+def test_a_reclaimed_spot_instance_is_reported_and_leaves_no_fault(
+    cli_deployment: CliDeployment,
+) -> None:
+    """Runs last: Karpenter needs minutes to notice an instance that died while it was joining."""
+    with start_drill(cli_deployment, "spot-interruption") as drilled:
         report = drilled.diagnosis()
     assert any(check.code == "JK-NODE-RECLAIMED" for check in report.checks)
-    assert faults_on(place) == []
+    assert faults_on(cli_deployment) == []

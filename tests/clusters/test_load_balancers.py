@@ -1,4 +1,4 @@
-"""Services and Ingresses become load balancers of the account, and go again, or are left behind."""
+"""Services and Ingresses get load balancers in the account; these are deleted or left behind."""
 
 from __future__ import annotations
 
@@ -13,51 +13,69 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from jarkkit.sandbox import control
-from jarkkit.sandbox.cluster.api import Object
-from jarkkit.sandbox.eks import load_balancer_model as model
-from tests.clusters.conftest import (
+from jarkkit.sandbox import daemon_client
+from jarkkit.sandbox.controllers import load_balancer_model as model
+from jarkkit.sandbox.kubernetes.api import Object
+from tests.support.cluster_objects import (
+    SYSTEM_PODS,
+    ensure_node,
+    event_message,
+    instance_id_of,
+    make_pod,
+    running_pod,
+)
+from tests.support.clusters import (
     NAME,
-    World,
+    RehearsalCluster,
     create_cluster,
     needs_programs,
-    wait_for,
-    world_of,
+    rehearsal_cluster,
 )
-from tests.clusters.things import SYSTEM, a_node, instance_of, pod_named, running, said
+from tests.support.poll import wait_for
 
 CONTROLLER = {"app.kubernetes.io/name": "aws-load-balancer-controller"}
 CLASSES = "/apis/networking.k8s.io/v1/ingressclasses"
 
 
 @pytest.fixture
-def node(world: World) -> Object:
-    return a_node(world, "balanced")
+def node(cluster: RehearsalCluster) -> Object:
+    return ensure_node(cluster, "balanced")
 
 
 @contextlib.contextmanager
-def controller_up(world: World) -> Iterator[None]:
-    with running(world, SYSTEM, "aws-load-balancer-controller-0", labels=CONTROLLER):
+def running_controller(cluster: RehearsalCluster, *arguments: str) -> Iterator[None]:
+    with running_pod(
+        cluster,
+        SYSTEM_PODS,
+        "aws-load-balancer-controller-0",
+        labels=CONTROLLER,
+        containers=[{"name": "c", "image": "i", "args": list(arguments)}],
+    ):
         yield
 
 
 @pytest.fixture
-def controller(world: World, node: Object) -> Iterator[None]:
-    with controller_up(world):
+def controller(cluster: RehearsalCluster, node: Object) -> Iterator[None]:
+    with running_controller(cluster):
         yield
 
 
 @pytest.fixture
-def web(world: World, namespace: str, node: Object) -> Iterator[Object]:
+def web(cluster: RehearsalCluster, namespace: str, node: Object) -> Iterator[Object]:
     pods = f"/api/v1/namespaces/{namespace}/pods"
-    with running(world, pods, "web", labels={"app": "web"}) as pod:
+    with running_pod(cluster, pods, "web", labels={"app": "web"}) as pod:
         yield pod
 
 
 def service(
-    world: World, namespace: str, *, kind: str = "LoadBalancer", nlb: bool = True, **notes: str
+    cluster: RehearsalCluster,
+    namespace: str,
+    *,
+    kind: str = "LoadBalancer",
+    nlb: bool = True,
+    **notes: str,
 ) -> Callable[[], Object | None]:
-    """Make a Service `web`; answers how it is now."""
+    """Create a Service `web`; return a function that reads its current state."""
     path = f"/api/v1/namespaces/{namespace}/services"
     prefix = "service.beta.kubernetes.io/aws-load-balancer-"
     annotations = {f"{prefix}{k.replace('_', '-')}": v for k, v in notes.items()}
@@ -68,54 +86,59 @@ def service(
     }
     if nlb:
         spec["loadBalancerClass"] = "service.k8s.aws/nlb"
-    world.api.create(path, {"metadata": {"name": "web", "annotations": annotations}, "spec": spec})
-    return lambda: world.api.find(f"{path}/web")
+    cluster.api.create(
+        path, {"metadata": {"name": "web", "annotations": annotations}, "spec": spec}
+    )
+    return lambda: cluster.api.find(f"{path}/web")
 
 
-def host_of(now: Callable[[], Object | None]) -> str:
-    ingress = ((now() or {}).get("status", {}).get("loadBalancer") or {}).get("ingress")
+def host_of(current: Callable[[], Object | None]) -> str:
+    ingress = ((current() or {}).get("status", {}).get("loadBalancer") or {}).get("ingress")
     return str(ingress[0]["hostname"]) if ingress else ""
 
 
-def balancers(world: World, stack: str) -> list[dict[str, Any]]:
-    """Those with a stack's tag."""
-    elb = world.client("elbv2")
+def load_balancers(cluster: RehearsalCluster, stack: str) -> list[dict[str, Any]]:
+    """Return the load balancers with a stack's tag."""
+    elb = cluster.client("elbv2")
     found = elb.describe_load_balancers()["LoadBalancers"]
-    return [b for b in found if stack in tags_of(world, b["LoadBalancerArn"]).values()]
+    return [b for b in found if stack in tags_of(cluster, b["LoadBalancerArn"]).values()]
 
 
-def tags_of(world: World, arn: str) -> dict[str, str]:
-    (found,) = world.client("elbv2").describe_tags(ResourceArns=[arn])["TagDescriptions"]
+def tags_of(cluster: RehearsalCluster, arn: str) -> dict[str, str]:
+    (found,) = cluster.client("elbv2").describe_tags(ResourceArns=[arn])["TagDescriptions"]
     return {tag["Key"]: tag["Value"] for tag in found["Tags"]}
 
 
-def groups_of(world: World, balancer: dict[str, Any]) -> dict[str, str]:
-    """Names of a balancer's security groups, by id."""
+def groups_of(cluster: RehearsalCluster, balancer: dict[str, Any]) -> dict[str, str]:
+    """Return the names of a load balancer's security groups, by ID."""
     ids = balancer["SecurityGroups"]
-    found = world.client("ec2").describe_security_groups(GroupIds=ids)["SecurityGroups"]
+    found = cluster.client("ec2").describe_security_groups(GroupIds=ids)["SecurityGroups"]
     return {group["GroupId"]: group["GroupName"] for group in found}
 
 
-def interfaces(world: World, owner: str) -> list[dict[str, Any]]:
+def interfaces(cluster: RehearsalCluster, owner: str) -> list[dict[str, Any]]:
     filters = [{"Name": "description", "Values": [f"ELB {owner}*"]}]
     return list(
-        world.client("ec2").describe_network_interfaces(Filters=filters)["NetworkInterfaces"]
+        cluster.client("ec2").describe_network_interfaces(Filters=filters)["NetworkInterfaces"]
     )
 
 
-def targets(world: World, balancer: dict[str, Any]) -> dict[str, set[tuple[str, int]]]:
-    """Registered targets by the name of their group."""
-    elb = world.client("elbv2")
+def targets(cluster: RehearsalCluster, balancer: dict[str, Any]) -> dict[str, set[tuple[str, int]]]:
+    """Return the registered targets by the name of their target group.
+
+    A group that the controller replaces meanwhile is left out.
+    """
+    elb = cluster.client("elbv2")
     found = elb.describe_target_groups(LoadBalancerArn=balancer["LoadBalancerArn"])
-    return {
-        group["TargetGroupName"]: {
-            (health["Target"]["Id"], int(health["Target"]["Port"]))
-            for health in elb.describe_target_health(TargetGroupArn=group["TargetGroupArn"])[
-                "TargetHealthDescriptions"
-            ]
-        }
-        for group in found["TargetGroups"]
-    }
+    registered = {}
+    for group in found["TargetGroups"]:
+        with contextlib.suppress(elb.exceptions.TargetGroupNotFoundException):
+            health = elb.describe_target_health(TargetGroupArn=group["TargetGroupArn"])
+            registered[group["TargetGroupName"]] = {
+                (each["Target"]["Id"], int(each["Target"]["Port"]))
+                for each in health["TargetHealthDescriptions"]
+            }
+    return registered
 
 
 def refused(call: Callable[..., Any], **given: Any) -> str:
@@ -124,135 +147,161 @@ def refused(call: Callable[..., Any], **given: Any) -> str:
     return str(caught.value.response["Error"]["Code"])
 
 
-def drop(world: World, namespace: str, plural: str = "services", name: str = "web") -> None:
+def delete(
+    cluster: RehearsalCluster, namespace: str, plural: str = "services", name: str = "web"
+) -> None:
     root = "/api/v1" if plural == "services" else "/apis/networking.k8s.io/v1"
-    world.api.delete(f"{root}/namespaces/{namespace}/{plural}/{name}")
+    cluster.api.delete(f"{root}/namespaces/{namespace}/{plural}/{name}")
 
 
 # -- Network Load Balancers ----------------------------------------------------------------------
 
 
-def test_a_service_is_a_network_load_balancer_until_it_goes(
-    world: World, namespace: str, web: Object, controller: None
+def test_a_service_gets_a_network_load_balancer_until_it_is_deleted(
+    cluster: RehearsalCluster, namespace: str, web: Object, controller: None
 ) -> None:
-    now = service(world, namespace, nlb_target_type="ip")
-    host = wait_for(lambda: host_of(now))
-    (balancer,) = balancers(world, f"{namespace}/web")
+    current = service(cluster, namespace, nlb_target_type="ip")
+    host = wait_for(lambda: host_of(current))
+    (balancer,) = load_balancers(cluster, f"{namespace}/web")
     short = namespace.replace("-", "")[:8]
     assert balancer["LoadBalancerName"].startswith(f"k8s-{short}-web-")
     assert balancer["DNSName"].lower() == host
     assert (balancer["Type"], balancer["Scheme"]) == ("network", "internal")
-    assert tags_of(world, balancer["LoadBalancerArn"]) == {
+    assert tags_of(cluster, balancer["LoadBalancerArn"]) == {
         "elbv2.k8s.aws/cluster": NAME,
         "service.k8s.aws/stack": f"{namespace}/web",
         "service.k8s.aws/resource": "LoadBalancer",
     }
-    names = groups_of(world, balancer).values()
+    names = groups_of(cluster, balancer).values()
     assert {name.rsplit("-", 1)[0] for name in names} == {
         f"k8s-{short}-web",
         f"k8s-traffic-{NAME}",
     }
-    held = interfaces(world, f"net/{balancer['LoadBalancerName']}")
+    held = interfaces(cluster, f"net/{balancer['LoadBalancerName']}")
     assert {i["SubnetId"] for i in held} == {z["SubnetId"] for z in balancer["AvailabilityZones"]}
     assert all(i["RequesterManaged"] and i["Status"] == "in-use" for i in held)
-    (registered,) = targets(world, balancer).values()
+    (registered,) = targets(cluster, balancer).values()
     assert registered == {(web["status"]["podIP"], 8080)}
-    assert "Successfully" in said(world, namespace, "web", "SuccessfullyReconciled")
-    assert model.SERVICE_FINALIZER in (now() or {})["metadata"]["finalizers"]
-    drop(world, namespace)
-    wait_for(lambda: now() is None)
-    assert balancers(world, f"{namespace}/web") == []
-    assert interfaces(world, f"net/{balancer['LoadBalancerName']}") == []
-    names = {
-        group["GroupName"]
-        for group in world.client("ec2").describe_security_groups()["SecurityGroups"]
-    }
-    assert not [name for name in names if name.startswith(f"k8s-{short}")]
+    assert "Successfully" in event_message(cluster, namespace, "web", "SuccessfullyReconciled")
+    assert model.SERVICE_FINALIZER in (current() or {})["metadata"]["finalizers"]
+    delete(cluster, namespace)
+    wait_for(lambda: current() is None)
+    assert load_balancers(cluster, f"{namespace}/web") == []
+    assert interfaces(cluster, f"net/{balancer['LoadBalancerName']}") == []
+    groups = cluster.client("ec2").describe_security_groups()["SecurityGroups"]
+    assert not [g for g in groups if g["GroupName"].startswith(f"k8s-{short}")]
+
+
+def test_the_controllers_default_tags_reach_everything_it_creates(
+    cluster: RehearsalCluster, namespace: str, node: Object
+) -> None:
+    current = service(cluster, namespace, additional_resource_tags="team=service,own=1")
+    with running_controller(cluster, "--default-tags=team=ml,jarkkit:deployment=lab1"):
+        wait_for(lambda: host_of(current))
+        (balancer,) = load_balancers(cluster, f"{namespace}/web")
+        expected = {"team": "ml", "own": "1", "jarkkit:deployment": "lab1"}
+        assert expected.items() <= tags_of(cluster, balancer["LoadBalancerArn"]).items()
+        found = cluster.client("elbv2").describe_target_groups(
+            LoadBalancerArn=balancer["LoadBalancerArn"]
+        )
+        (group,) = found["TargetGroups"]
+        assert expected.items() <= tags_of(cluster, group["TargetGroupArn"]).items()
+        groups = cluster.client("ec2").describe_security_groups(GroupIds=balancer["SecurityGroups"])
+        for each in groups["SecurityGroups"]:
+            assert {"Key": "jarkkit:deployment", "Value": "lab1"} in each["Tags"]
+    with running_controller(cluster, "--default-tags=team=other"):
+        wait_for(lambda: tags_of(cluster, balancer["LoadBalancerArn"])["team"] == "other")
+        delete(cluster, namespace)
+        wait_for(lambda: current() is None)
 
 
 def test_targets_follow_pods_and_nodes(
-    world: World, namespace: str, node: Object, controller: None
+    cluster: RehearsalCluster, namespace: str, node: Object, controller: None
 ) -> None:
-    now = service(world, namespace)
-    wait_for(lambda: host_of(now))
-    (balancer,) = balancers(world, f"{namespace}/web")
-    port = (now() or {})["spec"]["ports"][0]["nodePort"]
-    (registered,) = targets(world, balancer).values()
-    assert (instance_of(node), port) in registered
+    current = service(cluster, namespace)
+    wait_for(lambda: host_of(current))
+    (balancer,) = load_balancers(cluster, f"{namespace}/web")
+    port = (current() or {})["spec"]["ports"][0]["nodePort"]
+    (registered,) = targets(cluster, balancer).values()
+    assert (instance_id_of(node), port) in registered
     change = {"metadata": {"annotations": {f"{model._SERVICE}nlb-target-type": "ip"}}}
-    world.api.patch(f"/api/v1/namespaces/{namespace}/services/web", change)
-    wait_for(lambda: list(targets(world, balancer).values()) == [set()])
+    cluster.api.patch(f"/api/v1/namespaces/{namespace}/services/web", change)
+    wait_for(lambda: list(targets(cluster, balancer).values()) == [set()])
     pods = f"/api/v1/namespaces/{namespace}/pods"
-    with running(world, pods, "web", labels={"app": "web"}) as pod:
+    with running_pod(cluster, pods, "web", labels={"app": "web"}) as pod:
         wanted = [{(pod["status"]["podIP"], 8080)}]
-        wait_for(lambda: list(targets(world, balancer).values()) == wanted)
-    wait_for(lambda: list(targets(world, balancer).values()) == [set()])
-    drop(world, namespace)
-    wait_for(lambda: now() is None)
+        wait_for(lambda: list(targets(cluster, balancer).values()) == wanted)
+    wait_for(lambda: list(targets(cluster, balancer).values()) == [set()])
+    delete(cluster, namespace)
+    wait_for(lambda: current() is None)
 
 
-def test_without_the_controller_a_balancer_is_left_and_holds_its_network(
-    world: World, namespace: str, node: Object
+def test_without_the_controller_a_load_balancer_stays_and_blocks_its_network(
+    cluster: RehearsalCluster, namespace: str, node: Object
 ) -> None:
-    ec2 = world.client("ec2")
-    now = service(world, namespace)
-    with controller_up(world):
-        wait_for(lambda: host_of(now))
-    drop(world, namespace)
-    assert "deletionTimestamp" in (now() or {})["metadata"]
-    (balancer,) = balancers(world, f"{namespace}/web")
+    ec2 = cluster.client("ec2")
+    current = service(cluster, namespace)
+    with running_controller(cluster):
+        wait_for(lambda: host_of(current))
+    delete(cluster, namespace)
+    assert "deletionTimestamp" in (current() or {})["metadata"]
+    (balancer,) = load_balancers(cluster, f"{namespace}/web")
     subnet = balancer["AvailabilityZones"][0]["SubnetId"]
     assert refused(ec2.delete_subnet, SubnetId=subnet) == "DependencyViolation"
-    group = next(iter(groups_of(world, balancer)))
+    group = next(iter(groups_of(cluster, balancer)))
     assert refused(ec2.delete_security_group, GroupId=group) == "DependencyViolation"
-    (held, *_) = interfaces(world, f"net/{balancer['LoadBalancerName']}")
+    (held, *_) = interfaces(cluster, f"net/{balancer['LoadBalancerName']}")
     interface = held["NetworkInterfaceId"]
     assert (
         refused(ec2.delete_network_interface, NetworkInterfaceId=interface)
         == "InvalidParameterValue"
     )
-    with controller_up(world):
-        wait_for(lambda: now() is None)
-    assert balancers(world, f"{namespace}/web") == []
+    with running_controller(cluster):
+        wait_for(lambda: current() is None)
+    assert load_balancers(cluster, f"{namespace}/web") == []
 
 
-def test_a_fault_leaks_balancers(world: World, namespace: str, controller: None) -> None:
-    now = service(world, namespace)
-    wait_for(lambda: host_of(now))
-    control.set_faults(world.running.home, ["leaked-load-balancer"])
+def test_a_fault_leaks_load_balancers(
+    cluster: RehearsalCluster, namespace: str, controller: None
+) -> None:
+    current = service(cluster, namespace)
+    wait_for(lambda: host_of(current))
+    daemon_client.set_faults(cluster.running.home, ["leaked-load-balancer"])
     try:
-        drop(world, namespace)
-        wait_for(lambda: now() is None)
+        delete(cluster, namespace)
+        wait_for(lambda: current() is None)
     finally:
-        control.set_faults(world.running.home, [])
-    (balancer,) = balancers(world, f"{namespace}/web")
-    elb = world.client("elbv2")
+        daemon_client.set_faults(cluster.running.home, [])
+    (balancer,) = load_balancers(cluster, f"{namespace}/web")
+    elb = cluster.client("elbv2")
     elb.delete_load_balancer(LoadBalancerArn=balancer["LoadBalancerArn"])
-    assert interfaces(world, f"net/{balancer['LoadBalancerName']}") == []
+    assert interfaces(cluster, f"net/{balancer['LoadBalancerName']}") == []
 
 
-def test_without_subnets_it_says_so(world: World, namespace: str, controller: None) -> None:
-    now = service(world, namespace, scheme="internet-facing")
-    words = said(world, namespace, "web", "FailedBuildModel")
-    assert "unable to resolve at least one subnet. Evaluated 0 subnets" in words
-    assert host_of(now) == ""
-    assert "finalizers" not in (now() or {})["metadata"]
+def test_missing_subnets_are_reported_as_an_event(
+    cluster: RehearsalCluster, namespace: str, controller: None
+) -> None:
+    current = service(cluster, namespace, scheme="internet-facing")
+    message = event_message(cluster, namespace, "web", "FailedBuildModel")
+    assert "unable to resolve at least one subnet. Evaluated 0 subnets" in message
+    assert host_of(current) == ""
+    assert "finalizers" not in (current() or {})["metadata"]
 
 
-def test_a_certificate_that_is_not_there_is_an_event(
-    world: World, namespace: str, controller: None
+def test_a_missing_certificate_is_reported_as_an_event(
+    cluster: RehearsalCluster, namespace: str, controller: None
 ) -> None:
     arn = "arn:aws:acm:us-west-2:123456789012:certificate/none"
-    service(world, namespace, ssl_cert=arn)
-    words = said(world, namespace, "web", "FailedDeployModel")
-    assert "CertificateNotFound" in words
-    drop(world, namespace)
-    wait_for(lambda: not balancers(world, f"{namespace}/web"))
+    service(cluster, namespace, ssl_cert=arn)
+    message = event_message(cluster, namespace, "web", "FailedDeployModel")
+    assert f"CertificateNotFound: Certificate '{arn}' not found" in message
+    delete(cluster, namespace)
+    wait_for(lambda: not load_balancers(cluster, f"{namespace}/web"))
 
 
 @pytest.fixture
-def bindings(world: World) -> Iterator[str]:
-    """The path of TargetGroupBindings, whose definition a chart would bring."""
+def target_group_bindings(cluster: RehearsalCluster) -> Iterator[str]:
+    """Install the CRD of TargetGroupBindings, as a chart would; yield their path."""
     definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     name, kind = "targetgroupbindings.elbv2.k8s.aws", "TargetGroupBinding"
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
@@ -263,148 +312,158 @@ def bindings(world: World) -> Iterator[str]:
         "names": {"plural": "targetgroupbindings", "singular": kind.lower(), "kind": kind},
         "versions": [{**version, "schema": {"openAPIV3Schema": schema}}],
     }
-    there = world.api.find(f"{definitions}/{name}")
-    if not there:
-        world.api.create(definitions, {"metadata": {"name": name}, "spec": spec})
-        wait_for(lambda: world.api.find("/apis/elbv2.k8s.aws/v1beta1"))
+    installed = cluster.api.find(f"{definitions}/{name}")
+    if not installed:
+        cluster.api.create(definitions, {"metadata": {"name": name}, "spec": spec})
+        wait_for(lambda: cluster.api.find("/apis/elbv2.k8s.aws/v1beta1"))
     yield "/apis/elbv2.k8s.aws/v1beta1/targetgroupbindings"
-    if not there:
-        world.api.delete(f"{definitions}/{name}")
+    if not installed:
+        cluster.api.delete(f"{definitions}/{name}")
 
 
-def test_target_groups_are_bound_where_the_definition_is_installed(
-    world: World, namespace: str, bindings: str, controller: None
+def test_target_groups_are_bound_when_the_crd_is_installed(
+    cluster: RehearsalCluster, namespace: str, target_group_bindings: str, controller: None
 ) -> None:
-    now = service(world, namespace, nlb_target_type="ip")
-    wait_for(lambda: host_of(now))
-    (bound,) = [b for b in world.api.list(bindings) if b["metadata"]["namespace"] == namespace]
-    (balancer,) = balancers(world, f"{namespace}/web")
-    assert [bound["metadata"]["name"]] == list(targets(world, balancer))
+    current = service(cluster, namespace, nlb_target_type="ip")
+    wait_for(lambda: host_of(current))
+    (bound,) = [
+        b
+        for b in cluster.api.list(target_group_bindings)
+        if b["metadata"]["namespace"] == namespace
+    ]
+    (balancer,) = load_balancers(cluster, f"{namespace}/web")
+    assert [bound["metadata"]["name"]] == list(targets(cluster, balancer))
     assert bound["spec"]["serviceRef"] == {"name": "web", "port": 80}
-    drop(world, namespace)
-    wait_for(lambda: now() is None)
-    assert not [b for b in world.api.list(bindings) if b["metadata"]["namespace"] == namespace]
+    delete(cluster, namespace)
+    wait_for(lambda: current() is None)
+    assert not [
+        b
+        for b in cluster.api.list(target_group_bindings)
+        if b["metadata"]["namespace"] == namespace
+    ]
 
 
-def test_a_restart_makes_nothing_twice_and_a_deleted_cluster_leaves_it_behind() -> None:
+def test_a_load_balancer_survives_a_restart_and_outlives_a_deleted_cluster() -> None:
     needs_programs()
     home = Path(tempfile.mkdtemp(prefix="jarkkit-test-"))
     try:
-        sandbox = control.start(home)
+        sandbox = daemon_client.start(home)
         identity = create_cluster(sandbox)["identity"]["oidc"]["issuer"].rsplit("/", 1)[-1]
-        world = world_of(sandbox, identity)
-        a_node(world, "balanced")
-        world.api.create(SYSTEM, pod_named("aws-load-balancer-controller-0", CONTROLLER))
-        now = service(world, "default")
-        host = wait_for(lambda: host_of(now))
-        control.stop(home)
-        world = world_of(control.start(home), identity)
+        cluster = rehearsal_cluster(sandbox, identity)
+        ensure_node(cluster, "balanced")
+        cluster.api.create(SYSTEM_PODS, make_pod("aws-load-balancer-controller-0", CONTROLLER))
+        current = service(cluster, "default")
+        host = wait_for(lambda: host_of(current))
+        daemon_client.stop(home)
+        cluster = rehearsal_cluster(daemon_client.start(home), identity)
         events = "/api/v1/namespaces/default/events"
         wait_for(
             lambda: [
                 event
-                for event in world.api.list(events)
+                for event in cluster.api.list(events)
                 if event["reason"] == "SuccessfullyReconciled" and event["count"] > 1
             ]
         )
-        (balancer,) = balancers(world, "default/web")
+        (balancer,) = load_balancers(cluster, "default/web")
         assert balancer["DNSName"].lower() == host
-        eks = world.client("eks")
+        eks = cluster.client("eks")
         eks.delete_nodegroup(clusterName=NAME, nodegroupName="balanced")
         wait_for(lambda: not eks.list_nodegroups(clusterName=NAME)["nodegroups"])
         eks.delete_cluster(name=NAME)
         wait_for(lambda: not eks.list_clusters()["clusters"])
-        (still,) = balancers(world, "default/web")
-        assert still["LoadBalancerArn"] == balancer["LoadBalancerArn"]
+        (remaining,) = load_balancers(cluster, "default/web")
+        assert remaining["LoadBalancerArn"] == balancer["LoadBalancerArn"]
         subnet = balancer["AvailabilityZones"][0]["SubnetId"]
-        assert refused(world.client("ec2").delete_subnet, SubnetId=subnet) == "DependencyViolation"
+        assert (
+            refused(cluster.client("ec2").delete_subnet, SubnetId=subnet) == "DependencyViolation"
+        )
     finally:
-        control.stop(home)
+        daemon_client.stop(home)
         shutil.rmtree(home)
 
 
 # -- classic -------------------------------------------------------------------------------------
 
 
-def test_a_service_of_nobody_is_a_classic_load_balancer(
-    world: World, namespace: str, node: Object
+def test_a_service_without_a_class_gets_a_classic_load_balancer(
+    cluster: RehearsalCluster, namespace: str, node: Object
 ) -> None:
-    now = service(world, namespace, nlb=False, internal="true")
-    host = wait_for(lambda: host_of(now))
-    uid = (now() or {})["metadata"]["uid"]
+    current = service(cluster, namespace, nlb=False, internal="true")
+    host = wait_for(lambda: host_of(current))
+    uid = (current() or {})["metadata"]["uid"]
     name = f"a{uid.replace('-', '')}"[:32]
-    elb = world.client("elb")
+    elb = cluster.client("elb")
     (balancer,) = elb.describe_load_balancers(LoadBalancerNames=[name])["LoadBalancerDescriptions"]
     assert (balancer["DNSName"], balancer["Scheme"]) == (host, "internal")
-    assert {"InstanceId": instance_of(node)} in balancer["Instances"]
-    assert list(groups_of(world, balancer).values()) == [f"k8s-elb-{name}"]
+    assert {"InstanceId": instance_id_of(node)} in balancer["Instances"]
+    assert list(groups_of(cluster, balancer).values()) == [f"k8s-elb-{name}"]
     (described,) = elb.describe_tags(LoadBalancerNames=[name])["TagDescriptions"]
     tags = {tag["Key"]: tag["Value"] for tag in described["Tags"]}
     assert tags == {
         f"kubernetes.io/cluster/{NAME}": "owned",
         "kubernetes.io/service-name": f"{namespace}/web",
     }
-    assert interfaces(world, name)
-    drop(world, namespace)
-    wait_for(lambda: now() is None)
+    assert interfaces(cluster, name)
+    delete(cluster, namespace)
+    wait_for(lambda: current() is None)
     assert refused(elb.describe_load_balancers, LoadBalancerNames=[name]) == "LoadBalancerNotFound"
-    assert interfaces(world, name) == []
+    assert interfaces(cluster, name) == []
 
 
-def test_a_public_classic_balancer_wants_public_subnets(
-    world: World, namespace: str, node: Object
+def test_a_public_classic_load_balancer_needs_public_subnets(
+    cluster: RehearsalCluster, namespace: str, node: Object
 ) -> None:
-    service(world, namespace, nlb=False)
-    words = said(world, namespace, "web", "SyncLoadBalancerFailed")
-    assert "could not find any suitable subnets for creating the ELB" in words
-    drop(world, namespace)
+    service(cluster, namespace, nlb=False)
+    message = event_message(cluster, namespace, "web", "SyncLoadBalancerFailed")
+    assert "could not find any suitable subnets for creating the ELB" in message
+    delete(cluster, namespace)
 
 
 # -- Application Load Balancers ------------------------------------------------------------------
 
 
 def ingress(
-    world: World, namespace: str, name: str, path: str, **notes: str
+    cluster: RehearsalCluster, namespace: str, name: str, path: str, **notes: str
 ) -> Callable[[], Object | None]:
-    """Make an Ingress of class `alb`; answers how it is now."""
+    """Create an Ingress of class `alb`; return a function that reads its current state."""
     root = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses"
     annotations = {
         f"alb.ingress.kubernetes.io/{k.replace('__', '.').replace('_', '-')}": v
         for k, v in notes.items()
     }
-    if not world.api.find(f"{CLASSES}/alb"):
+    if not cluster.api.find(f"{CLASSES}/alb"):
         spec = {"controller": "ingress.k8s.aws/alb"}
-        world.api.create(CLASSES, {"metadata": {"name": "alb"}, "spec": spec})
+        cluster.api.create(CLASSES, {"metadata": {"name": "alb"}, "spec": spec})
     backend = {"service": {"name": "web", "port": {"number": 80}}}
     rule = {
         "host": f"{name}.example.com",
         "http": {"paths": [{"path": path, "pathType": "Prefix", "backend": backend}]},
     }
-    world.api.create(
+    cluster.api.create(
         root,
         {
             "metadata": {"name": name, "annotations": annotations},
             "spec": {"ingressClassName": "alb", "rules": [rule]},
         },
     )
-    return lambda: world.api.find(f"{root}/{name}")
+    return lambda: cluster.api.find(f"{root}/{name}")
 
 
-def test_an_ingress_is_an_application_load_balancer_until_it_goes(
-    world: World, namespace: str, web: Object, controller: None
+def test_an_ingress_gets_an_application_load_balancer_until_it_is_deleted(
+    cluster: RehearsalCluster, namespace: str, web: Object, controller: None
 ) -> None:
-    service(world, namespace, kind="ClusterIP", nlb=False)
+    service(cluster, namespace, kind="ClusterIP", nlb=False)
     ports = json.dumps([{"HTTP": 80}, {"HTTP": 8080}])
-    now = ingress(world, namespace, "shop", "/cart", target_type="ip", listen_ports=ports)
-    host = wait_for(lambda: host_of(now))
-    (balancer,) = balancers(world, f"{namespace}/shop")
+    current = ingress(cluster, namespace, "shop", "/cart", target_type="ip", listen_ports=ports)
+    host = wait_for(lambda: host_of(current))
+    (balancer,) = load_balancers(cluster, f"{namespace}/shop")
     assert (balancer["Type"], balancer["Scheme"]) == ("application", "internal")
     assert balancer["DNSName"].lower() == host
-    tags = tags_of(world, balancer["LoadBalancerArn"])
+    tags = tags_of(cluster, balancer["LoadBalancerArn"])
     assert tags["ingress.k8s.aws/resource"] == "LoadBalancer"
-    (registered,) = targets(world, balancer).values()
+    (registered,) = targets(cluster, balancer).values()
     assert registered == {(web["status"]["podIP"], 8080)}
-    elb = world.client("elbv2")
+    elb = cluster.client("elbv2")
     listeners = elb.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
     assert {listener["Port"] for listener in listeners} == {80, 8080}
     rules = elb.describe_rules(ListenerArn=listeners[0]["ListenerArn"])["Rules"]
@@ -413,45 +472,45 @@ def test_an_ingress_is_an_application_load_balancer_until_it_goes(
     assert conditions["host-header"]["HostHeaderConfig"]["Values"] == ["shop.example.com"]
     assert conditions["path-pattern"]["PathPatternConfig"]["Values"] == ["/cart", "/cart/*"]
     assert listeners[0]["DefaultActions"][0]["FixedResponseConfig"]["StatusCode"] == "404"
-    assert model.INGRESS_FINALIZER in (now() or {})["metadata"]["finalizers"]
-    drop(world, namespace, "ingresses", "shop")
-    wait_for(lambda: now() is None)
-    assert balancers(world, f"{namespace}/shop") == []
+    assert model.INGRESS_FINALIZER in (current() or {})["metadata"]["finalizers"]
+    delete(cluster, namespace, "ingresses", "shop")
+    wait_for(lambda: current() is None)
+    assert load_balancers(cluster, f"{namespace}/shop") == []
 
 
-def test_a_group_of_ingresses_shares_a_balancer(
-    world: World, namespace: str, node: Object, controller: None
+def test_a_group_of_ingresses_shares_a_load_balancer(
+    cluster: RehearsalCluster, namespace: str, node: Object, controller: None
 ) -> None:
-    service(world, namespace, kind="NodePort", nlb=False)
-    first = ingress(world, namespace, "first", "/", group__name=namespace)
-    second = ingress(world, namespace, "second", "/", group__name=namespace)
+    service(cluster, namespace, kind="NodePort", nlb=False)
+    first = ingress(cluster, namespace, "first", "/", group__name=namespace)
+    second = ingress(cluster, namespace, "second", "/", group__name=namespace)
     host = wait_for(lambda: host_of(first))
     wait_for(lambda: host_of(second) == host)
-    (balancer,) = balancers(world, namespace)
-    assert len(targets(world, balancer)) == 2
-    drop(world, namespace, "ingresses", "first")
+    (balancer,) = load_balancers(cluster, namespace)
+    assert len(targets(cluster, balancer)) == 2
+    delete(cluster, namespace, "ingresses", "first")
     wait_for(lambda: first() is None)
-    (still,) = balancers(world, namespace)
-    assert still["LoadBalancerArn"] == balancer["LoadBalancerArn"]
-    wait_for(lambda: len(targets(world, balancer)) == 1)
-    drop(world, namespace, "ingresses", "second")
+    (remaining,) = load_balancers(cluster, namespace)
+    assert remaining["LoadBalancerArn"] == balancer["LoadBalancerArn"]
+    wait_for(lambda: len(targets(cluster, balancer)) == 1)
+    delete(cluster, namespace, "ingresses", "second")
     wait_for(lambda: second() is None)
-    assert balancers(world, namespace) == []
+    assert load_balancers(cluster, namespace) == []
 
 
-def test_an_ingress_for_instances_wants_a_node_port(
-    world: World, namespace: str, controller: None
+def test_an_ingress_for_instances_needs_a_node_port(
+    cluster: RehearsalCluster, namespace: str, controller: None
 ) -> None:
-    service(world, namespace, kind="ClusterIP", nlb=False)
-    ingress(world, namespace, "shop", "/")
-    words = said(world, namespace, "shop", "FailedBuildModel")
-    assert "your service be must of type 'NodePort' or 'LoadBalancer'" in words
+    service(cluster, namespace, kind="ClusterIP", nlb=False)
+    ingress(cluster, namespace, "shop", "/")
+    message = event_message(cluster, namespace, "shop", "FailedBuildModel")
+    assert "your service be must of type 'NodePort' or 'LoadBalancer'" in message
 
 
 # -- decisions -----------------------------------------------------------------------------------
 
 
-def test_names_are_the_controllers_own() -> None:
+def test_names_match_those_of_the_controller() -> None:
     """Values from the controller's own tests."""
     assert model.backend_group_name("testCluster") == "k8s-traffic-testCluster-411a1bcdb1"
     stack = model.ingress_stack("awesome-ns/ing-1", [_bare_ingress("internet-facing")], {}, "")
@@ -466,16 +525,20 @@ def _bare_ingress(scheme: str) -> Object:
     return {"metadata": meta, "spec": {}}
 
 
-def test_tags_choose_one_subnet_per_zone() -> None:
+def test_tags_select_one_subnet_per_zone() -> None:
     role = {"kubernetes.io/role/internal-elb": "1"}
     known = [
-        model.Subnet("subnet-1", "a", role, 100, False),
-        model.Subnet("subnet-2", "a", {**role, "kubernetes.io/cluster/mine": "shared"}, 100, False),
-        model.Subnet("subnet-3", "b", {**role, "kubernetes.io/cluster/other": ""}, 100, False),
-        model.Subnet("subnet-4", "c", role, 7, False),
-        model.Subnet("subnet-5", "d", {}, 100, False),
+        model.SubnetCandidate("subnet-1", "a", role, 100, False),
+        model.SubnetCandidate(
+            "subnet-2", "a", {**role, "kubernetes.io/cluster/mine": "shared"}, 100, False
+        ),
+        model.SubnetCandidate(
+            "subnet-3", "b", {**role, "kubernetes.io/cluster/other": ""}, 100, False
+        ),
+        model.SubnetCandidate("subnet-4", "c", role, 7, False),
+        model.SubnetCandidate("subnet-5", "d", {}, 100, False),
     ]
-    given: Any = {"cluster": "mine", "scheme": "internal", "asked": ()}
+    given: Any = {"cluster": "mine", "scheme": "internal", "requested": ()}
     assert model.choose_subnets(known, kind="network", **given) == ["subnet-2"]
     with pytest.raises(model.BuildError, match="1 < 2"):
         model.choose_subnets(known, kind="application", **given)
@@ -486,7 +549,7 @@ def test_tags_choose_one_subnet_per_zone() -> None:
     assert model.choose_subnets(known[4:], kind="network", **given) == ["subnet-5"]
 
 
-def test_what_cannot_be_read_is_said() -> None:
+def test_an_invalid_annotation_is_an_error_that_names_it() -> None:
     ingress = _bare_ingress("internal")
     notes = ingress["metadata"]["annotations"]
     notes["alb.ingress.kubernetes.io/group.order"] = "first"

@@ -1,4 +1,4 @@
-"""The example workloads on a real control plane, with the real controllers; verify beside them."""
+"""The example workloads and verify, on a real control plane with the real controllers."""
 
 from __future__ import annotations
 
@@ -10,103 +10,109 @@ from typing import Any, cast
 
 import pytest
 
-from jarkkit.addons.pools import node_pools
-from jarkkit.cluster import places
-from jarkkit.cluster.volume_probe import NAMESPACE as PROBE
-from jarkkit.cluster.volume_probe import probe_volume
-from jarkkit.errors import JarkkitError
-from jarkkit.kube import Kube
-from jarkkit.records import Event
-from jarkkit.sandbox import control
+from jarkkit.catalog.examples import NAMESPACE, ExampleWorkload, example_workload, example_workloads
+from jarkkit.decisions.addons.node_pools import node_pools
+from jarkkit.decisions.examples import manifests
+from jarkkit.model.errors import JarkkitError
+from jarkkit.model.records import Event
+from jarkkit.model.step_generators import run_to_end
+from jarkkit.ports.kube import Kube
+from jarkkit.sandbox import daemon_client
 from jarkkit.settings import Settings
 from jarkkit.steps import use, verify
-from jarkkit.streams import drain
-from jarkkit.workloads import NAMESPACE, Workload, objects, workload, workloads
-from tests.clusters import karpenter, operators
-from tests.clusters.conftest import NAME, World, fresh_world, wait_for
-from tests.clusters.doors import kube_of
-from tests.clusters.test_karpenter import device_plugin
-from tests.clusters.test_nodes import node_group, status
-from tests.clusters.things import running
+from jarkkit.steps.cluster import web_uis
+from jarkkit.steps.cluster.volume_probe import NAMESPACE as PROBE
+from jarkkit.steps.cluster.volume_probe import probe_volume
+from tests.support import karpenter, operators
+from tests.support.cluster_clients import kube_client
+from tests.support.cluster_objects import create_node_group, node_group_status, running_pod
+from tests.support.clusters import NAME, RehearsalCluster, sandbox_with_cluster
+from tests.support.karpenter import device_plugin
+from tests.support.poll import wait_for
+from tests.support.stacks import resolved
 
 SETTINGS = Settings(name=NAME)
 EBS = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "gp3"}}
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    """One of its own: it installs what other tests install in theirs."""
-    with fresh_world() as made:
+def cluster() -> Iterator[RehearsalCluster]:
+    """A separate cluster: other tests install the same add-ons in the shared one."""
+    with sandbox_with_cluster() as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def kube(world: World) -> Iterator[Kube]:
-    """The kit's own door, to a cluster with operators, Karpenter and a GPU pool of the kit's."""
-    node_group(world, "for-use", 3)
-    wait_for(lambda: status(world, "for-use") == "ACTIVE", 120)
+def kube(cluster: RehearsalCluster) -> Iterator[Kube]:
+    """jarkkit's client for a cluster with operators, Karpenter and jarkkit's node pools."""
+    create_node_group(cluster, "for-use", 3)
+    wait_for(lambda: node_group_status(cluster, "for-use") == "ACTIVE", 120)
     for name in operators.OPERATORS:
-        operators.install(world, name)
-    karpenter.install(world)
-    device_plugin(world)
-    door = kube_of(world)
+        operators.install(cluster, name)
+    karpenter.install(cluster)
+    device_plugin(cluster)
+    client = kube_client(cluster)
     for pool in node_pools(SETTINGS):
         pool["spec"]["template"]["spec"]["nodeClassRef"]["name"] = "default"
-        door.apply(pool)
-    yield door
+        client.apply(pool)
+    yield client
     for name in ("cpu", "gpu", "g6"):
-        door.delete("karpenter.sh/v1", "NodePool", name)
-    wait_for(lambda: not list(door.list("karpenter.sh/v1", "NodeClaim")), 120)
+        client.delete("karpenter.sh/v1", "NodePool", name)
+    wait_for(lambda: not list(client.list("karpenter.sh/v1", "NodeClaim")), 120)
 
 
 @pytest.fixture(autouse=True)
-def needless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The add-ons are there by other means than the kit's."""
+def without_addon_requirements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drop the examples' add-on requirements: the tests install the operators directly."""
 
-    def without(name: str) -> Workload:
-        return workload(name).model_copy(update={"needs": ()})
+    def example_without_needs(name: str) -> ExampleWorkload:
+        return example_workload(name).model_copy(update={"needs": ()})
 
-    monkeypatch.setattr(use, "workload", without)
+    monkeypatch.setattr(use, "example_workload", example_without_needs)
 
 
-def ran(kube: Kube, name: str, **options: Any) -> tuple[list[Event], use.Used]:
+def run_workload(kube: Kube, name: str, **options: Any) -> tuple[list[Event], use.WorkloadResult]:
     events: list[Event] = []
-    used = drain(use.run(kube, SETTINGS, name, rehearsal=True, **options), events.append)
-    return events, used
+    result = run_to_end(
+        use.run_example(kube, resolved(SETTINGS), name, rehearsal=True, **options), events.append
+    )
+    return events, result
 
 
 @pytest.mark.parametrize("name", ["hello-workflow", "ray-job"])
-def test_it_runs_through_its_real_controller(kube: Kube, name: str) -> None:
-    events, used = ran(kube, name)
-    assert used.status == "pass"
-    assert used.lines, events
-    assert "simulated" in used.note
-    assert used.node
+def test_an_example_runs_through_its_real_controller(kube: Kube, name: str) -> None:
+    events, result = run_workload(kube, name)
+    assert result.status == "pass"
+    assert result.lines, events
+    assert "simulated" in result.note
+    assert result.node
     assert kube.get("v1", "Namespace", NAMESPACE) is None
 
 
-def test_all_three_steps_are_told(kube: Kube) -> None:
-    events, used = ran(kube, "hello-workflow")
-    assert used.message == "Succeeded 3/3"
+def test_the_progress_of_all_three_steps_is_reported(kube: Kube) -> None:
+    events, result = run_workload(kube, "hello-workflow")
+    assert result.message == "Succeeded 3/3"
     assert any(e.message.startswith("Workflow: Running") for e in events)
 
 
-def test_a_gpu_pod_runs_on_a_node_that_karpenter_adds(kube: Kube) -> None:
+def test_a_gpu_pod_runs_on_a_node_that_karpenter_launches(kube: Kube) -> None:
     before = {n["metadata"]["name"] for n in kube.list("v1", "Node")}
-    events, used = ran(kube, "gpu-smoke")
-    assert used.node not in before
-    assert used.instance_type.startswith("g6.")
+    events, result = run_workload(kube, "gpu-smoke")
+    assert result.node not in before
+    assert result.instance_type.startswith("g6.")
     assert any("waits for a node" in e.message for e in events)
 
 
-def test_objects_fit_the_real_definitions(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also the Neuron one, whose pool is not chosen here."""
-    settings = SETTINGS.changed({"accelerators": ["g6", "inf2"]})
+def test_objects_of_the_examples_match_the_real_crds(
+    kube: Kube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Check the Neuron example, too, although its node pool is not in the default settings."""
+    settings = SETTINGS.with_changes({"accelerators": ["g6", "inf2"]})
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     kube.create(namespace)
     try:
-        for thing in workloads().values():
-            for made in objects(thing, settings):
+        for example in example_workloads().values():
+            for made in manifests(example, settings):
                 made["metadata"]["name"] += "-checked"
                 kube.apply(made)
                 kube.delete(made["apiVersion"], made["kind"], made["metadata"]["name"], NAMESPACE)
@@ -115,67 +121,77 @@ def test_objects_fit_the_real_definitions(kube: Kube, monkeypatch: pytest.Monkey
         wait_for(lambda: kube.get("v1", "Namespace", NAMESPACE) is None)
 
 
-def failing(name: str, **annotations: str) -> Workload:
-    """The example with annotations that tell the sandbox to let it fail."""
-    thing = workload(name)
+def failing_example(name: str, **annotations: str) -> ExampleWorkload:
+    """Return the example with annotations that make it fail in the sandbox."""
+    example = example_workload(name)
     marked = {f"sandbox.jarkkit.io/{k}": v for k, v in annotations.items()}
     changed = tuple(
-        {**o, "metadata": {**o["metadata"], "annotations": marked}} for o in thing.objects
+        {**o, "metadata": {**o["metadata"], "annotations": marked}} for o in example.objects
     )
-    return thing.model_copy(update={"objects": changed, "needs": ()})
+    return example.model_copy(update={"objects": changed, "needs": ()})
 
 
-class TestFailing:
-    def run(self, kube: Kube, monkeypatch: pytest.MonkeyPatch, thing: Workload) -> JarkkitError:
-        monkeypatch.setattr(use, "workload", lambda name: thing)
+class TestFailures:
+    def run(
+        self, kube: Kube, monkeypatch: pytest.MonkeyPatch, example: ExampleWorkload
+    ) -> JarkkitError:
+        monkeypatch.setattr(use, "example_workload", lambda name: example)
         with pytest.raises(JarkkitError) as caught:
-            ran(kube, thing.name)
-        gone = lambda: kube.get("v1", "Namespace", NAMESPACE) is None  # noqa: E731
-        wait_for(gone)
+            run_workload(kube, example.name)
+        is_gone = lambda: kube.get("v1", "Namespace", NAMESPACE) is None  # noqa: E731
+        wait_for(is_gone)
         return caught.value
 
-    def test_a_job_that_fails_says_so(self, kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
-        error = self.run(kube, monkeypatch, failing("ray-job", **{"exit-code": "3"}))
+    def test_a_failed_job_is_an_error_with_its_exit_code(
+        self, kube: Kube, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        error = self.run(kube, monkeypatch, failing_example("ray-job", **{"exit-code": "3"}))
         assert error.code == "JK-USE-FAILED"
         assert "FAILED" in error.message
         assert "exit code 3" in error.message
 
-    def test_an_image_that_is_not_there(self, kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(use, "_HOPELESS_SECONDS", 1.0)
-        monkeypatch.setattr(use, "_FIRST_WORRY_SECONDS", 0.5)
-        monkeypatch.setattr(use, "_WORRY_SECONDS", 0.5)
-        error = self.run(kube, monkeypatch, failing("gpu-smoke", fault="image-pull"))
+    def test_an_image_that_cannot_be_pulled_is_an_error(
+        self, kube: Kube, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(use, "_FATAL_SECONDS", 1.0)
+        monkeypatch.setattr(use, "_FIRST_CHECK_SECONDS", 0.5)
+        monkeypatch.setattr(use, "_CHECK_SECONDS", 0.5)
+        error = self.run(kube, monkeypatch, failing_example("gpu-smoke", fault="image-pull"))
         assert error.code == "JK-USE-FAILED"
         assert "cannot pull the image" in error.message
 
-    def test_no_time_left(self, kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
-        thing = failing("storage").model_copy(update={"timeout_seconds": 1})
-        error = self.run(kube, monkeypatch, thing)  # no storage class here
+    def test_an_example_past_its_timeout_is_an_error(
+        self, kube: Kube, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        example = failing_example("storage").model_copy(update={"timeout_seconds": 1})
+        error = self.run(kube, monkeypatch, example)  # the cluster has no storage class
         assert error.code == "JK-USE-TIMEOUT"
 
-    def test_no_capacity_is_told_while_it_waits(
-        self, kube: Kube, world: World, monkeypatch: pytest.MonkeyPatch
+    def test_missing_capacity_is_reported_while_the_pod_waits(
+        self, kube: Kube, cluster: RehearsalCluster, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """As the exercise of notebook 06 has it."""
-        thing = workload("gpu-smoke").model_copy(update={"needs": (), "timeout_seconds": 30})
-        monkeypatch.setattr(use, "workload", lambda name: thing)
-        for claim in kube.list("karpenter.sh/v1", "NodeClaim"):  # of an earlier test
+        """The same steps as in the exercise of notebook 06."""
+        example = example_workload("gpu-smoke").model_copy(
+            update={"needs": (), "timeout_seconds": 30}
+        )
+        monkeypatch.setattr(use, "example_workload", lambda name: example)
+        for claim in kube.list("karpenter.sh/v1", "NodeClaim"):  # left by an earlier test
             kube.delete("karpenter.sh/v1", "NodeClaim", claim["metadata"]["name"])
         wait_for(lambda: not list(kube.list("karpenter.sh/v1", "NodeClaim")), 120)
-        control.set_faults(world.running.home, ["insufficient-capacity:g6"])
-        told: list[Event] = []
+        daemon_client.set_faults(cluster.running.home, ["insufficient-capacity:g6"])
+        events: list[Event] = []
         try:
             with pytest.raises(JarkkitError) as caught:
-                drain(use.run(kube, SETTINGS, "gpu-smoke"), told.append)
+                run_to_end(use.run_example(kube, resolved(SETTINGS), "gpu-smoke"), events.append)
         finally:
-            control.set_faults(world.running.home, [])
+            daemon_client.set_faults(cluster.running.home, [])
         assert caught.value.code == "JK-USE-TIMEOUT"
-        assert "AWS has no instance to give" in caught.value.message
-        assert "JK-AWS-CAPACITY" in [event.code for event in told]
+        assert "AWS has no capacity for an instance that fits" in caught.value.message
+        assert "JK-AWS-CAPACITY" in [event.code for event in events]
         wait_for(lambda: kube.get("v1", "Namespace", NAMESPACE) is None)
 
-    def test_an_interrupt_leaves_nothing(self, kube: Kube) -> None:
-        work = use.run(kube, SETTINGS, "hello-workflow")
+    def test_an_interrupted_run_leaves_no_namespace(self, kube: Kube) -> None:
+        work = use.run_example(kube, resolved(SETTINGS), "hello-workflow")
         while "Workflow" not in next(work).message:
             pass
         work.close()
@@ -183,10 +199,12 @@ class TestFailing:
 
 
 class TestVerify:
-    def look(self, kube: Kube, folder: Path, **more: Any) -> verify.Look:
-        return verify.Look(kube, SETTINGS, folder, rehearsal=True, **more)
+    def context(self, kube: Kube, folder: Path, **more: Any) -> verify.VerifyContext:
+        return verify.VerifyContext(kube, resolved(SETTINGS), folder, rehearsal=True, **more)
 
-    def test_it_finds_what_is_there_and_what_is_not(self, kube: Kube, tmp_path: Path) -> None:
+    def test_verify_passes_and_fails_checks_as_the_cluster_is(
+        self, kube: Kube, tmp_path: Path
+    ) -> None:
         (tmp_path / "mine.yaml").write_text(
             "title: Karpenter runs\n"
             "object:\n"
@@ -194,28 +212,28 @@ class TestVerify:
             "field: .status.readyReplicas\nat_least: 1\n"
         )
         (tmp_path / "broken.yaml").write_text("title: nothing\nobject: 3\n")
-        found = {c.name: c for c in verify.cluster_checks(self.look(kube, tmp_path))}
+        found = {c.name: c for c in verify.check_cluster_layer(self.context(kube, tmp_path))}
         assert found["Kubernetes API"].status == "pass"
         assert found["Nodes of for-use"].status == "pass"
         assert found["Nodes of for-use"].found.startswith("3/3 Ready")
         assert found["Karpenter runs"].status == "pass"
         assert found["checks/broken.yaml"].status == "fail"
-        assert found["Pool g6"].status == "pass"
+        assert found["Node pool g6"].status == "pass"
         assert found["Default storage class"].status == "fail"
 
-    def test_whoever_may_not_ask_gets_unknown(self, kube: Kube, tmp_path: Path) -> None:
+    def test_a_denied_call_makes_its_checks_unknown(self, kube: Kube, tmp_path: Path) -> None:
         def denied(*_: object, **__: object) -> Any:
             raise JarkkitError("JK-KUBE-DENIED", "list Node: 403.", "Get the permission.")
 
-        door = cast(Kube, _Denying(kube, denied))
-        look = dataclasses.replace(self.look(kube, tmp_path), kube=door)
-        found = {c.name: c.status for c in verify.cluster_checks(look)}
+        client = cast(Kube, KubeWithoutNodes(kube, denied))
+        context = dataclasses.replace(self.context(kube, tmp_path), kube=client)
+        found = {c.name: c.status for c in verify.check_cluster_layer(context)}
         assert found["Nodes"] == "unknown"
-        assert found["Pool cpu"] == "pass"
+        assert found["Node pool cpu"] == "pass"
 
 
-class _Denying:
-    """The door, with nodes that may not be listed."""
+class KubeWithoutNodes:
+    """A client that is denied to list nodes."""
 
     def __init__(self, kube: Kube, denied: Any) -> None:
         self._kube, self._denied = kube, denied
@@ -229,24 +247,28 @@ class _Denying:
         return self._kube.list(api_version, kind, *rest, **more)
 
 
-def test_a_page_answers_through_a_port_forward(kube: Kube, world: World, namespace: str) -> None:
-    """In a sandbox a simulated pod answers, and it is said that it does."""
-    at = places.Place("page", "A page", "none", namespace, "page", 80)
+def test_a_web_ui_answers_through_a_port_forward(
+    kube: Kube, cluster: RehearsalCluster, namespace: str
+) -> None:
+    """In a sandbox a simulated pod answers, and the answer is marked as simulated."""
+    at = web_uis.WebEndpoint("page", "A page", "none", namespace, "page", 80)
     ports = [{"port": 80, "targetPort": 8000}]
     meta = {"name": "page", "namespace": namespace}
     spec = {"selector": {"app": "page"}, "ports": ports}
     kube.apply({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec})
     with pytest.raises(JarkkitError, match="no pod behind"):
-        places.ask(kube, at)
+        web_uis.get_endpoint(kube, at)
     path = f"/api/v1/namespaces/{namespace}/pods"
-    with running(world, path, "page", labels={"app": "page"}):
-        answer = places.ask(kube, at)
+    with running_pod(cluster, path, "page", labels={"app": "page"}):
+        answer = web_uis.get_endpoint(kube, at)
         assert (answer.status, answer.simulated) == (200, True)
-        with places.opened(kube, at) as url, urllib.request.urlopen(url) as page:
+        with web_uis.open_endpoint(kube, at) as url, urllib.request.urlopen(url) as page:
             assert page.status == 200
 
 
-def test_a_volume_is_made_and_goes(kube: Kube, world: World) -> None:
+def test_the_volume_probe_creates_and_deletes_a_volume(
+    kube: Kube, cluster: RehearsalCluster
+) -> None:
     labels = {"app": "ebs-csi-controller"}
     default = {"storageclass.kubernetes.io/is-default-class": "true"}
     kube.apply(
@@ -260,7 +282,7 @@ def test_a_volume_is_made_and_goes(kube: Kube, world: World) -> None:
     )
     path = "/api/v1/namespaces/kube-system/pods"
     try:
-        with running(world, path, "ebs-csi", labels=labels):
+        with running_pod(cluster, path, "ebs-csi", labels=labels):
             check = probe_volume(kube)
             assert check.status == "pass", check
             wait_for(lambda: kube.get("v1", "Namespace", PROBE) is None)

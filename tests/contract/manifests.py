@@ -1,39 +1,39 @@
-"""What the tests put into a cluster: small, harmless, and the same for a real one and a sandbox.
+"""Manifests of the tests: small, harmless, and the same for a real cluster and a sandbox.
 
-A container really does what the test is about. In the sandbox, where nothing runs, an annotation
-says what that would have been.
+On a real cluster the container does what the test is about. In the sandbox, where no container
+runs, an annotation simulates it.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from tests.contract.cluster import SANDBOX, Object
+from tests.contract.cluster import SANDBOX_PREFIX, Object
 
 PAUSE = "registry.k8s.io/pause:3.10"
 SHELL = "public.ecr.aws/docker/library/busybox:1.37"
-NOWHERE = "localhost:1/none"
-SMALL = {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}}
-EVERYTHING = [{"operator": "Exists"}]
+MISSING_IMAGE = "localhost:1/none"
+SMALL_RESOURCES = {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}}
+TOLERATE_ALL = [{"operator": "Exists"}]
 
 
-def thing(kind: str, name: str, api_version: str = "v1", **fields: Any) -> Object:
-    """An object of any kind."""
+def make_object(kind: str, name: str, api_version: str = "v1", **fields: Any) -> Object:
+    """Return an object of any kind."""
     return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, **fields}
 
 
 def container(name: str = "app", **fields: Any) -> Object:
-    """One that runs for ever, without further ado."""
-    return {"name": name, "image": PAUSE, "resources": SMALL, **fields}
+    """Return a container that runs until it is stopped."""
+    return {"name": name, "image": PAUSE, "resources": SMALL_RESOURCES, **fields}
 
 
 def shell(script: str, name: str = "app", **fields: Any) -> Object:
-    """One that runs a line of shell."""
+    """Return a container that runs a shell script."""
     return container(name, image=SHELL, command=["sh", "-c", script], **fields)
 
 
 def pod_spec(*containers: Object, **fields: Any) -> Object:
-    """Quick to end."""
+    """Return a pod's spec with a short grace period."""
     return {
         "containers": list(containers) or [container()],
         "terminationGracePeriodSeconds": 1,
@@ -41,60 +41,60 @@ def pod_spec(*containers: Object, **fields: Any) -> Object:
     }
 
 
-def sandbox_notes(notes: dict[str, str] | None) -> dict[str, str]:
-    """Annotations that only the sandbox reads."""
-    return {f"{SANDBOX}/{key}": value for key, value in (notes or {}).items()}
+def sandbox_annotations(annotations: dict[str, str] | None) -> dict[str, str]:
+    """Return annotations that only the sandbox reads."""
+    return {f"{SANDBOX_PREFIX}/{key}": value for key, value in (annotations or {}).items()}
 
 
 def pod(
-    name: str, *containers: Object, notes: dict[str, str] | None = None, **fields: Any
+    name: str, *containers: Object, annotations: dict[str, str] | None = None, **fields: Any
 ) -> Object:
-    """A bare pod. `notes`: what the sandbox is to make of it."""
-    made = thing("Pod", name, spec=pod_spec(*containers, **fields))
-    made["metadata"] |= {"annotations": sandbox_notes(notes), "labels": {"app": name}}
+    """Return a bare pod. `annotations`: what the sandbox simulates."""
+    made = make_object("Pod", name, spec=pod_spec(*containers, **fields))
+    made["metadata"] |= {"annotations": sandbox_annotations(annotations), "labels": {"app": name}}
     return made
 
 
 def template(
-    name: str, *containers: Object, notes: dict[str, str] | None = None, **fields: Any
+    name: str, *containers: Object, annotations: dict[str, str] | None = None, **fields: Any
 ) -> Object:
-    """Of a workload's pods."""
-    meta = {"labels": {"app": name}, "annotations": sandbox_notes(notes)}
+    """Return the template of a workload's pods."""
+    meta = {"labels": {"app": name}, "annotations": sandbox_annotations(annotations)}
     return {"metadata": meta, "spec": pod_spec(*containers, **fields)}
 
 
 def deployment(name: str, replicas: int = 1, of: Object | None = None, **fields: Any) -> Object:
-    """Of pods that run for ever, unless told otherwise."""
+    """Return a Deployment; by default its pods run until they are stopped."""
     return _workload("Deployment", name, of, replicas=replicas, **fields)
 
 
 def stateful_set(name: str, replicas: int, of: Object | None = None, **fields: Any) -> Object:
-    """The same with names that stay."""
+    """Return a StatefulSet."""
     return _workload("StatefulSet", name, of, replicas=replicas, serviceName=name, **fields)
 
 
 def daemon_set(name: str, of: Object | None = None) -> Object:
-    """One pod per node."""
+    """Return a DaemonSet."""
     return _workload("DaemonSet", name, of)
 
 
 def _workload(kind: str, name: str, of: Object | None, **fields: Any) -> Object:
     selector = {"matchLabels": {"app": name}}
     spec = {"selector": selector, "template": of or template(name), **fields}
-    return thing(kind, name, "apps/v1", spec=spec)
+    return make_object(kind, name, "apps/v1", spec=spec)
 
 
 def job(name: str, of: Object, **fields: Any) -> Object:
-    """A Job whose pods are not started again in place."""
+    """Return a Job whose containers are not restarted in place."""
     of["spec"]["restartPolicy"] = "Never"
-    return thing("Job", name, "batch/v1", spec={"template": of, **fields})
+    return make_object("Job", name, "batch/v1", spec={"template": of, **fields})
 
 
 def claim(name: str, storage_class: str, size: str = "1Gi") -> Object:
-    """A PersistentVolumeClaim."""
+    """Return a PersistentVolumeClaim."""
     spec = {
         "accessModes": ["ReadWriteOnce"],
         "storageClassName": storage_class,
         "resources": {"requests": {"storage": size}},
     }
-    return thing("PersistentVolumeClaim", name, spec=spec)
+    return make_object("PersistentVolumeClaim", name, spec=spec)

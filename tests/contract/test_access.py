@@ -1,22 +1,23 @@
-"""Who may do what: the access policies of EKS, and the roles of Kubernetes that are behind them."""
+"""Who may do what: the access policies of EKS and the Kubernetes roles behind them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from kubernetes import client
 
-from tests.clusters.conftest import World
-from tests.clusters.test_access import let_in, token
-from tests.contract.cluster import Object, Space, refused, until
-from tests.contract.conftest import Spaces
-from tests.contract.manifests import thing
+from tests.contract.cluster import NamespaceFactory, Object, ScratchNamespace, rejected
+from tests.contract.manifests import make_object
+from tests.support.access import create_access_entry, token
+from tests.support.clusters import RehearsalCluster
+from tests.support.poll import wait_for
 
 RBAC = "rbac.authorization.k8s.io"
-# Verb, resource and group; a slash precedes a part of a resource, as kubectl writes it.
-INSIDE = (
+# Verb, resource and group; a slash precedes a subresource, as in kubectl.
+NAMESPACED = (
     "get pods",
     "get secrets",
     "create deployments.apps",
@@ -25,12 +26,12 @@ INSIDE = (
     "create resourcequotas",
     "create gadgets.example.org",
 )
-WHOLE = ("list nodes", "create namespaces", "list gadgets.example.org")
+CLUSTER_WIDE = ("list nodes", "create namespaces", "list gadgets.example.org")
 READ = {"get pods"}
 WRITE = {*READ, "get secrets", "create deployments.apps", "create pods/exec"}
 # https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
-MAY = {
-    "AmazonEKSClusterAdminPolicy": {*INSIDE, *WHOLE},
+PERMISSIONS = {
+    "AmazonEKSClusterAdminPolicy": {*NAMESPACED, *CLUSTER_WIDE},
     "AmazonEKSAdminPolicy": {*WRITE, f"create rolebindings.{RBAC}"},
     "AmazonEKSAdminViewPolicy": {*READ, "get secrets", "list nodes", "list gadgets.example.org"},
     "AmazonEKSEditPolicy": WRITE,
@@ -46,11 +47,11 @@ Ask = Callable[[Object], bool]
 
 
 def attributes(asked: str, namespace: str) -> Object:
-    """The question as the API wants it; about the whole cluster unless the resource is inside."""
+    """Return the attributes of an access review; without a namespace for cluster-wide resources."""
     verb, resource = asked.split()
     resource, _, group = resource.partition(".")
     resource, _, subresource = resource.partition("/")
-    inside = {"namespace": namespace} if asked in INSIDE else {}
+    inside = {"namespace": namespace} if asked in NAMESPACED else {}
     return {
         "verb": verb,
         "group": group,
@@ -61,25 +62,25 @@ def attributes(asked: str, namespace: str) -> Object:
 
 
 def allowed(ask: Ask, namespace: str) -> set[str]:
-    """All that may be done in the namespace and beyond."""
-    return {asked for asked in (*INSIDE, *WHOLE) if ask(attributes(asked, namespace))}
+    """Return the permissions in the namespace and in the whole cluster."""
+    return {asked for asked in (*NAMESPACED, *CLUSTER_WIDE) if ask(attributes(asked, namespace))}
 
 
 @pytest.fixture(scope="module")
-def other(spaces: Spaces) -> Iterator[Space]:
-    """A namespace that no policy is about."""
-    made = spaces()
+def other_namespace(new_namespace: NamespaceFactory) -> Iterator[ScratchNamespace]:
+    """A namespace to which no policy applies."""
+    made = new_namespace()
     try:
         yield made
     finally:
-        made.tidy()
+        made.delete_all()
 
 
-def bearing(space: Space, bearer: str) -> client.ApiClient:
-    """A client with nothing but a token."""
-    known = space.cluster.api.configuration
+def token_client(namespace: ScratchNamespace, bearer: str) -> client.ApiClient:
+    """Return a client that has only a token."""
+    configuration = namespace.cluster.api.configuration
     made = client.Configuration()
-    made.host, made.ssl_ca_cert = known.host, known.ssl_ca_cert
+    made.host, made.ssl_ca_cert = configuration.host, configuration.ssl_ca_cert
     made.api_key = {"BearerToken": f"Bearer {bearer}"}
     return client.ApiClient(made)
 
@@ -88,135 +89,165 @@ def bearing(space: Space, bearer: str) -> client.ApiClient:
 
 
 @pytest.fixture
-def let_a_role_in(world: World, space: Space) -> Iterator[Callable[..., client.ApiClient]]:
-    """Makes a role, an access entry for it, and the client of somebody who has taken the role."""
+def assume_role_with_policy(
+    sandbox_cluster: RehearsalCluster, namespace: ScratchNamespace
+) -> Iterator[Callable[..., client.ApiClient]]:
+    """Create a role with an access entry; return a client that has assumed the role."""
     clients: list[client.ApiClient] = []
 
-    def enter(policy: str, namespaces: tuple[str, ...]) -> client.ApiClient:
+    def assume(policy: str, namespaces: tuple[str, ...]) -> client.ApiClient:
         trust = json.dumps({"Version": "2012-10-17", "Statement": []})
-        role = world.client("iam").create_role(RoleName=space.name, AssumeRolePolicyDocument=trust)
+        role = sandbox_cluster.client("iam").create_role(
+            RoleName=namespace.name, AssumeRolePolicyDocument=trust
+        )
         arn = role["Role"]["Arn"]
-        let_in(world, arn, policy, namespaces)
-        taken = world.client("sts").assume_role(RoleArn=arn, RoleSessionName="ann")["Credentials"]
+        create_access_entry(sandbox_cluster, arn, policy, namespaces)
+        credentials = sandbox_cluster.client("sts").assume_role(RoleArn=arn, RoleSessionName="ann")[
+            "Credentials"
+        ]
         environ = {
-            "AWS_ENDPOINT_URL": world.running.endpoint,
-            "AWS_ACCESS_KEY_ID": taken["AccessKeyId"],
-            "AWS_SECRET_ACCESS_KEY": taken["SecretAccessKey"],
-            "AWS_SESSION_TOKEN": taken["SessionToken"],
+            "AWS_ENDPOINT_URL": sandbox_cluster.running.endpoint,
+            "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": credentials["SessionToken"],
         }
-        clients.append(bearing(space, token(environ)))
+        clients.append(token_client(namespace, token(environ)))
         return clients[-1]
 
-    yield enter
+    yield assume
     for one in clients:
         one.close()
 
 
+def user_of(api: client.ApiClient) -> Any:
+    """Return the user that the API server sees as the caller."""
+    reviews: Any = client.AuthenticationV1Api(api)
+    return reviews.create_self_subject_review({}).status.user_info
+
+
 def self_review(api: client.ApiClient) -> Ask:
-    """Asks what the caller may do."""
+    """Return a function that checks the caller's permissions."""
 
     def ask(asked: Object) -> bool:
         body = {"spec": {"resourceAttributes": asked}}
-        review = client.AuthorizationV1Api(api).create_self_subject_access_review(body)
+        reviews: Any = client.AuthorizationV1Api(api)
+        review = reviews.create_self_subject_access_review(body)
         return bool(review.status.allowed)
 
     return ask
 
 
-@pytest.mark.parametrize("policy", MAY)
-def test_a_policy_for_the_cluster_holds_everywhere(
-    space: Space, let_a_role_in: Callable[..., client.ApiClient], policy: str
+@pytest.mark.parametrize("policy", PERMISSIONS)
+def test_a_cluster_policy_grants_its_permissions_everywhere(
+    namespace: ScratchNamespace,
+    assume_role_with_policy: Callable[..., client.ApiClient],
+    policy: str,
 ) -> None:
-    ask = self_review(let_a_role_in(policy, ()))
-    until(lambda: ask(attributes("get pods", space.name)))
-    assert allowed(ask, space.name) == MAY[policy]
+    ask = self_review(assume_role_with_policy(policy, ()))
+    wait_for(lambda: ask(attributes("get pods", namespace.name)))
+    assert allowed(ask, namespace.name) == PERMISSIONS[policy]
 
 
-@pytest.mark.parametrize("policy", MAY)
-def test_a_policy_for_a_namespace_ends_there(
-    space: Space, other: Space, let_a_role_in: Callable[..., client.ApiClient], policy: str
+@pytest.mark.parametrize("policy", PERMISSIONS)
+def test_a_namespace_policy_grants_nothing_elsewhere(
+    namespace: ScratchNamespace,
+    other_namespace: ScratchNamespace,
+    assume_role_with_policy: Callable[..., client.ApiClient],
+    policy: str,
 ) -> None:
-    ask = self_review(let_a_role_in(policy, (space.name,)))
-    until(lambda: ask(attributes("get pods", space.name)))
-    assert allowed(ask, space.name) == MAY[policy] & {*INSIDE}
-    assert allowed(ask, other.name) == set()
+    ask = self_review(assume_role_with_policy(policy, (namespace.name,)))
+    wait_for(lambda: ask(attributes("get pods", namespace.name)))
+    assert allowed(ask, namespace.name) == PERMISSIONS[policy] & {*NAMESPACED}
+    assert allowed(ask, other_namespace.name) == set()
 
 
-def test_the_caller_is_known_by_the_session_and_the_groups_of_the_entry(
-    world: World, let_a_role_in: Callable[..., client.ApiClient], space: Space
+def test_the_caller_has_the_session_name_and_the_groups_of_the_entry(
+    sandbox_cluster: RehearsalCluster,
+    assume_role_with_policy: Callable[..., client.ApiClient],
+    namespace: ScratchNamespace,
 ) -> None:
-    api = let_a_role_in("AmazonEKSViewPolicy", ())
-    who = client.AuthenticationV1Api(api).create_self_subject_review({}).status.user_info
-    account = world.client("sts").get_caller_identity()["Account"]
-    assert who.username == f"arn:aws:sts::{account}:assumed-role/{space.name}/ann"
+    api = assume_role_with_policy("AmazonEKSViewPolicy", ())
+    who = user_of(api)
+    account = sandbox_cluster.client("sts").get_caller_identity()["Account"]
+    assert who.username == f"arn:aws:sts::{account}:assumed-role/{namespace.name}/ann"
     assert {"ours", "system:authenticated"} <= {*who.groups}
 
 
 # -- the roles behind them, by impersonation ---------------------------------------------------
 
 
-def bind(space: Space, role: str, kind: str) -> Ask:
-    """Give the role to a group of the test's own; asks what somebody of that group may do."""
+def bind(namespace: ScratchNamespace, role: str, kind: str) -> Ask:
+    """Bind the role to the test's own group; return a function that checks its permissions."""
     reference = {"apiGroup": RBAC, "kind": "ClusterRole", "name": role}
-    subject = {"apiGroup": RBAC, "kind": "Group", "name": space.name}
-    space.create(thing(kind, space.name, f"{RBAC}/v1", roleRef=reference, subjects=[subject]))
+    subject = {"apiGroup": RBAC, "kind": "Group", "name": namespace.name}
+    namespace.create(
+        make_object(kind, namespace.name, f"{RBAC}/v1", roleRef=reference, subjects=[subject])
+    )
 
     def ask(asked: Object) -> bool:
-        spec = {"user": "ann", "groups": [space.name], "resourceAttributes": asked}
-        api = client.AuthorizationV1Api(space.cluster.api)
+        spec = {"user": "ann", "groups": [namespace.name], "resourceAttributes": asked}
+        api: Any = client.AuthorizationV1Api(namespace.cluster.api)
         return bool(api.create_subject_access_review({"spec": spec}).status.allowed)
 
-    until(lambda: ask(attributes("get pods", space.name)))
+    wait_for(lambda: ask(attributes("get pods", namespace.name)))
     return ask
 
 
-def of_kubernetes(found: set[str]) -> set[str]:
-    """Without custom resources, which charts may have added to the roles."""
+def built_in_only(found: set[str]) -> set[str]:
+    """Return the permissions without custom resources, which charts may have added to the roles."""
     return {asked for asked in found if "example.org" not in asked}
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_for_the_cluster_is_like_its_policy(space: Space, role: str) -> None:
-    ask = bind(space, role, "ClusterRoleBinding")
-    assert of_kubernetes(allowed(ask, space.name)) == of_kubernetes(MAY[ROLES[role]])
+def test_a_cluster_role_binding_grants_the_same_as_its_policy(
+    namespace: ScratchNamespace, role: str
+) -> None:
+    ask = bind(namespace, role, "ClusterRoleBinding")
+    assert built_in_only(allowed(ask, namespace.name)) == built_in_only(PERMISSIONS[ROLES[role]])
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_for_a_namespace_ends_there(space: Space, other: Space, role: str) -> None:
-    ask = bind(space, role, "RoleBinding")
-    expected = of_kubernetes(MAY[ROLES[role]]) & {*INSIDE}
-    assert of_kubernetes(allowed(ask, space.name)) == expected
-    assert allowed(ask, other.name) == set()
+def test_a_role_binding_grants_nothing_in_other_namespaces(
+    namespace: ScratchNamespace, other_namespace: ScratchNamespace, role: str
+) -> None:
+    ask = bind(namespace, role, "RoleBinding")
+    expected = built_in_only(PERMISSIONS[ROLES[role]]) & {*NAMESPACED}
+    assert built_in_only(allowed(ask, namespace.name)) == expected
+    assert allowed(ask, other_namespace.name) == set()
 
 
-def test_kubectl_can_do_as_somebody_else_no_more_than_they_may(space: Space) -> None:
-    bind(space, "view", "RoleBinding")
-    ann = ("--as=ann", f"--as-group={space.name}")
-    assert space.kubectl("auth", "can-i", "get", "pods", *ann).strip() == "yes"
-    said = space.kubectl("create", "configmap", "it", *ann, check=False)
-    assert 'User "ann" cannot create resource "configmaps"' in said
+def test_kubectl_with_impersonation_has_only_the_users_permissions(
+    namespace: ScratchNamespace,
+) -> None:
+    bind(namespace, "view", "RoleBinding")
+    ann = ("--as=ann", f"--as-group={namespace.name}")
+    assert namespace.kubectl("auth", "can-i", "get", "pods", *ann).strip() == "yes"
+    output = namespace.kubectl("create", "configmap", "it", *ann, check=False)
+    assert 'User "ann" cannot create resource "configmaps"' in output
 
 
-def test_a_token_of_a_service_account_is_the_service_account(space: Space) -> None:
-    with bearing(space, space.kubectl("create", "token", "default").strip()) as api:
-        who = client.AuthenticationV1Api(api).create_self_subject_review({}).status.user_info
-        assert who.username == f"system:serviceaccount:{space.name}:default"
-        with refused(403, 'cannot list resource "pods"'):
-            client.CoreV1Api(api).list_namespaced_pod(space.name)
+def test_a_service_account_token_authenticates_the_service_account(
+    namespace: ScratchNamespace,
+) -> None:
+    with token_client(namespace, namespace.kubectl("create", "token", "default").strip()) as api:
+        who = user_of(api)
+        assert who.username == f"system:serviceaccount:{namespace.name}:default"
+        with rejected(403, 'cannot list resource "pods"'):
+            client.CoreV1Api(api).list_namespaced_pod(namespace.name)
 
 
-def test_charts_do_not_widen_a_policy(
-    space: Space, let_a_role_in: Callable[..., client.ApiClient]
+def test_an_aggregated_role_does_not_widen_a_policy(
+    namespace: ScratchNamespace, assume_role_with_policy: Callable[..., client.ApiClient]
 ) -> None:
     """On EKS the rules of a policy are fixed; a role that aggregates to `edit` adds nothing."""
     rule = {"apiGroups": ["example.org"], "resources": ["*"], "verbs": ["*"]}
-    wider = thing("ClusterRole", space.name, f"{RBAC}/v1", rules=[rule])
+    wider = make_object("ClusterRole", namespace.name, f"{RBAC}/v1", rules=[rule])
     wider["metadata"]["labels"] = {
         f"{RBAC}/aggregate-to-{role}": "true" for role in ("view", "edit", "admin")
     }
-    space.create(wider)
-    by_role = bind(space, "view", "RoleBinding")
-    until(lambda: by_role(attributes("create gadgets.example.org", space.name)))
-    ask = self_review(let_a_role_in("AmazonEKSEditPolicy", (space.name,)))
-    until(lambda: ask(attributes("get pods", space.name)))
-    assert not ask(attributes("create gadgets.example.org", space.name))
+    namespace.create(wider)
+    by_role = bind(namespace, "view", "RoleBinding")
+    wait_for(lambda: by_role(attributes("create gadgets.example.org", namespace.name)))
+    ask = self_review(assume_role_with_policy("AmazonEKSEditPolicy", (namespace.name,)))
+    wait_for(lambda: ask(attributes("get pods", namespace.name)))
+    assert not ask(attributes("create gadgets.example.org", namespace.name))

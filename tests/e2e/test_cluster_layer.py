@@ -1,21 +1,26 @@
-"""The whole cluster layer by the README's commands: installed, looked at with a user's kubectl,
-verified, used, changed, broken, mended, removed."""
+"""The whole cluster layer through the commands of docs/rehearsal.md: installed, checked with
+kubectl, verified, used, changed, broken, repaired and removed."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import psutil
 import pytest
 
-from jarkkit.records import ClusterState, Event
-from tests.e2e.conftest import Place, kill_tree, kubectl, stood_up
+from jarkkit.model.records import ClusterState, Event
+from jarkkit.ports.aws.session import paginate
+from jarkkit.sandbox import daemon_client
+from jarkkit.settings import Settings
+from tests.support.account import make_client
+from tests.support.deployments import CliDeployment, deployed_in_sandbox, kill_tree, kubectl
+from tests.support.poll import wait_for
+from tools.policy_lint import lint_policies, lint_trust
 
-# The Deployments of the page that this kit implements, with their replicas.
-TABLE = {
+# The Deployments of the JARK stack's page, with their replicas.
+EXPECTED_DEPLOYMENTS = {
     "amazon-cloudwatch": {"amazon-cloudwatch-observability-controller-manager": 1},
     "argo-events": {"argo-events-controller-manager": 1, "events-webhook": 1},
     "argo-workflows": {"argo-workflows-server": 1, "argo-workflows-workflow-controller": 1},
@@ -54,79 +59,97 @@ TABLE = {
 
 
 @pytest.fixture(scope="module")
-def place(terraform: str) -> Iterator[Place]:
-    """A detached sandbox and a deployment with everything in it."""
-    with stood_up("stack") as made:
-        yield made
+def cli_deployment(terraform: str) -> Iterator[CliDeployment]:
+    """A detached sandbox and a deployment with all add-ons in it."""
+    with deployed_in_sandbox("stack") as created:
+        yield created
 
 
-def deployments(place: Place) -> dict[str, dict[str, str]]:
-    """READY by namespace and name."""
+def ready_replicas(cli_deployment: CliDeployment) -> dict[str, dict[str, str]]:
+    """Return kubectl's READY column by namespace and name."""
     found: dict[str, dict[str, str]] = {}
-    for line in kubectl(place, "get", "deployments", "-A", "--no-headers").splitlines():
+    for line in kubectl(cli_deployment, "get", "deployments", "-A", "--no-headers").splitlines():
         namespace, name, ready, *_ = line.split()
         found.setdefault(namespace, {})[name] = ready
     return found
 
 
-def installed(place: Place) -> dict[str, str]:
-    """Digests of the add-ons by name."""
-    text = (place.folder / "cluster.json").read_text()
+def addon_digests(cli_deployment: CliDeployment) -> dict[str, str]:
+    """Return the digests of the installed add-ons by name."""
+    text = (cli_deployment.folder / "cluster.json").read_text()
     return {n: a.digest for n, a in ClusterState.model_validate_json(text).addons.items()}
 
 
-def test_the_table_is_there_and_nothing_else(place: Place) -> None:
-    ready = {ns: {n: f"{c}/{c}" for n, c in rows.items()} for ns, rows in TABLE.items()}
-    assert deployments(place) == ready
+def test_exactly_the_expected_deployments_are_ready(cli_deployment: CliDeployment) -> None:
+    ready = {
+        ns: {n: f"{c}/{c}" for n, c in rows.items()} for ns, rows in EXPECTED_DEPLOYMENTS.items()
+    }
+    assert ready_replicas(cli_deployment) == ready
 
 
-def test_verify_is_green(place: Place) -> None:
-    report = json.loads(place.ok("verify", "stack", "--json"))
+def test_verify_passes_and_names_every_deployment(cli_deployment: CliDeployment) -> None:
+    report = json.loads(cli_deployment.ok("verify", "stack", "--json"))
     assert [c for c in report["checks"] if c["status"] == "fail"] == []
-    said = json.dumps(report)
-    for rows in TABLE.values():
+    text = json.dumps(report)
+    for rows in EXPECTED_DEPLOYMENTS.values():
         for name in rows:
-            assert name in said
+            assert name in text
+
+
+def test_every_policy_of_a_role_and_of_the_queue_has_effect(cli_deployment: CliDeployment) -> None:
+    running = daemon_client.require(cli_deployment.home / ".sandbox")
+    iam, sqs = (make_client(running, service, Settings().region) for service in ("iam", "sqs"))
+    roles = [r for r in paginate(iam, "list_roles", "Roles") if r["RoleName"].startswith("stack-")]
+    policies = []
+    for name in (role["RoleName"] for role in roles):
+        for policy in paginate(iam, "list_role_policies", "PolicyNames", RoleName=name):
+            found = iam.get_role_policy(RoleName=name, PolicyName=policy)
+            policies.append(found["PolicyDocument"])
+    queue = sqs.get_queue_url(QueueName="karpenter-stack")["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["Policy"])["Attributes"]
+    policies.append(json.loads(attributes["Policy"]))
+    assert len(policies) >= 4  # flow log, cluster, Karpenter, load balancer controller
+    assert [found for policy in policies for found in lint_policies([policy])] == []
+    trusts = [role["AssumeRolePolicyDocument"] for role in roles]
+    assert [found for trust in trusts for found in lint_trust(trust)] == []
 
 
 @pytest.mark.parametrize("workload", ["gpu-smoke", "ray-job", "hello-workflow"])
-def test_the_examples_run(place: Place, workload: str) -> None:
-    assert place.run("use", "run", workload, "stack").returncode == 0
+def test_an_example_workload_runs(cli_deployment: CliDeployment, workload: str) -> None:
+    assert cli_deployment.run("use", "run", workload, "stack").returncode == 0
 
 
-def test_a_second_deploy_changes_nothing(place: Place) -> None:
-    before = kubectl(place, "get", "secrets", "-A", "-l", "owner=helm", "-o", "name")
-    place.ok("deploy", "stack")
-    assert kubectl(place, "get", "secrets", "-A", "-l", "owner=helm", "-o", "name") == before
+def test_a_second_deploy_changes_nothing(cli_deployment: CliDeployment) -> None:
+    before = kubectl(cli_deployment, "get", "secrets", "-A", "-l", "owner=helm", "-o", "name")
+    cli_deployment.ok("deploy", "stack")
+    assert (
+        kubectl(cli_deployment, "get", "secrets", "-A", "-l", "owner=helm", "-o", "name") == before
+    )
 
 
-def test_switching_one_off_and_one_on_changes_exactly_those(place: Place) -> None:
-    before = installed(place)
-    releases = kubectl(place, "get", "secrets", "-A", "-l", "owner=helm", "-o", "name").split()
-    switched = {"opencost": False, "leader-worker-set": True}
-    place.ok("configure", "stack", "-p", f"addons={json.dumps(switched)}")
-    place.ok("plan", "stack")
-    place.ok("deploy", "stack")
-    after = installed(place)
+def test_changing_two_addons_changes_only_their_releases(cli_deployment: CliDeployment) -> None:
+    before = addon_digests(cli_deployment)
+    releases = kubectl(
+        cli_deployment, "get", "secrets", "-A", "-l", "owner=helm", "-o", "name"
+    ).split()
+    changes = {"opencost": False, "leader-worker-set": True}
+    cli_deployment.ok("configure", "stack", "-p", f"addons={json.dumps(changes)}")
+    cli_deployment.ok("plan", "stack")
+    cli_deployment.ok("deploy", "stack")
+    after = addon_digests(cli_deployment)
     assert before.keys() - after.keys() == {"opencost"}
     assert after.keys() - before.keys() == {"leader-worker-set"}
     assert all(after[name] == before[name] for name in before.keys() & after.keys())
-    now = kubectl(place, "get", "secrets", "-A", "-l", "owner=helm", "-o", "name").split()
-    changed = set(releases) ^ set(now)
+    after_releases = kubectl(
+        cli_deployment, "get", "secrets", "-A", "-l", "owner=helm", "-o", "name"
+    ).split()
+    changed = set(releases) ^ set(after_releases)
     assert {name.split(".")[-2] for name in changed} == {"opencost", "lws"}
 
 
-def until(seen: Callable[[], bool], seconds: float = 180) -> None:
-    """Wait for it."""
-    deadline = time.monotonic() + seconds
-    while not seen():
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
-
-
-def restarts(place: Place, name: str) -> int:
-    """How often the containers of the pods of that name were started again."""
-    listed = kubectl(place, "-n", "monitoring", "get", "pods", "--no-headers").splitlines()
+def restarts(cli_deployment: CliDeployment, name: str) -> int:
+    """Return how often the containers of the named pods were restarted."""
+    listed = kubectl(cli_deployment, "-n", "monitoring", "get", "pods", "--no-headers").splitlines()
     return sum(int(pod.split()[3]) for pod in listed if pod.startswith(f"{name}-"))
 
 
@@ -134,13 +157,13 @@ def restarts(place: Place, name: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def impatient(place: Place) -> Place:
-    """The same, with little patience."""
-    words = (f"addons={json.dumps({'leader-worker-set': False})}", "addon_timeout_seconds=12")
-    place.ok("configure", "stack", *(w for word in words for w in ("-p", word)))
-    place.ok("plan", "stack")
-    place.ok("deploy", "stack")
-    return place
+def short_timeouts(cli_deployment: CliDeployment) -> CliDeployment:
+    """The same deployment with a short timeout for add-ons."""
+    settings = (f"addons={json.dumps({'leader-worker-set': False})}", "addon_timeout_seconds=12")
+    cli_deployment.ok("configure", "stack", *(w for setting in settings for w in ("-p", setting)))
+    cli_deployment.ok("plan", "stack")
+    cli_deployment.ok("deploy", "stack")
+    return cli_deployment
 
 
 @pytest.mark.parametrize(
@@ -151,72 +174,76 @@ def impatient(place: Place) -> Place:
         ("helm-timeout", "JK-ADDON-TIMEOUT"),
     ],
 )
-def test_what_keeps_a_pod_from_being_ready_has_a_code_and_is_mended(
-    impatient: Place, fault: str, code: str
+def test_an_unready_addon_is_an_error_with_its_code_until_fixed(
+    short_timeouts: CliDeployment, fault: str, code: str
 ) -> None:
-    place = impatient
-    place.ok("sandbox", "fault", f"{fault}:monitoring/opencost")
-    kubectl(place, "-n", "monitoring", "rollout", "restart", "deploy/opencost")
-    kubectl(place, "-n", "monitoring", "scale", "deploy/opencost", "--replicas=0")
-    kubectl(place, "-n", "monitoring", "scale", "deploy/opencost", "--replicas=1")
+    cli_deployment = short_timeouts
+    cli_deployment.ok("sandbox", "fault", f"{fault}:monitoring/opencost")
+    kubectl(cli_deployment, "-n", "monitoring", "rollout", "restart", "deploy/opencost")
+    kubectl(cli_deployment, "-n", "monitoring", "scale", "deploy/opencost", "--replicas=0")
+    kubectl(cli_deployment, "-n", "monitoring", "scale", "deploy/opencost", "--replicas=1")
     if fault == "crash-loop":
-        # Between its first crashes it is Ready for a moment.
-        until(lambda: restarts(place, "opencost") >= 3)
-    failed = place.run("deploy", "stack")
+        # Between its first crashes the pod is Ready for a moment.
+        wait_for(lambda: restarts(cli_deployment, "opencost") >= 3, 180, pause=0.5)
+    failed = cli_deployment.run("deploy", "stack")
     assert failed.returncode == 1, failed.stderr
     assert code in failed.stderr
     assert "opencost" in failed.stderr
     assert "fix:" in failed.stderr
-    place.ok("sandbox", "fault", "--clear")
-    place.ok("deploy", "stack")
-    assert deployments(place)["monitoring"]["opencost"] == "1/1"
+    cli_deployment.ok("sandbox", "fault", "--clear")
+    cli_deployment.ok("deploy", "stack")
+    assert ready_replicas(cli_deployment)["monitoring"]["opencost"] == "1/1"
 
 
-def test_a_kit_that_is_killed_and_an_api_server_that_is_are_survived(impatient: Place) -> None:
-    place = impatient
-    some = ("argo-cd", "argo-events", "ingress-nginx", "kuberay-operator")
-    for on in (False, True):
-        place.ok("configure", "stack", "-p", f"addons={json.dumps(dict.fromkeys(some, on))}")
-        place.ok("configure", "stack", "-p", "addon_timeout_seconds=120")
-        place.ok("plan", "stack")
-        if not on:
-            place.ok("deploy", "stack")
-            assert "argocd" not in deployments(place)
-    killed = start_and_wait(place, "argo-cd")
-    kill_tree(killed)
-    assert installed(place)["argo-cd"] == ""
-    survivor = start_and_wait(place, "argo-cd")
-    (server,) = api_servers(place)
+def test_a_deploy_survives_a_killed_process_and_a_killed_api_server(
+    short_timeouts: CliDeployment,
+) -> None:
+    cli_deployment = short_timeouts
+    addons = ("argo-cd", "argo-events", "ingress-nginx", "kuberay-operator")
+    for enabled in (False, True):
+        cli_deployment.ok(
+            "configure", "stack", "-p", f"addons={json.dumps(dict.fromkeys(addons, enabled))}"
+        )
+        cli_deployment.ok("configure", "stack", "-p", "addon_timeout_seconds=120")
+        cli_deployment.ok("plan", "stack")
+        if not enabled:
+            cli_deployment.ok("deploy", "stack")
+            assert "argocd" not in ready_replicas(cli_deployment)
+    first = start_and_wait(cli_deployment, "argo-cd")
+    kill_tree(first)
+    assert addon_digests(cli_deployment)["argo-cd"] == ""
+    second = start_and_wait(cli_deployment, "argo-cd")
+    (server,) = api_servers(cli_deployment)
     server.kill()
-    assert survivor.wait(240) == 0, place.kit.entries()[-1]
-    assert deployments(place)["argocd"]["argocd-server"] == "1/1"
-    assert all(installed(place).values())
+    assert second.wait(240) == 0, cli_deployment.deployment.ledger_entries()[-1]
+    assert ready_replicas(cli_deployment)["argocd"]["argocd-server"] == "1/1"
+    assert all(addon_digests(cli_deployment).values())
 
 
-def start_and_wait(place: Place, name: str) -> subprocess.Popen[bytes]:
-    """A deploy that has begun with that add-on."""
-    before = len(place.kit.events())
+def start_and_wait(cli_deployment: CliDeployment, name: str) -> subprocess.Popen[bytes]:
+    """Start a deploy and wait until it installs that add-on."""
+    before = len(cli_deployment.deployment.events())
 
-    def begun(events: tuple[Event, ...]) -> bool:
-        fresh = (e for e in events[before:] if e.kind == "addon")
-        return any((e.subject, e.status) == (name, "started") for e in fresh)
+    def has_started(events: tuple[Event, ...]) -> bool:
+        new_events = (e for e in events[before:] if e.kind == "addon")
+        return any((e.subject, e.status) == (name, "started") for e in new_events)
 
-    process = place.start("deploy", "stack")
-    place.wait_until(begun, process)
+    process = cli_deployment.start("deploy", "stack")
+    cli_deployment.wait_until(has_started, process)
     return process
 
 
-def api_servers(place: Place) -> list[psutil.Process]:
-    """The API servers of the place's sandbox."""
+def api_servers(cli_deployment: CliDeployment) -> list[psutil.Process]:
+    """Return the API servers of the deployment's sandbox."""
     found = []
     for process in psutil.process_iter(["name", "cmdline"]):
-        mine = str(place.home) in " ".join(process.info["cmdline"] or ())
-        if process.info["name"] == "kube-apiserver" and mine:
+        is_ours = str(cli_deployment.home) in " ".join(process.info["cmdline"] or ())
+        if process.info["name"] == "kube-apiserver" and is_ours:
             found.append(process)
     return found
 
 
-def test_cleanup_leaves_nothing(place: Place) -> None:
-    place.ok("cleanup", "stack", "--confirm", "stack")
-    receipt = json.loads((place.folder / "receipt.json").read_text())
+def test_cleanup_leaves_no_resources(cli_deployment: CliDeployment) -> None:
+    cli_deployment.ok("cleanup", "stack", "--confirm", "stack")
+    receipt = json.loads((cli_deployment.folder / "receipt.json").read_text())
     assert receipt["left"] == []

@@ -1,31 +1,25 @@
-"""SIGKILL at several points: run again, a step ends as if nothing had happened."""
+"""SIGKILL at several points: run again, a step ends in the same state as without it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-import pytest
-
-from jarkkit.records import Event
-from tests.e2e.conftest import Place, alive, kill_tree
-
-Seen = Callable[[tuple[Event, ...]], bool]
-
-
-def is_(status: str, part: str, action: str = "create") -> Seen:
-    return lambda events: any(
-        e.kind == "resource" and e.status == status and e.action == action and part in e.subject
-        for e in events
-    )
+from tests.support.deployments import (
+    CliDeployment,
+    EventPredicate,
+    alive,
+    has_resource_event,
+    kill_tree,
+)
 
 
-def counted(count: int) -> Seen:
+def has_created(count: int) -> EventPredicate:
     return lambda events: sum(e.status == "done" and e.action == "create" for e in events) >= count
 
 
-# What an undisturbed deployment of these settings has in the account.
-WHOLE = {
+# The resources of a deployment with these settings that was never killed.
+EXPECTED_RESOURCES = {
     "aws_eks_cluster": 1,
     "aws_eks_node_group": 1,
     "aws_vpc": 1,
@@ -40,72 +34,66 @@ WHOLE = {
 }
 
 
-@pytest.mark.parametrize(
-    ("name", "point"),
-    [
-        ("kill-first", counted(6)),
-        ("kill-vpc", is_("started", "aws_vpc.this")),
-        ("kill-cluster", is_("started", "aws_eks_cluster")),
-        ("kill-nodes", is_("started", "aws_eks_node_group")),
-        ("kill-addons", is_("started", "aws_eks_addon.after_compute")),
-    ],
-)
-def test_a_deploy_that_was_killed_ends_in_the_same_state(
-    name: str, point: Seen, slow_place: Callable[[str], Place], terraform: str
+def test_a_deploy_killed_again_and_again_ends_in_the_same_state(
+    new_slow_cli_deployment: Callable[[str], CliDeployment], terraform: str
 ) -> None:
-    place = slow_place(name)
-    place.make()
-    place.ok("plan", name)
-    process = place.start("deploy", name)
-    place.wait_until(point, process)
-    time.sleep(0.3)  # so that the call under way reaches the account in some runs and not in others
-    kill_tree(process, place.terraform_pid())
+    cli = new_slow_cli_deployment("killed")
+    cli.make()
+    cli.ok("plan", cli.name)
+    for reached in (
+        has_resource_event("started", "aws_vpc.this"),
+        has_created(6),
+        has_resource_event("started", "aws_eks_cluster"),
+        has_resource_event("started", "aws_eks_node_group"),
+        has_resource_event("started", "aws_eks_addon.after_compute"),
+    ):
+        process = cli.start("deploy", cli.name)
+        cli.wait_until(reached, process)
+        time.sleep(0.3)  # the call in progress reaches the account in some runs and not in others
+        kill_tree(process, cli.terraform_pid())
+        assert cli.deployment.status().state == "failed"
+        assert cli.deployment.status().next_command == f"jarkkit deploy {cli.name}"
+        assert not was_replaced(cli)
 
-    assert place.kit.status().state == "failed"
-    assert place.kit.status().next_command == f"jarkkit deploy {name}"
-    place.ok("deploy", name)
-
-    assert place.kit.status().state == "deployed"
-    assert not any(e.action == "delete" for e in place.kit.events()), "something was made anew"
-    found = place.in_account()
-    assert {kind: found.get(kind) for kind in WHOLE} == WHOLE
-    assert place.terraform_plan(terraform) == 0
+    cli.ok("deploy", cli.name)
+    assert cli.deployment.status().state == "deployed"
+    assert not was_replaced(cli)
+    found = cli.resource_counts()
+    assert {kind: found.get(kind) for kind in EXPECTED_RESOURCES} == EXPECTED_RESOURCES
+    assert cli.terraform_plan(terraform) == 0
 
 
-def test_when_only_the_kit_is_killed_terraform_goes_on_and_is_followed(
-    slow_place: Callable[[str], Place], terraform: str
+def was_replaced(cli: CliDeployment) -> bool:
+    """Return True if the last deploy deleted a resource."""
+    return any(event.action == "delete" for event in cli.deployment.events())
+
+
+def test_a_deploy_follows_the_terraform_of_a_killed_one_and_a_killed_cleanup_completes(
+    new_slow_cli_deployment: Callable[[str], CliDeployment], terraform: str
 ) -> None:
-    place = slow_place("kit-only")
-    place.make()
-    place.ok("plan", place.name)
-    process = place.start("deploy", place.name)
-    place.wait_until(is_("started", "aws_eks_cluster"), process)
-    running = place.terraform_pid()
+    cli = new_slow_cli_deployment("kit-only")
+    cli.make()
+    cli.ok("plan", cli.name)
+    process = cli.start("deploy", cli.name)
+    cli.wait_until(has_resource_event("started", "aws_eks_cluster"), process)
+    running = cli.terraform_pid()
     process.kill()
     process.wait()
     assert alive(running)
-    assert place.kit.status().running
+    assert cli.deployment.status().running
 
-    said = place.run("deploy", place.name)
-    assert said.returncode == 0, said.stderr
-    assert "following it" in said.stderr
-    assert place.terraform_plan(terraform) == 0
-    assert place.kit.status().state == "deployed"
-    place.ok("cleanup", place.name, "--confirm", place.name)
+    result = cli.run("deploy", cli.name)
+    assert result.returncode == 0, result.stderr
+    assert "following it" in result.stderr
+    assert cli.terraform_plan(terraform) == 0
+    assert cli.deployment.status().state == "deployed"
 
-
-def test_a_cleanup_that_was_killed_is_taken_up(slow_place: Callable[[str], Place]) -> None:
-    place = slow_place("kill-cleanup")
-    place.make()
-    place.ok("plan", place.name)
-    place.ok("deploy", place.name)
-    process = place.start("cleanup", place.name, "--confirm", place.name)
-    place.wait_until(is_("started", "aws_eks_node_group", "delete"), process)
-    kill_tree(process, place.terraform_pid())
-
-    assert place.kit.status().next_command == f"jarkkit cleanup {place.name}"
-    place.ok("cleanup", place.name, "--confirm", place.name)
-    receipt = place.kit.last_receipt()
+    process = cli.start("cleanup", cli.name, "--confirm", cli.name)
+    cli.wait_until(has_resource_event("started", "aws_eks_node_group", "delete"), process)
+    kill_tree(process, cli.terraform_pid())
+    assert cli.deployment.status().next_command == f"jarkkit cleanup {cli.name}"
+    cli.ok("cleanup", cli.name, "--confirm", cli.name)
+    receipt = cli.deployment.last_receipt()
     assert receipt is not None
     assert receipt.clean
-    assert place.in_account() == {}
+    assert cli.resource_counts() == {}

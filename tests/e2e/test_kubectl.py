@@ -1,4 +1,4 @@
-"""A deployment's own kubeconfig: a user's kubectl and Helm's engine work with it."""
+"""A deployment's kubeconfig works with a user's kubectl and with Helm."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import helm_python
 import pytest
 import yaml
 
-from jarkkit.aws.session import Session
+from jarkkit.ports.aws.session import AwsSession
 from jarkkit.settings import Settings
-from tests.e2e.conftest import BARE, Place, kubectl, stood_up
+from tests.support.deployments import BARE, CliDeployment, deployed_in_sandbox, kubectl
 
 DEPLOYMENT = """
 apiVersion: apps/v1
@@ -28,13 +28,13 @@ spec:
 
 
 @pytest.fixture(scope="module")
-def deployed(terraform: str) -> Iterator[Place]:
-    """A detached sandbox and a deployment in it, by the README's commands."""
-    with stood_up("kube", **BARE) as made:
-        yield made
+def deployed(terraform: str) -> Iterator[CliDeployment]:
+    """A detached sandbox and a deployment in it, through the commands of docs/rehearsal.md."""
+    with deployed_in_sandbox("kube", **BARE) as created:
+        yield created
 
 
-def test_nodes_are_there_and_the_add_ons_run(deployed: Place) -> None:
+def test_the_nodes_and_the_addons_are_ready(deployed: CliDeployment) -> None:
     nodes = kubectl(deployed, "get", "nodes", "--no-headers").splitlines()
     assert len(nodes) == 2
     assert all(" Ready " in node for node in nodes)
@@ -44,7 +44,7 @@ def test_nodes_are_there_and_the_add_ons_run(deployed: Place) -> None:
     assert ready["ebs-csi-controller"] == "2/2"
 
 
-def test_what_users_do_works(deployed: Place) -> None:
+def test_a_user_can_deploy_and_delete_a_workload(deployed: CliDeployment) -> None:
     kubectl(deployed, "create", "namespace", "mine")
     kubectl(deployed, "apply", "-n", "mine", "-f", "-", given=DEPLOYMENT)
     kubectl(deployed, "rollout", "status", "-n", "mine", "deploy/web", "--timeout=60s")
@@ -56,7 +56,7 @@ def test_what_users_do_works(deployed: Place) -> None:
     kubectl(deployed, "delete", "namespace", "mine", "--timeout=60s")
 
 
-def test_the_file_holds_no_secret(deployed: Place) -> None:
+def test_the_kubeconfig_contains_no_secret(deployed: CliDeployment) -> None:
     text = (deployed.folder / "kubeconfig").read_text()
     assert (deployed.folder / "kubeconfig").stat().st_mode & 0o077 == 0
     user = yaml.safe_load(text)["users"][0]["user"]
@@ -134,9 +134,9 @@ spec:
 """
 
 
-def in_account(deployed: Place) -> tuple[list[str], list[str]]:
-    """Names of load balancers, and of security groups that one of them brought."""
-    session = Session(Settings().region, deployed.kit._environ)
+def load_balancers_and_groups(deployed: CliDeployment) -> tuple[list[str], list[str]]:
+    """Return the names of the load balancers and of their security groups."""
+    session = AwsSession(Settings().region, deployed.deployment._environ)
     balancers = session.client("elbv2").describe_load_balancers()["LoadBalancers"]
     groups = session.client("ec2").describe_security_groups()["SecurityGroups"]
     names = [group["GroupName"] for group in groups if group["GroupName"].startswith("k8s-")]
@@ -145,14 +145,16 @@ def in_account(deployed: Place) -> tuple[list[str], list[str]]:
 
 @pytest.fixture
 def chart(tmp_path: Path) -> str:
-    """A chart with hooks, a custom resource definition, a StatefulSet and a load balancer."""
+    """A chart with hooks, a CRD, a StatefulSet and a load balancer."""
     for name, text in CHART.items():
         (tmp_path / "sample" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "sample" / name).write_text(text)
     return str(tmp_path / "sample")
 
 
-def test_helm_installs_upgrades_rolls_back_and_removes(deployed: Place, chart: str) -> None:
+def test_helm_installs_upgrades_rolls_back_and_uninstalls_a_chart(
+    deployed: CliDeployment, chart: str
+) -> None:
     kubectl(deployed, "apply", "-f", "-", given=CONTROLLER)
     controller = ("deploy/aws-load-balancer-controller", "-n", "kube-system")
     kubectl(deployed, "rollout", "status", *controller, "--timeout=60s")
@@ -164,7 +166,7 @@ def test_helm_installs_upgrades_rolls_back_and_removes(deployed: Place, chart: s
     address = "jsonpath={.status.loadBalancer.ingress[0].hostname}"
     service = ("svc/front", "-n", "helmed")
     kubectl(deployed, "wait", *service, f"--for={address}", "--timeout=60s")
-    assert in_account(deployed) != ([], [])
+    assert load_balancers_and_groups(deployed) != ([], [])
     helm.upgrade(chart, "it", {"replicas": 2}, timeout=120)
     kubectl(deployed, *rollout)
     replicas = ("get", "sts", "store", "-n", "helmed", "-o", "jsonpath={.status.readyReplicas}")
@@ -174,4 +176,4 @@ def test_helm_installs_upgrades_rolls_back_and_removes(deployed: Place, chart: s
     assert kubectl(deployed, *replicas) == "1"
     helm.uninstall("it", timeout=120)
     kubectl(deployed, "wait", "--for=delete", *service, "--timeout=60s")
-    assert in_account(deployed) == ([], [])
+    assert load_balancers_and_groups(deployed) == ([], [])

@@ -1,5 +1,5 @@
-"""The whole rehearsal under the deployment's own policy and nothing else; and without a statement
-of it the step that needs it fails, saying so, and goes on once it is there again."""
+"""The whole rehearsal with only the deployment's policy. Without one of its statements, the step
+that needs it fails with a clear error and succeeds once the statement is back."""
 
 from __future__ import annotations
 
@@ -10,88 +10,95 @@ from typing import Any
 
 import pytest
 
-from jarkkit.permissions import needed
-from jarkkit.permissions.policy import document
-from jarkkit.sandbox import control
-from jarkkit.sandbox.account.iam.policies import Need, decide
+from jarkkit.decisions.permissions import needed_statements
+from jarkkit.decisions.permissions.policy import policy_document
+from jarkkit.sandbox import daemon_client
+from jarkkit.sandbox.account.iam.policies import RequiredPermission, evaluate
 from jarkkit.settings import Settings
-from tests.conftest import pointed_at
-from tests.e2e.conftest import ACCOUNT, SMALL, Place
 from tests.e2e.recording import write_policies
+from tests.support.account import sandbox_environment
+from tests.support.deployments import ACCOUNT, SMALL, CliDeployment
+from tests.support.stacks import resolved
 
-SETTINGS = Settings.make({"name": "bounded", **SMALL})
-Without = Callable[[str], None]
+SETTINGS = Settings.from_values({"name": "bounded", **SMALL})
+LimitPolicy = Callable[[str], None]
 
 
 @pytest.fixture
-def limited(tmp_path: Path, terraform: str) -> Iterator[control.Running]:
-    """A pretend account of our own, where at first everything is allowed."""
-    running = control.start(tmp_path / ".sandbox", account_only=True)
+def restricted_sandbox(tmp_path: Path, terraform: str) -> Iterator[daemon_client.RunningSandbox]:
+    """A separate sandbox account that at first allows everything."""
+    running = daemon_client.start(tmp_path / ".sandbox", account_only=True)
     yield running
-    control.stop(running.home)
+    daemon_client.stop(running.home)
 
 
 @pytest.fixture
-def without(limited: control.Running, tmp_path: Path) -> Without:
-    """Limits the user to the policy without one statement; with all of it for none."""
+def limit_policy(restricted_sandbox: daemon_client.RunningSandbox, tmp_path: Path) -> LimitPolicy:
+    """Limit the user to the policy without one statement; an empty name removes none."""
 
     def limit(sid: str) -> None:
-        control.set_policies(limited.home, write_policies(tmp_path / "policies", SETTINGS, sid))
+        daemon_client.set_policies(
+            restricted_sandbox.home, write_policies(tmp_path / "policies", SETTINGS, sid)
+        )
 
     return limit
 
 
-def refused(place: Place, *words: str) -> dict[str, Any]:
-    """The error that a step ends with."""
-    done = place.run(*words, "--json")
-    assert done.returncode == 1
-    return dict(json.loads(done.stdout or done.stderr)["error"])
+def failed_step(cli: CliDeployment, *args: str) -> dict[str, Any]:
+    """Run a step that must fail; return its error."""
+    result = cli.run(*args, "--json")
+    assert result.returncode == 1
+    return dict(json.loads(result.stdout or result.stderr)["error"])
 
 
-def test_a_rehearsal_under_its_policy_alone(
-    tmp_path: Path, limited: control.Running, without: Without
+def test_a_rehearsal_needs_exactly_the_statements_of_its_policy(
+    tmp_path: Path, restricted_sandbox: daemon_client.RunningSandbox, limit_policy: LimitPolicy
 ) -> None:
-    place = Place(tmp_path, SETTINGS.name, pointed_at(limited))
-    place.make()
-    written = place.ok(
-        "permissions", place.name, "--account", ACCOUNT, "--out", str(tmp_path / "written")
+    cli = CliDeployment(tmp_path, SETTINGS.name, sandbox_environment(restricted_sandbox))
+    cli.make()
+    written = cli.ok(
+        "permissions", cli.name, "--account", ACCOUNT, "--out", str(tmp_path / "written")
     )
-    own = [path.read_text() for path in write_policies(tmp_path / "policies", SETTINGS)]
-    assert [Path(line).read_text() for line in written.splitlines()] == own
+    expected = [path.read_text() for path in write_policies(tmp_path / "policies", SETTINGS)]
+    assert [Path(line).read_text() for line in written.splitlines()] == expected
 
-    without("MakeCluster")
-    report = json.loads(place.run("preflight", place.name, "--json").stdout)
+    limit_policy("CreateCluster")
+    report = json.loads(cli.run("preflight", cli.name, "--json").stdout)
     (finding,) = [c for c in report["checks"] if c["code"] == "JK-PERMISSION-MISSING"]
     assert "deploy: eks:CreateCluster" in finding["found"]
 
-    without("LookAtRegions")
-    error = refused(place, "plan", place.name)
+    limit_policy("ReadRegions")
+    error = failed_step(cli, "plan", cli.name)
     assert error["code"] == "JK-AWS-DENIED"
     assert "ec2:Describe" in error["evidence"]
 
-    without("")
-    place.ok("plan", place.name)
+    limit_policy("")
+    cli.ok("plan", cli.name)
 
-    without("MakeCluster")
-    error = refused(place, "deploy", place.name, "--yes")
+    limit_policy("CreateCluster")
+    assert failed_step(cli, "deploy", cli.name, "--yes")["code"] == "JK-PREFLIGHT-BLOCKED"
+    error = failed_step(cli, "deploy", cli.name, "--yes", "--skip-preflight")
     assert error["code"] == "JK-AWS-DENIED"
     assert "not authorized to perform: eks:CreateCluster" in error["evidence"]
 
-    without("")
-    place.ok("deploy", place.name, "--yes")
-    place.ok("verify", place.name)
+    limit_policy("")
+    cli.ok("preflight", cli.name)
+    cli.ok("deploy", cli.name, "--yes")
+    cli.ok("verify", cli.name)
 
-    without("ChangeLogs")
-    error = refused(place, "cleanup", place.name, "--confirm", place.name)
+    limit_policy("ManageLogGroups")
+    error = failed_step(cli, "cleanup", cli.name, "--confirm", cli.name)
     assert error["code"] == "JK-AWS-DENIED"
     assert "not authorized to perform: logs:DeleteLogGroup" in error["evidence"]
 
-    without("")
-    place.ok("cleanup", place.name, "--confirm", place.name)
-    assert not place.in_account()
+    limit_policy("")
+    cli.ok("cleanup", cli.name, "--confirm", cli.name)
+    assert not cli.resource_counts()
 
-    policy = document(needed(SETTINGS, ACCOUNT))
-    for line in (limited.home / "permissions.log").read_text().splitlines():
+    policy = policy_document(needed_statements(resolved(SETTINGS), ACCOUNT))
+    for line in (restricted_sandbox.home / "permissions.log").read_text().splitlines():
         action, resource, context = json.loads(line)
-        need = Need(action, resource, {key: tuple(values) for key, values in context.items()})
-        assert decide([policy], need).decision == "allowed", line
+        need = RequiredPermission(
+            action, resource, {key: tuple(values) for key, values in context.items()}
+        )
+        assert evaluate([policy], need).decision == "allowed", line

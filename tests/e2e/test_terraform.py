@@ -1,4 +1,4 @@
-"""The shipped configuration with the real program and provider, without any account."""
+"""The shipped configuration with the real Terraform and provider, without an account."""
 
 from __future__ import annotations
 
@@ -6,41 +6,53 @@ from pathlib import Path
 
 import pytest
 
-from jarkkit.errors import JarkkitError
-from jarkkit.home import terraform_folder
+from jarkkit.model.errors import JarkkitError
+from jarkkit.ports.paths import terraform_folder
+from jarkkit.ports.provider import LOCK_FILE, is_installed, lock_file
+from jarkkit.ports.terraform import Terraform
+from jarkkit.ports.workspace import Workspace
 from jarkkit.settings import Settings
-from jarkkit.terraform import Terraform
-from jarkkit.workspace import Workspace
-from tests.conftest import CLEAN
+from tests.support.account import CLEAN
 
 
-@pytest.fixture(scope="module")
-def initialised(tmp_path_factory: pytest.TempPathFactory, terraform: str) -> Terraform:
-    """The configuration in a folder, with its provider."""
+@pytest.fixture(scope="module", params=["terraform", "tofu"])
+def initialized(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Terraform:
+    """The configuration in a folder, initialized with its provider by one of the products."""
+    program = str(request.getfixturevalue(request.param))
     workspace = Workspace(tmp_path_factory.mktemp("valid") / "demo")
     workspace.create(Settings(), rehearsal=True)
-    workspace.lay_configuration(terraform_folder())
-    runner = Terraform(workspace.folder, CLEAN, workspace.new_log)
+    workspace.copy_configuration(terraform_folder())
+    environ = {**CLEAN, "JARKKIT_TERRAFORM": program}
+    runner = Terraform(workspace.folder, environ, workspace.new_log)
+    workspace.save_lock_file(lock_file(runner.tool.product))
     list(runner.init("plan"))
     return runner
 
 
-def test_the_configuration_is_valid(initialised: Terraform) -> None:
-    initialised.validate()
+def test_the_configuration_is_valid(initialized: Terraform) -> None:
+    initialized.validate()
 
 
-def test_a_broken_one_is_told_with_its_place(initialised: Terraform) -> None:
-    broken = Path(initialised.folder) / "broken.tf"
+def test_the_lock_file_has_the_checksums_of_what_was_installed(initialized: Terraform) -> None:
+    shipped = lock_file(initialized.tool.product).read_text()
+    assert (initialized.folder / LOCK_FILE).read_text() == shipped
+    assert is_installed(initialized.folder, initialized.tool.product)
+
+
+def test_an_invalid_configuration_is_an_error_with_its_cause(initialized: Terraform) -> None:
+    broken = Path(initialized.folder) / "broken.tf"
     broken.write_text('output "broken" {\n  value = local.nothing\n}\n')
     try:
         with pytest.raises(JarkkitError) as caught:
-            initialised.validate()
+            initialized.validate()
         assert caught.value.code == "JK-TF-INVALID"
         assert "nothing" in caught.value.message + caught.value.evidence
     finally:
         broken.unlink()
 
 
-def test_the_kit_leaves_alone_what_would_change_what_it_asks_for(initialised: Terraform) -> None:
-    strange = {**CLEAN, "TF_CLI_ARGS": "-no-such-flag", "TF_WORKSPACE": "other"}
-    Terraform(initialised.folder, strange, initialised.new_log).validate()
+def test_terraform_variables_of_the_environment_are_ignored(initialized: Terraform) -> None:
+    conflicting = {**initialized.environ, "TF_CLI_ARGS": "-no-such-flag", "TF_WORKSPACE": "other"}
+    Terraform(initialized.folder, conflicting, initialized.new_log).validate()

@@ -1,59 +1,59 @@
-"""What is done in a deployment, as the table of contents shows it."""
+"""The table of contents, which shows the finished steps of a deployment."""
 
 from __future__ import annotations
 
-from jarkkit.records import Entry, Step
-from jarkkit.ui import contents
-from jarkkit.ui.contents import marks_of
-from tests.kit.conftest import World
+from jarkkit.model.records import LedgerEntry, Step
+from jarkkit.notebook.ui import contents
+from jarkkit.notebook.ui.contents import step_marks
+from tests.support.fakes.deployment import DeploymentHarness
 
 NOW, BEFORE = "digest now", "digest before"
 
 
-def entry(step: Step, status: str = "finished", digest: str = NOW) -> Entry:
-    return Entry.model_validate(
+def entry(step: Step, status: str = "finished", digest: str = NOW) -> LedgerEntry:
+    return LedgerEntry.model_validate(
         {"time": "2026-01-01T00:00:00Z", "step": step, "status": status, "digest": digest}
     )
 
 
-def marks(*entries: Entry, running: bool = False) -> dict[Step, str]:
-    return dict(marks_of(entries, NOW, running=running))
+def marks(*entries: LedgerEntry, running: bool = False) -> dict[Step, str]:
+    return dict(step_marks(entries, NOW, running=running))
 
 
-def test_a_step_is_what_became_of_it_last() -> None:
+def test_a_step_has_the_status_of_its_last_run() -> None:
     assert marks(entry("plan", "failed"), entry("plan")) == {"plan": "done"}
     assert marks(entry("plan"), entry("plan", "failed")) == {"plan": "failed"}
     assert marks(entry("deploy", "started"), running=True) == {"deploy": "running"}
     assert marks(entry("deploy", "started"), running=False) == {"deploy": "failed"}
 
 
-def test_a_plan_and_a_deploy_of_other_settings_are_to_be_done_again() -> None:
-    told = marks(entry("plan", digest=BEFORE), entry("deploy", digest=BEFORE), entry("configure"))
-    assert told == {"plan": "again", "deploy": "again", "configure": "done"}
+def test_a_plan_and_a_deploy_of_other_settings_are_outdated() -> None:
+    shown = marks(entry("plan", digest=BEFORE), entry("deploy", digest=BEFORE), entry("configure"))
+    assert shown == {"plan": "again", "deploy": "again", "configure": "done"}
 
 
-def test_what_was_looked_at_before_the_last_deploy_is_to_be_done_again() -> None:
+def test_a_verification_before_the_last_deploy_is_outdated() -> None:
     assert marks(entry("verify"), entry("use"), entry("deploy"))["verify"] == "again"
     assert marks(entry("deploy"), entry("verify"))["verify"] == "done"
 
 
-def test_the_region_chosen_for_a_preflight_is_not_yet_all_that_is_wanted() -> None:
+def test_configuring_before_a_preflight_is_not_done_until_a_plan() -> None:
     assert marks(entry("configure"), entry("preflight"))["configure"] == ""
     assert marks(entry("preflight"), entry("configure"))["configure"] == "done"
     planned = marks(entry("configure"), entry("preflight"), entry("plan"))
     assert planned["configure"] == "done"
 
 
-def test_after_a_cleanup_nothing_is_left_to_count() -> None:
-    told = marks(entry("plan"), entry("deploy"), entry("verify"), entry("cleanup"))
-    assert told == {"cleanup": "done"}
+def test_a_cleanup_clears_earlier_steps() -> None:
+    shown = marks(entry("plan"), entry("deploy"), entry("verify"), entry("cleanup"))
+    assert shown == {"cleanup": "done"}
     again = marks(entry("cleanup"), entry("plan"), entry("deploy"))
     assert again == {"plan": "done", "deploy": "done"}
 
 
-def test_it_lists_every_notebook_with_a_link(world: World) -> None:
-    world.deploy()
-    shown = contents(world.kit)
+def test_the_table_lists_every_notebook_with_a_link(harness: DeploymentHarness) -> None:
+    harness.deploy()
+    shown = contents(harness.deployment)
     page = shown._repr_html_()
     assert "<a href='04-deploy.ipynb'>04 · Deploy</a>" in page
     assert dict(shown.lines)["04-deploy"] == "done"

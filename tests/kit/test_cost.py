@@ -1,146 +1,219 @@
-"""Cost and time of a deployment, as the kit tells them."""
+"""Cost and duration of a deployment."""
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from jarkkit.checks import Check
 from jarkkit.cli.app import app
-from jarkkit.costs.table import Price
-from jarkkit.errors import JarkkitError
-from jarkkit.inquiries.past import past_of, timed, took
-from jarkkit.kit import Kit
-from jarkkit.pictures import cost_split
-from jarkkit.records import Entry, Event, Owned, Seconds
+from jarkkit.decisions.costs.price_table import Price
+from jarkkit.deployment import Deployment
+from jarkkit.model.checks import Check
+from jarkkit.model.errors import JarkkitError
+from jarkkit.model.records import DurationRange, Event, LedgerEntry, NodeRun, OwnedResource
+from jarkkit.ports.workspace import Workspace
+from jarkkit.render.pictures import cost_split
 from jarkkit.settings import Settings
-from jarkkit.steps.preflight.asking import Look
-from jarkkit.steps.preflight.cost_and_time import QUESTIONS, duration
-from jarkkit.workspace import Workspace
-from tests.kit.conftest import World
-from tests.kit.fake_pricing import FakeSpot
+from jarkkit.steps.preflight.cost_and_time import CHECKS, duration
+from jarkkit.steps.preflight.runner import CheckContext
+from jarkkit.steps.queries import node_history
+from jarkkit.steps.queries.past_durations import read_history, run_seconds, timed_runs
+from tests.support.fakes.cluster import FakeKube
+from tests.support.fakes.deployment import DeploymentHarness
+from tests.support.fakes.pricing import FakeSpot
+from tests.support.stacks import resolved
 
 DENIED = JarkkitError("JK-AWS-DENIED", "not allowed.", "Allow it.")
 SPOT = {"accelerators": [{"family": "g6", "capacity": ["spot"], "max_vcpus": 4}]}
 
 
-def look_at(world: World, workspace: Workspace) -> Look:
-    return Look(
-        workspace.settings(),
-        world.account,  # type: ignore[arg-type]
-        world.terraform,  # type: ignore[arg-type]
+def check_context(harness: DeploymentHarness, workspace: Workspace) -> CheckContext:
+    return CheckContext(
+        resolved(workspace.settings()),
+        harness.account,  # type: ignore[arg-type]
+        harness.terraform,  # type: ignore[arg-type]
         workspace,
     )
 
 
-def checks(world: World) -> dict[str, Check]:
-    look = look_at(world, world.kit.workspace)
-    asked = {question.__name__: question(look) for question in QUESTIONS}
-    return {name: check for name, check in asked.items() if isinstance(check, Check)}
+def checks(harness: DeploymentHarness) -> dict[str, Check]:
+    context = check_context(harness, harness.deployment.workspace)
+    results = {check_function.__name__: check_function(context) for check_function in CHECKS}
+    return {name: check for name, check in results.items() if isinstance(check, Check)}
 
 
 # -- cost ------------------------------------------------------------------------------------------
 
 
-def test_before_anything_is_deployed_there_is_a_bill_alone(world: World) -> None:
-    found = world.kit.cost(hours=8)
+def test_before_a_deploy_there_is_only_a_bill(harness: DeploymentHarness) -> None:
+    found = harness.deployment.cost(hours=8)
     assert found.bill.session_hours == 8
     assert found.spent.periods == ()
     assert found.text().count("\n\n") == 0
-    assert "spent" not in found._repr_html_()
+    assert "so far" not in found._repr_html_()
 
 
-def test_what_is_there_now_is_priced(world: World) -> None:
-    world.deploy()
-    world.account.left = (
-        Owned(terraform_type="aws_instance", import_id="i-1", name="g6.xlarge", billable=True),
+def test_running_resources_are_priced(harness: DeploymentHarness) -> None:
+    harness.deploy()
+    harness.account.leftovers = (
+        OwnedResource(
+            terraform_type="aws_instance", import_id="i-1", name="g6.xlarge", billable=True
+        ),
     )
-    found = world.kit.cost()
+    found = harness.deployment.cost()
     assert found.spent.hourly.likely == pytest.approx(0.8048)
     assert "1 x g6.xlarge" in found.text()
     assert found.after_cleanup == ""
 
 
-def test_an_account_that_may_not_be_looked_at_becomes_a_note(world: World) -> None:
-    world.deploy()
-    world.account.owned = refused  # type: ignore[method-assign, assignment]
-    found = world.kit.cost()
+class TestNodesThatEnded:
+    @pytest.fixture
+    def used(self, harness: DeploymentHarness) -> DeploymentHarness:
+        """A deployment whose verification saw a GPU node for two hours."""
+        harness.deploy()
+        began = datetime.now(UTC) - timedelta(hours=2)
+        node = NodeRun(
+            name="g6-abcde", instance_id="i-0123456789abcdef0", pool="g6",
+            instance_type="g6.xlarge", capacity="on-demand", began=began.isoformat(),
+            seen=began.isoformat(),
+        )  # fmt: skip
+        harness.account.runs = (node,)
+        harness.deployment.verify()
+        return harness
+
+    def test_they_stay_in_the_cost(self, used: DeploymentHarness) -> None:
+        used.account.runs = ()
+        (line,) = used.deployment.cost().spent.ran
+        assert line.usd
+        assert line.usd.likely == pytest.approx(2 * (0.8048 + 300 * 0.08 / 730), rel=0.01)
+        list(used.deployment.cleanup(confirm="demo"))
+        assert used.deployment.cost().spent.ran[0].what.startswith("1 x g6.xlarge")
+        assert used.deployment.cost().spent.usd.low > 1.6
+
+    def test_an_account_that_does_not_answer_ends_none(self, used: DeploymentHarness) -> None:
+        used.account.runs = ()
+        used.account.failing["karpenter_runs"] = DENIED
+        used.deployment.cost()
+        assert not node_history.load(used.deployment.workspace).runs[0].gone
+
+    def test_another_account_ends_none(self, used: DeploymentHarness) -> None:
+        used.account.runs = ()
+        used.account.account_id = "999999999999"
+        used.deployment.cost()
+        assert not node_history.load(used.deployment.workspace).runs[0].gone
+
+    def test_the_cost_does_not_wait_for_a_cluster_that_does_not_answer(
+        self, used: DeploymentHarness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        retried: list[float] = []
+
+        class AwayKube(FakeKube):
+            def __init__(self, *_: object, retry_seconds: float) -> None:
+                super().__init__()
+                retried.append(retry_seconds)
+
+            def list(self, *_: object, **_more: object) -> Any:
+                raise JarkkitError("JK-KUBE-UNREACHABLE", "It did not answer.", "Check it.")
+
+        monkeypatch.setattr("jarkkit.deployment.Kube", AwayKube)
+        used.deployment._environ = {}
+        used.deployment.verify()
+        assert retried == [4.0]
+
+    def test_nothing_is_asked_before_a_deploy(self, harness: DeploymentHarness) -> None:
+        harness.account.failing["karpenter_runs"] = DENIED
+        harness.account.failing["caller"] = DENIED
+        assert harness.deployment.cost().spent.ran == ()
+
+
+def test_a_denied_scan_of_the_account_becomes_a_note(harness: DeploymentHarness) -> None:
+    harness.deploy()
+    harness.account.scan_resources = denied  # type: ignore[method-assign, assignment]
+    found = harness.deployment.cost()
     assert found.spent.now is None
     assert any("not allowed" in note for note in found.notes)
-    assert "What runs now was not looked at." in found.text()
+    assert "The account was not scanned." in found.text()
 
 
-def refused(_: str) -> Any:
+def denied(_: str, **_more: Any) -> Any:
     raise DENIED
 
 
-def test_the_bill_alone_asks_nobody_what_is_there(world: World) -> None:
-    world.deploy()
-    bill = world.kit.cost().bill
-    world.account.owned = None  # type: ignore[method-assign, assignment]
-    assert world.kit.bill() == bill
+def test_the_bill_does_not_scan_the_account(harness: DeploymentHarness) -> None:
+    harness.deploy()
+    bill = harness.deployment.cost().bill
+    harness.account.scan_resources = None  # type: ignore[method-assign, assignment]
+    assert harness.deployment.bill() == bill
 
 
-def test_after_cleanup_it_costs_nothing(world: World) -> None:
-    world.deploy()
-    list(world.kit.cleanup(confirm="demo"))
-    assert world.kit.cost().after_cleanup == "Costs after cleanup: 0 USD."
+def test_after_cleanup_it_costs_nothing(harness: DeploymentHarness) -> None:
+    harness.deploy()
+    list(harness.deployment.cleanup(confirm="demo"))
+    assert harness.deployment.cost().after_cleanup == "Costs after cleanup: 0 USD."
 
 
-def test_what_is_left_after_cleanup_goes_on_costing(world: World) -> None:
-    world.deploy()
-    world.account.left = (
-        Owned(terraform_type="aws_nat_gateway", import_id="nat-1", billable=True),
+def test_leftovers_after_cleanup_still_cost(harness: DeploymentHarness) -> None:
+    harness.deploy()
+    harness.account.leftovers = (
+        OwnedResource(terraform_type="aws_nat_gateway", import_id="nat-1", billable=True),
     )
+    harness.account.in_use = frozenset({"nat-1"})
     with pytest.raises(JarkkitError):
-        list(world.kit.cleanup(confirm="demo"))
-    assert world.kit.cost().spent.hourly.likely == pytest.approx(0.045)
+        list(harness.deployment.cleanup(confirm="demo"))
+    assert harness.deployment.cost().spent.hourly.likely == pytest.approx(0.045)
 
 
-def test_todays_prices_go_before_the_shipped_ones(world: World) -> None:
-    dear = Price(usd=1.0, unit="hour", source="AWS Price List API", date="2026-11-27")
-    world.account.pricing.today = {("us-west-2", "m5.xlarge"): dear}
-    found = world.kit.cost(refresh=True)
+def test_current_prices_replace_the_shipped_ones(harness: DeploymentHarness) -> None:
+    expensive = Price(usd=1.0, unit="hour", source="AWS Price List API", date="2026-11-27")
+    harness.account.pricing.today = {("us-west-2", "m5.xlarge"): expensive}
+    found = harness.deployment.cost(refresh=True)
     assert found.bill.by_area()["core nodes"].likely == 2.0
     assert any("1 of today's list prices" in note for note in found.notes)
-    assert world.kit.cost().bill.by_area()["core nodes"].likely == 2.0
+    assert harness.deployment.cost().bill.by_area()["core nodes"].likely == 2.0
 
 
-def test_prices_that_may_not_be_asked_for_leave_the_shipped_ones(world: World) -> None:
-    world.account.pricing.failing = DENIED
-    found = world.kit.cost(refresh=True)
+def test_without_permission_for_prices_the_shipped_ones_are_used(
+    harness: DeploymentHarness,
+) -> None:
+    harness.account.pricing.failing = DENIED
+    found = harness.deployment.cost(refresh=True)
     assert found.bill.by_area()["core nodes"].likely == pytest.approx(0.384)
     assert any(note.startswith("Prices: not allowed") for note in found.notes)
 
 
-def test_extended_support_is_what_eks_says(world: World) -> None:
-    assert world.kit.cost(refresh=True).bill.by_area()["control plane"].likely == 0.1
+def test_extended_support_follows_the_answer_of_eks(harness: DeploymentHarness) -> None:
+    assert harness.deployment.cost(refresh=True).bill.by_area()["control plane"].likely == 0.1
 
 
-def test_spot_prices_are_asked_only_where_they_matter(world: World) -> None:
-    world.account.offers = FakeSpot(failing=DENIED)  # type: ignore[attr-defined]
-    assert world.kit.cost().notes == ()
-    world.kit.configure(SPOT)
-    assert any(note.startswith("Spot prices:") for note in world.kit.cost().notes)
+def test_spot_prices_are_fetched_only_for_spot_pools(harness: DeploymentHarness) -> None:
+    harness.account.availability = FakeSpot(failing=DENIED)  # type: ignore[assignment]
+    assert harness.deployment.cost().notes == ()
+    harness.deployment.configure(SPOT)
+    assert any(note.startswith("Spot prices:") for note in harness.deployment.cost().notes)
     prices = {"g6.xlarge": {"us-west-2a": 0.3}}
-    world.account.offers = FakeSpot(prices)  # type: ignore[attr-defined]
-    limits = [line.usd for line in world.kit.cost().bill.lines if line.what.startswith("g6: up")]
+    harness.account.availability = FakeSpot(prices)  # type: ignore[assignment]
+    limits = [
+        line.usd for line in harness.deployment.cost().bill.lines if line.what.startswith("g6: up")
+    ]
     assert [usd and usd.high for usd in limits] == [0.3]
 
 
-def test_a_picture_of_the_split_says_the_same_in_words(world: World) -> None:
-    picture = cost_split(world.kit.cost().bill)
+def test_the_picture_of_the_split_has_an_alternative_text(harness: DeploymentHarness) -> None:
+    picture = cost_split(harness.deployment.cost().bill)
     assert picture.png.startswith(b"\x89PNG")
     assert "core nodes 0.38" in picture.alt
-    world.kit.configure({"karpenter": False, "accelerators": []})
-    assert cost_split(world.kit.cost().bill).png
+    harness.deployment.configure({"karpenter": False, "accelerators": []})
+    assert cost_split(harness.deployment.cost().bill).png
 
 
-def test_the_command_shows_text_and_json(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JARKKIT_HOME", str(world.kit.folder.parent.parent))
+def test_the_command_shows_text_and_json(
+    harness: DeploymentHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JARKKIT_HOME", str(harness.deployment.folder.parent.parent))
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     shown = CliRunner().invoke(app, ["cost", "demo", "--hours", "2"])
     assert shown.exit_code == 0
@@ -153,62 +226,70 @@ def test_the_command_shows_text_and_json(world: World, monkeypatch: pytest.Monke
 # -- preflight -------------------------------------------------------------------------------------
 
 
-def test_preflight_says_cost_and_time(world: World) -> None:
-    found = checks(world)
+def test_preflight_shows_cost_and_duration(harness: DeploymentHarness) -> None:
+    found = checks(harness)
     assert found["cost"].status == "pass"
     assert "USD per hour" in found["cost"].found
     assert found["duration"].status == "pass"
     assert "EKS control plane" in found["duration"].why
 
 
-def test_a_bill_above_the_budget_is_to_know(world: World) -> None:
-    world.kit.configure({"budget_usd_per_month": 100, "budget_emails": ["a@example.org"]})
-    assert checks(world)["cost"].status == "warn"
-    world.kit.configure({"budget_usd_per_month": 5000})
-    assert checks(world)["cost"].status == "pass"
+def test_a_bill_above_the_budget_is_a_warning(harness: DeploymentHarness) -> None:
+    harness.deployment.configure({"budget_usd_per_month": 100, "budget_emails": ["a@example.org"]})
+    assert checks(harness)["cost"].status == "warn"
+    harness.deployment.configure({"budget_usd_per_month": 5000})
+    assert checks(harness)["cost"].status == "pass"
 
 
-def test_what_has_no_price_is_unknown(world: World) -> None:
-    world.kit.configure({"accelerators": [{"family": "trn2", "max_vcpus": 192}]})
-    assert checks(world)["cost"].status == "unknown"
+def test_a_family_without_a_price_is_unknown(harness: DeploymentHarness) -> None:
+    harness.deployment.configure({"accelerators": [{"family": "trn2", "max_vcpus": 192}]})
+    assert checks(harness)["cost"].status == "unknown"
 
 
 # -- time ------------------------------------------------------------------------------------------
 
 
-def test_the_ledger_holds_what_was_expected_and_what_it_took(world: World) -> None:
-    world.deploy()
-    started = [e for e in world.kit.entries() if e.step == "deploy" and e.status == "started"]
-    assert started[0].expected == world.kit.time().deploy.seconds
-    (run,) = timed(world.kit.workspace, "2026")
+def test_the_ledger_has_the_expected_and_the_actual_duration(harness: DeploymentHarness) -> None:
+    harness.deploy()
+    started = [
+        e
+        for e in harness.deployment.ledger_entries()
+        if e.step == "deploy" and e.status == "started"
+    ]
+    assert started[0].expected == harness.deployment.estimate_duration().deploy.seconds
+    (run,) = timed_runs(harness.deployment.workspace, "2026")
     assert (run.step, run.status) == ("deploy", "finished")
     assert run.expected == started[0].expected
     assert run.seconds is not None
     assert run.expected_here is None
 
 
-def test_before_a_deploy_status_says_how_long_it_takes(world: World) -> None:
-    world.plan()
-    assert world.kit.time().deploy.brief in world.kit.status().summary
-    list(world.kit.deploy())
-    assert "min" not in world.kit.status().summary
+def test_before_a_deploy_the_status_has_its_duration(harness: DeploymentHarness) -> None:
+    harness.plan()
+    assert (
+        harness.deployment.estimate_duration().deploy.brief in harness.deployment.status().summary
+    )
+    list(harness.deployment.deploy())
+    assert "min" not in harness.deployment.status().summary
 
 
-def test_settings_that_contradict_themselves_have_no_time_but_a_status(world: World) -> None:
-    world.kit.configure({"addons": {"coredns": False}})
-    assert world.kit.status().state == "configured"
+def test_inconsistent_settings_have_a_status_without_a_duration(
+    harness: DeploymentHarness,
+) -> None:
+    harness.deployment.configure({"addons": {"coredns": False}})
+    assert harness.deployment.status().state == "configured"
 
 
-def ended(kit: Kit, *ends: tuple[str, str, float]) -> None:
+def record_runs(deployment: Deployment, *ends: tuple[str, str, float]) -> None:
     for minute, (step, status, seconds) in enumerate(ends):
         time = f"2026-11-20T08:{minute:02}:00Z"
         values = {"time": time, "step": step, "status": status, "seconds": seconds}
-        kit.workspace.record(Entry.model_validate(values))
+        deployment.workspace.record(LedgerEntry.model_validate(values))
 
 
-def test_whole_runs_count_and_those_that_only_look_do_not(world: World) -> None:
-    ended(
-        world.kit,
+def test_only_runs_that_change_resources_count(harness: DeploymentHarness) -> None:
+    record_runs(
+        harness.deployment,
         ("deploy", "failed", 100.0),
         ("deploy", "finished", 50.0),
         ("cleanup", "finished", 700.0),
@@ -217,12 +298,16 @@ def test_whole_runs_count_and_those_that_only_look_do_not(world: World) -> None:
         ("cleanup", "finished", 800.0),
         ("cleanup", "finished", 4.0),
     )
-    assert took(world.kit.workspace, "deploy") == (900.0,)
-    assert took(world.kit.workspace, "cleanup") == (700.0, 800.0)
-    assert took(world.kit.workspace, "cleanup", before="2026-11-20T08:03:00Z") == (700.0,)
+    assert run_seconds(harness.deployment.workspace, "deploy") == (900.0,)
+    assert run_seconds(harness.deployment.workspace, "cleanup") == (700.0, 800.0)
+    assert run_seconds(harness.deployment.workspace, "cleanup", before="2026-11-20T08:03:00Z") == (
+        700.0,
+    )
 
 
-def done(workspace: Workspace, subject: str, seconds: float, kind: str = "resource") -> None:
+def log_finished(
+    workspace: Workspace, subject: str, seconds: float, kind: str = "resource"
+) -> None:
     values = {
         "time": "2026-11-20T08:00:00Z", "step": "deploy", "kind": kind, "subject": subject,
         "action": "create", "status": "done", "seconds": seconds,
@@ -230,33 +315,35 @@ def done(workspace: Workspace, subject: str, seconds: float, kind: str = "resour
     workspace.log(Event.model_validate(values))
 
 
-def test_own_runs_replace_published_figures_of_their_parts(world: World) -> None:
-    before = world.kit.time().deploy
-    done(world.kit.workspace, "module.cluster.aws_eks_cluster.this", 700.0)
-    done(world.kit.workspace, 'aws_eks_addon.after_compute["metrics-server"]', 20.0)
-    done(world.kit.workspace, "karpenter", 33.0, kind="addon")
-    found = past_of(world.kit.workspace)
+def test_own_runs_replace_published_figures(harness: DeploymentHarness) -> None:
+    before = harness.deployment.estimate_duration().deploy
+    log_finished(harness.deployment.workspace, "module.cluster.aws_eks_cluster.this", 700.0)
+    log_finished(
+        harness.deployment.workspace, 'aws_eks_addon.after_compute["metrics-server"]', 20.0
+    )
+    log_finished(harness.deployment.workspace, "karpenter", 33.0, kind="addon")
+    found = read_history(harness.deployment.workspace)
     assert found.of("create", "aws_eks_cluster") == (700.0,)
     assert found.of("create", "aws_eks_addon") == (20.0,)
     assert found.of("addon", "karpenter") == (33.0,)
-    after = world.kit.time().deploy
+    after = harness.deployment.estimate_duration().deploy
     assert after.seconds.likely > before.seconds.likely
-    assert "Own runs are counted." in after.summary
+    assert "Includes times of your own runs." in after.summary
 
 
-def test_rehearsals_say_nothing_about_a_real_account(world: World) -> None:
-    other = Workspace(world.kit.folder.parent / "pretend")
-    other.create(Settings(name="pretend"), rehearsal=True)
-    done(other, "module.cluster.aws_eks_cluster.this", 1.0)
-    assert past_of(world.kit.workspace).seconds == {}
-    assert past_of(other).of("create", "aws_eks_cluster") == (1.0,)
-    assert Kit(other, {}).time() == world.kit.time()
-    # In one of 1 s nobody would wait for it.
-    assert duration(look_at(world, other)).why.count("EKS control plane") == 2
+def test_rehearsals_do_not_count_for_a_real_account(harness: DeploymentHarness) -> None:
+    other = Workspace(harness.deployment.folder.parent / "rehearsed")
+    other.create(Settings(name="rehearsed"), rehearsal=True)
+    log_finished(other, "module.cluster.aws_eks_cluster.this", 1.0)
+    assert read_history(harness.deployment.workspace).seconds == {}
+    assert read_history(other).of("create", "aws_eks_cluster") == (1.0,)
+    assert Deployment(other, {}).estimate_duration() == harness.deployment.estimate_duration()
+    # With 1 s it would not be on the critical path.
+    assert duration(check_context(harness, other)).why.count("EKS control plane") == 2
 
 
-def test_a_run_tells_what_runs_before_it_took(world: World) -> None:
-    ended(world.kit, ("deploy", "finished", 600.0), ("cleanup", "finished", 500.0))
-    world.deploy()
-    run = timed(world.kit.workspace, "2026-11-21")[0]
-    assert run.expected_here == Seconds(low=540.0, likely=600.0, high=660.0)
+def test_a_run_has_the_expected_duration_from_earlier_runs(harness: DeploymentHarness) -> None:
+    record_runs(harness.deployment, ("deploy", "finished", 600.0), ("cleanup", "finished", 500.0))
+    harness.deploy()
+    run = timed_runs(harness.deployment.workspace, "2026-11-21")[0]
+    assert run.expected_here == DurationRange(low=540.0, likely=600.0, high=660.0)

@@ -1,4 +1,4 @@
-"""`Kit.diagnose` at every moment of the journey, on fakes; drills that always end."""
+"""`Deployment.diagnose` after every step, on fakes; drills that always end."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Any, cast
 
 import pytest
 
-from jarkkit.checks import Check, Report
-from jarkkit.cluster.layer import Connect
-from jarkkit.cluster.memory import ClusterMemory
-from jarkkit.cluster.readiness import all_standings
-from jarkkit.diagnosis.pods import Owner
-from jarkkit.drills import NAMESPACE, drill
-from jarkkit.errors import JarkkitError
-from jarkkit.helm import Release
-from jarkkit.kit import Kit
-from jarkkit.records import Entry, Instance, Owned, Part
+from jarkkit.catalog.drills import NAMESPACE, drill
+from jarkkit.decisions.cluster.readiness import all_replica_statuses
+from jarkkit.decisions.diagnosis.pods import PodOwner
+from jarkkit.deployment import Deployment
+from jarkkit.model.checks import Check, Report
+from jarkkit.model.errors import JarkkitError
+from jarkkit.model.records import ClusterComponent, Instance, LedgerEntry, OwnedResource
+from jarkkit.notebook.ui.drill_session import DrillList, DrillSession, check_answer
+from jarkkit.notebook.ui.drill_session import drill as drilling
+from jarkkit.ports.helm import Release
+from jarkkit.ports.workspace import Workspace
 from jarkkit.settings import Settings
-from jarkkit.ui.drilling import Drilling, Drills, exercise
-from jarkkit.ui.drilling import drill as drilling
-from jarkkit.workspace import Workspace
-from tests.kit.conftest import World
-from tests.kit.test_verify_cluster import LONG_AGO, Cluster, healthy
+from jarkkit.steps.cluster.cluster_layer import Connect
+from jarkkit.steps.cluster.install_state import InstallState
+from tests.support.fakes.deployment import DeploymentHarness
+from tests.support.fakes.healthy_cluster import LONG_AGO, HealthyCluster, healthy_cluster
 
 DENIED = JarkkitError("JK-AWS-DENIED", "ec2 DescribeInstances: not allowed.", "Allow it.")
 EXPIRED = JarkkitError("JK-AWS-EXPIRED", "sts: the credentials are expired.", "Log in.")
@@ -34,18 +34,18 @@ EXPIRED = JarkkitError("JK-AWS-EXPIRED", "sts: the credentials are expired.", "L
 
 @dataclasses.dataclass
 class Case:
-    """A deployed kit, and the cluster and account that it looks at."""
+    """A deployment with the cluster and the account that it diagnoses."""
 
-    kit: Kit
-    world: World
-    kube: Cluster
+    deployment: Deployment
+    harness: DeploymentHarness
+    kube: HealthyCluster
     releases: dict[str, Release]
 
     def diagnose(self) -> Report:
-        return self.kit.diagnose()
+        return self.deployment.diagnose()
 
     def found(self) -> dict[str, str]:
-        """What is not well, by subject."""
+        """Return the codes of failures, warnings and unknown checks, by subject."""
         checks = self.diagnose().checks
         return {c.name: c.code for c in checks if c.status in ("fail", "warn", "unknown")}
 
@@ -53,33 +53,36 @@ class Case:
         return next(check for check in self.diagnose().checks if check.name == name)
 
 
-def connected(world: World, kube: Cluster, releases: Mapping[str, Release]) -> Connect:
-    """A cluster layer as far as a diagnosis uses one."""
+def connector(
+    harness: DeploymentHarness, kube: HealthyCluster, releases: Mapping[str, Release]
+) -> Connect:
+    """Return a cluster layer with the members that a diagnosis uses."""
 
     def connect(outputs: Mapping[str, Any]) -> Any:
         return SimpleNamespace(
             kube=kube,
             settings=Settings(),
-            memory=ClusterMemory(world.kit.workspace, outputs),
+            install_state=InstallState(harness.deployment.workspace, outputs),
             releases=lambda: dict(releases),
-            standings=lambda: all_standings(lambda kind: kube.list("apps/v1", kind)),
+            replica_statuses=lambda: all_replica_statuses(lambda kind: kube.list("apps/v1", kind)),
         )
 
     return cast(Connect, connect)
 
 
 @pytest.fixture
-def case(world: World) -> Case:
-    world.deploy()
-    kube, releases = healthy(), {}
-    kit = Kit(
-        world.kit.workspace,
+def case(harness: DeploymentHarness) -> Case:
+    harness.deploy()
+    kube = healthy_cluster()
+    releases: dict[str, Release] = {}
+    deployment = Deployment(
+        harness.deployment.workspace,
         {},
-        account=world.account,  # type: ignore[arg-type]
-        terraform=world.terraform,  # type: ignore[arg-type]
-        connect=connected(world, kube, releases),
+        account=harness.account,  # type: ignore[arg-type]
+        terraform=harness.terraform,  # type: ignore[arg-type]
+        connect=connector(harness, kube, releases),
     )
-    return Case(kit, world, kube, releases)
+    return Case(deployment, harness, kube, releases)
 
 
 def hub_pod(reason: str) -> dict[str, Any]:
@@ -96,106 +99,113 @@ def hub_pod(reason: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def fail_to_deploy(world: World, error: JarkkitError) -> None:
-    world.plan()
-    world.terraform.failing = [("aws_eks_cluster.demo", error)]
+def fail_to_deploy(harness: DeploymentHarness, error: JarkkitError) -> None:
+    harness.plan()
+    harness.terraform.failing = [("aws_eks_cluster.demo", error)]
     with pytest.raises(JarkkitError):
-        list(world.kit.deploy())
+        list(harness.deployment.deploy())
 
 
 class TestMoments:
-    def test_nothing_deployed_is_said_honestly(self, world: World) -> None:
-        report = world.kit.diagnose()
+    def test_without_a_deploy_the_checks_are_skipped(self, harness: DeploymentHarness) -> None:
+        report = harness.deployment.diagnose()
         assert report.ok
         assert "Nothing is deployed" in report.notes[0]
         assert [c.status for c in report.checks] == ["skip", "skip"]
 
-    def test_settings_that_cannot_be_read(self, world: World) -> None:
-        (world.kit.folder / "settings.yaml").write_text("az_count: [")
-        (check, *_) = world.kit.diagnose().checks
+    def test_unreadable_settings(self, harness: DeploymentHarness) -> None:
+        (harness.deployment.folder / "settings.yaml").write_text("az_count: [")
+        (check, *_) = harness.deployment.diagnose().checks
         assert (check.name, check.code) == ("The deployment's folder", "JK-SETTINGS-SYNTAX")
 
-    def test_a_deploy_that_failed_is_explained_by_what_terraform_said(self, world: World) -> None:
-        fail_to_deploy(world, JarkkitError("JK-AWS-QUOTA", "VcpuLimitExceeded.", "Ask for more."))
+    def test_a_failed_deploy_is_explained_by_terraforms_error(
+        self, harness: DeploymentHarness
+    ) -> None:
+        fail_to_deploy(harness, JarkkitError("JK-AWS-QUOTA", "VcpuLimitExceeded.", "Ask for more."))
         line = {"severity": "error", "summary": "VcpuLimitExceeded: limit of 8", "address": "a.b"}
-        log = world.kit.workspace.new_log("apply")
+        log = harness.deployment.workspace.new_log("apply")
         log.write_text(json.dumps({"type": "diagnostic", "diagnostic": line}) + "\n{torn")
-        check = next(c for c in world.kit.diagnose().checks if c.status == "fail")
+        check = next(c for c in harness.deployment.diagnose().checks if c.status == "fail")
         assert check.name == "Terraform: a.b"
         assert check.code == "JK-AWS-QUOTA"
         assert check.follows[0].startswith("The last deploy: ")
         assert check.link
 
-    def test_without_a_log_the_step_itself_is_told_with_its_fix(self, world: World) -> None:
-        error = JarkkitError("JK-TF-FAILED", "It broke.", "Mend it.", evidence="the words")
-        fail_to_deploy(world, error)
-        check = next(c for c in world.kit.diagnose().checks if c.status == "fail")
+    def test_without_a_log_the_failed_step_is_shown_with_its_fix(
+        self, harness: DeploymentHarness
+    ) -> None:
+        error = JarkkitError("JK-TF-FAILED", "It broke.", "Fix it.", evidence="the words")
+        fail_to_deploy(harness, error)
+        check = next(c for c in harness.deployment.diagnose().checks if c.status == "fail")
         assert check.name == "The last deploy"
         assert "the words" in check.found
-        assert check.fix.startswith("Mend it.")
+        assert check.fix.startswith("Fix it.")
 
-    def test_one_that_was_killed(self, case: Case) -> None:
-        killed = Entry(time="2026-11-27T00:00:00Z", step="deploy", status="started")
-        case.kit.workspace.record(killed)
+    def test_a_killed_step(self, case: Case) -> None:
+        killed = LedgerEntry(time="2026-11-27T00:00:00Z", step="deploy", status="started")
+        case.deployment.workspace.record(killed)
         assert case.found() == {"The last deploy": "JK-INTERRUPTED"}
 
-    def test_while_a_step_is_under_way_nothing_is_grave(self, case: Case) -> None:
+    def test_while_a_step_runs_there_are_only_warnings(self, case: Case) -> None:
         case.kube.put(hub_pod("ImagePullBackOff"))
-        with case.kit.workspace.only_writer():
+        with case.deployment.workspace.exclusive_lock():
             report = case.diagnose()
         assert report.ok
-        assert "under way" in report.notes[0]
+        assert "A step is running" in report.notes[0]
         assert "JK-ADDON-IMAGE" in {c.code for c in report.checks}
 
-    def test_credentials_that_expired_end_it_after_one_question(self, case: Case) -> None:
-        case.world.account.failing = {"caller": EXPIRED}
+    def test_expired_credentials_end_the_diagnosis_after_one_call(self, case: Case) -> None:
+        case.harness.account.failing = {"caller": EXPIRED}
         report = case.diagnose()
         assert [c.code for c in report.failures()] == ["JK-AWS-EXPIRED"]
         assert not [c for c in report.checks if c.status in ("pass", "unknown")]
 
-    def test_another_account_is_not_asked(self, case: Case) -> None:
-        case.world.account.account_id = "999999999999"
-        assert case.found() == {"The way to the account": "JK-TARGET-MISMATCH"}
+    def test_another_account_is_not_queried(self, case: Case) -> None:
+        case.harness.account.account_id = "999999999999"
+        assert case.found() == {"Access to the account": "JK-TARGET-MISMATCH"}
 
     def test_a_rehearsal_without_its_sandbox(self, tmp_path: Path) -> None:
         home = tmp_path
-        Kit.create("demo", rehearsal=True, home=home, environ={})
-        report = Kit.open("demo", home=home, environ={}).diagnose()
+        Deployment.create("demo", rehearsal=True, home=home, environ={})
+        report = Deployment.open("demo", home=home, environ={}).diagnose()
         assert [c.code for c in report.failures()] == ["JK-TARGET-REHEARSAL"]
 
-    def test_what_a_cleanup_left_is_found_with_what_holds_it(self, case: Case) -> None:
+    def test_leftovers_of_a_cleanup_are_found_with_their_blockers(self, case: Case) -> None:
         owned = (
-            Owned(terraform_type="aws_lb", import_id="arn:lb", name="leak", billable=True),
-            Owned(terraform_type="aws_vpc", import_id="vpc-1"),
+            OwnedResource(terraform_type="aws_lb", import_id="arn:lb", name="leak", billable=True),
+            OwnedResource(terraform_type="aws_vpc", import_id="vpc-1"),
         )
-        case.world.account.left = owned
-        case.world.account.health.interfaces = ("eni-1 ELB leak",)
+        case.harness.account.leftovers = owned
+        case.harness.account.in_use = frozenset({"arn:lb"})
+        case.harness.account.health.interfaces = ("eni-1 ELB leak",)
         with pytest.raises(JarkkitError, match="JK-CLEANUP-LEFT"):
-            list(case.world.kit.cleanup(confirm="demo"))
+            list(case.harness.deployment.cleanup(confirm="demo"))
         assert case.found() == {
             "Load balancer leak": "JK-CLEANUP-LEFT",
             "1 network interfaces": "JK-CLEANUP-LEFT",
         }
-        assert any("The last cleanup" in so for so in case.check("Load balancer leak").follows)
+        assert any(
+            "The last cleanup" in symptom for symptom in case.check("Load balancer leak").follows
+        )
 
-    def test_it_is_kept_where_it_can_be(self, case: Case) -> None:
+    def test_the_report_is_saved_where_the_folder_is_writable(self, case: Case) -> None:
         report = case.diagnose()
-        assert case.kit.last_report("diagnose") == report
-        before = case.kit.entries()
-        case.kit.workspace.folder.chmod(0o500)
+        assert case.deployment.last_report("diagnose") == report
+        before = case.deployment.ledger_entries()
+        case.deployment.workspace.folder.chmod(0o500)
         case.diagnose()
-        case.kit.workspace.folder.chmod(0o700)
-        assert case.kit.entries() == before
+        case.deployment.workspace.folder.chmod(0o700)
+        assert case.deployment.ledger_entries() == before
 
 
 class TestCluster:
-    def test_a_healthy_one_is_well_and_says_where_it_looked(self, case: Case) -> None:
+    def test_a_healthy_cluster_passes_all_checks(self, case: Case) -> None:
         report = case.diagnose()
         assert report.ok, report.text()
         assert case.found() == {}
         passed = {c.name for c in report.checks if c.status == "pass"}
         assert {"Nodes", "Pods", "Webhooks", "Helm releases", "Instances"} <= passed
-        assert "Nothing wrong was found" in report.notes[0]
+        assert "found no problem" in report.notes[0]
 
     def test_a_pod_that_cannot_pull_its_image(self, case: Case) -> None:
         case.kube.put(hub_pod("ImagePullBackOff"))
@@ -204,15 +214,15 @@ class TestCluster:
         assert check.why.startswith("JupyterHub: ")
         assert "hub:9 not found" in check.found
 
-    def test_an_eks_add_on_is_the_symptom_of_its_pods(self, case: Case) -> None:
-        thing = hub_pod("ImagePullBackOff")
-        thing["metadata"] |= {"namespace": "kube-system"}
-        thing["metadata"]["ownerReferences"][0]["name"] = "coredns-abc"
-        case.kube.put(thing)
+    def test_an_eks_add_on_is_a_symptom_of_its_pods(self, case: Case) -> None:
+        pod = hub_pod("ImagePullBackOff")
+        pod["metadata"] |= {"namespace": "kube-system"}
+        pod["metadata"]["ownerReferences"][0]["name"] = "coredns-abc"
+        case.kube.put(pod)
         issue = "InsufficientNumberOfReplicas: 0 of 2"
-        part = Part(kind="add-on", name="coredns", status="DEGRADED", issues=(issue,))
-        case.world.account.the_parts = (part,)
-        check = case.check(str(Owner("kube-system", "Deployment", "coredns")))
+        part = ClusterComponent(kind="add-on", name="coredns", status="DEGRADED", issues=(issue,))
+        case.harness.account.components = (part,)
+        check = case.check(str(PodOwner("kube-system", "Deployment", "coredns")))
         assert any("EKS add-on coredns" in line for line in check.follows)
         assert len(case.diagnose().failures()) == 1
 
@@ -221,10 +231,10 @@ class TestCluster:
             instance_id="i-9", instance_type="m5.large", zone="a", state="running",
             launched="2026-01-01T00:00:00+00:00", group="core",
         )  # fmt: skip
-        case.world.account.health.the_instances = (lost,)
+        case.harness.account.health.instance_list = (lost,)
         assert case.found() == {"Instance i-9": "JK-NODE-NOT-JOINED"}
 
-    def test_a_release_that_is_stuck_and_a_workload_that_is_missing(self, case: Case) -> None:
+    def test_a_stuck_release_explains_a_missing_workload(self, case: Case) -> None:
         del case.kube.objects["Deployment", "jupyterhub", "hub"]
         stuck = Release("jupyterhub", "jupyterhub", "jupyterhub", "4", "pending-upgrade", 2)
         case.releases["x"] = stuck
@@ -232,8 +242,8 @@ class TestCluster:
         assert check.code == "JK-HELM-FAILED"
         assert any("Add-on jupyterhub" in line for line in check.follows)
 
-    def test_what_may_not_be_asked_is_unknown_and_the_rest_goes_on(self, case: Case) -> None:
-        case.world.account.health.failing = {"instances": DENIED}
+    def test_a_denied_call_is_unknown_and_the_other_checks_run(self, case: Case) -> None:
+        case.harness.account.health.failing = {"instances": DENIED}
         case.kube.failing = {"Node": "JK-KUBE-DENIED"}
         case.kube.put(hub_pod("ImagePullBackOff"))
         assert case.found() == {
@@ -242,27 +252,25 @@ class TestCluster:
             "Nodes": "JK-KUBE-DENIED",
         }
 
-    def test_unknowns_alone_are_no_clean_bill(self, case: Case) -> None:
-        case.world.account.health.failing = {"instances": DENIED}
+    def test_unknown_checks_are_named_in_the_verdict(self, case: Case) -> None:
+        case.harness.account.health.failing = {"instances": DENIED}
         report = case.diagnose()
-        assert "not everything could be asked" in report.notes[0]
-        assert "as far as could be asked" in report.verdict
+        assert "some checks got no answer" in report.notes[0]
+        assert "as far as it could be checked" in report.verdict
 
-    def test_an_api_that_does_not_answer_is_told_once_with_who_may_reach_it(
-        self, case: Case
-    ) -> None:
+    def test_an_unreachable_api_is_reported_once_with_its_allowed_cidrs(self, case: Case) -> None:
         kinds = ("version", "Node", "Pod", "PersistentVolumeClaim", "Deployment", "NodeClaim",
                  "ValidatingWebhookConfiguration")  # fmt: skip
         case.kube.failing = dict.fromkeys(kinds, "JK-KUBE-UNREACHABLE")
-        health = case.world.account.health
+        health = case.harness.account.health
         assert health.plane is not None
         health.plane = health.plane.model_copy(update={"open_to": ("192.0.2.0/24",)})
         assert case.found() == {"The cluster's API": "JK-KUBE-UNREACHABLE"}
         assert "192.0.2.0/24" in case.check("The cluster's API").why
 
-    def test_a_cluster_that_is_gone_explains_it(self, case: Case) -> None:
+    def test_a_missing_cluster_explains_an_unreachable_api(self, case: Case) -> None:
         case.kube.failing = {"version": "JK-KUBE-UNREACHABLE"}
-        case.world.account.health.plane = None
+        case.harness.account.health.plane = None
         assert any("cluster's API" in line for line in case.check("Cluster demo").follows)
 
 
@@ -271,8 +279,8 @@ class TestCluster:
 
 @pytest.fixture
 def rehearsed(case: Case, tmp_path: Path) -> Case:
-    """The same as a rehearsal."""
-    folder = case.kit.folder
+    """Return the same deployment as a rehearsal."""
+    folder = case.deployment.folder
     kind = json.loads((folder / "deployment.json").read_text())
     (folder / "deployment.json").write_text(json.dumps({**kind, "rehearsal": True}))
     target = json.loads((folder / "target.json").read_text())
@@ -281,101 +289,111 @@ def rehearsed(case: Case, tmp_path: Path) -> Case:
     return case
 
 
-class Switch:
-    """The sandbox's faults, and all that was switched."""
+class FaultRecorder:
+    """The sandbox's faults and the history of their changes."""
 
     def __init__(self) -> None:
-        self.on: tuple[str, ...] = ("throttled:iam",)
+        self.active: tuple[str, ...] = ("throttled:iam",)
         self.history: list[tuple[str, ...]] = []
 
     def __call__(self, words: tuple[str, ...]) -> tuple[str, ...]:
-        before, self.on = self.on, words
+        before, self.active = self.active, words
         self.history.append(words)
         return before
 
 
-def made(case: Case, name: str, switch: Switch) -> Drilling:
-    return Drilling(case.kit, drill(name), switch=switch, sleep=lambda _: None)
+def drill_session(case: Case, name: str, faults: FaultRecorder) -> DrillSession:
+    return DrillSession(case.deployment, drill(name), set_faults=faults, sleep=lambda _: None)
 
 
 class TestDrills:
-    def test_pods_are_made_anew_and_the_fault_is_switched_off_again(self, rehearsed: Case) -> None:
+    def test_pods_are_recreated_and_the_fault_is_turned_off_again(self, rehearsed: Case) -> None:
         rehearsed.kube.put(hub_pod(""))
-        switch = Switch()
-        with made(rehearsed, "image-pull", switch) as drilled:
-            assert switch.on == ("image-pull:jupyterhub/hub",)
+        faults = FaultRecorder()
+        with drill_session(rehearsed, "image-pull", faults) as session:
+            assert faults.active == ("image-pull:jupyterhub/hub",)
             assert "delete Pod hub-abc-1" in rehearsed.kube.calls
             rehearsed.kube.put(hub_pod("ErrImagePull"))
-            report = drilled.diagnosis()
+            report = session.diagnosis()
         assert "JK-ADDON-IMAGE" in {c.code for c in report.failures()}
-        assert switch.on == ("throttled:iam",)
+        assert faults.active == ("throttled:iam",)
         del rehearsed.kube.objects["Pod", "jupyterhub", "hub-abc-1"]
-        assert drilled.recovery().ok
+        assert session.recovery().ok
 
-    def test_also_when_it_is_interrupted(self, rehearsed: Case) -> None:
-        switch = Switch()
+    def test_an_interrupted_drill_is_reverted(self, rehearsed: Case) -> None:
+        faults = FaultRecorder()
 
         def interrupted() -> None:
-            with made(rehearsed, "insufficient-capacity", switch):
+            with drill_session(rehearsed, "insufficient-capacity", faults):
                 assert ("Pod", NAMESPACE, "needs-a-node") in rehearsed.kube.objects
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
             interrupted()
-        assert switch.on == ("throttled:iam",)
+        assert faults.active == ("throttled:iam",)
         assert ("Namespace", "", NAMESPACE) not in rehearsed.kube.objects
 
-    def test_also_when_breaking_fails_half_way(self, rehearsed: Case) -> None:
+    def test_a_drill_that_fails_to_start_is_reverted(self, rehearsed: Case) -> None:
         rehearsed.kube.failing = {"Pod": "JK-KUBE-DENIED"}
-        switch = Switch()
-        with pytest.raises(JarkkitError, match="JK-KUBE-DENIED"), made(rehearsed, "oom", switch):
-            pass
-        assert switch.on == ("throttled:iam",)
-
-    def test_a_zone_is_the_deployments_first(self, rehearsed: Case) -> None:
-        switch = Switch()
-        with made(rehearsed, "node-unhealthy", switch):
-            assert switch.on == ("node-unhealthy:us-west-2a",)
-
-    def test_what_is_not_seen_ends_in_time_with_what_there_is(self, rehearsed: Case) -> None:
+        faults = FaultRecorder()
         with (
-            made(rehearsed, "image-pull", Switch()) as drilled,
+            pytest.raises(JarkkitError, match="JK-KUBE-DENIED"),
+            drill_session(rehearsed, "oom", faults),
+        ):
+            pass
+        assert faults.active == ("throttled:iam",)
+
+    def test_a_zonal_fault_uses_the_first_zone_of_the_deployment(self, rehearsed: Case) -> None:
+        faults = FaultRecorder()
+        with drill_session(rehearsed, "node-unhealthy", faults):
+            assert faults.active == ("node-unhealthy:us-west-2a",)
+
+    def test_an_expected_code_that_does_not_appear_times_out(self, rehearsed: Case) -> None:
+        with (
+            drill_session(rehearsed, "image-pull", FaultRecorder()) as session,
             pytest.raises(JarkkitError) as caught,
         ):
-            drilled.diagnosis(seconds=0)
+            session.diagnosis(seconds=0)
         assert caught.value.code == "JK-DRILL-TIMEOUT"
-        assert "Is all well?" in caught.value.evidence
+        assert "Is everything healthy?" in caught.value.evidence
 
-    def test_in_a_real_account_it_is_refused_and_nothing_is_switched(self, case: Case) -> None:
-        for ask in (case.kit.provoke, case.kit.calm, lambda name: drilling(case.kit, name)):
+    def test_a_drill_in_a_real_account_is_rejected(self, case: Case) -> None:
+        for call in (
+            case.deployment.inject_drill,
+            case.deployment.revert_drill,
+            lambda name: drilling(case.deployment, name),
+        ):
             with pytest.raises(JarkkitError) as caught:
-                ask("image-pull")
+                call("image-pull")
             assert caught.value.code == "JK-DRILL-REFUSED"
 
-    def test_a_notebook_there_only_looks(self, case: Case) -> None:
-        drilled = Drills(case.kit).run("image-pull")
-        switch = Switch()
-        with dataclasses.replace(drilled, switch=switch) as looking:
-            assert looking.diagnosis().ok
-        assert switch.history == []
-        assert "real account" in drilled.skipped
+    def test_a_notebook_in_a_real_account_only_diagnoses(self, case: Case) -> None:
+        session = DrillList(case.deployment).session("image-pull")
+        faults = FaultRecorder()
+        with dataclasses.replace(session, set_faults=faults) as session:
+            assert session.diagnosis().ok
+        assert faults.history == []
+        assert "real account" in session.skip_reason
 
-    def test_the_table_says_what_can_be_done_here(self, rehearsed: Case) -> None:
-        shown = Drills(rehearsed.kit)._repr_html_()
-        assert shown.count("can be done") >= 10
+    def test_the_table_shows_which_drills_are_available(self, rehearsed: Case) -> None:
+        shown = DrillList(rehearsed.deployment)._repr_html_()
+        assert shown.count("available") >= 10
         assert "by hand" in shown
 
-    def test_an_unknown_one_is_an_error(self, rehearsed: Case) -> None:
+    def test_an_unknown_drill_is_an_error(self, rehearsed: Case) -> None:
         with pytest.raises(JarkkitError, match="JK-DRILL-UNKNOWN"):
-            Drills(rehearsed.kit).run("nothing")
+            DrillList(rehearsed.deployment).session("nothing")
 
     @pytest.mark.parametrize(
-        ("given", "said"), [("", "Not answered"), ("jk-aws-quota", "Right"), ("JK-X", "not it")]
+        ("answer", "expected"),
+        [("", "Not answered"), ("jk-aws-quota", "Correct"), ("JK-X", "not the cause")],
     )
-    def test_an_exercise_is_checked_and_may_be_left_open(
-        self, given: str, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+    def test_an_answer_is_checked_and_may_be_empty(
+        self, answer: str, expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: Any
     ) -> None:
         shown: list[str] = []
-        monkeypatch.setattr("jarkkit.ui.drilling.display", lambda html: shown.append(html.data))
-        exercise(given, "JK-AWS-QUOTA", "Because.")
-        assert said in shown[0]
+        monkeypatch.setattr(
+            "jarkkit.notebook.ui.drill_session.display", lambda html: shown.append(html.data)
+        )
+        check_answer(answer, "JK-AWS-QUOTA", "Because.")
+        assert expected in shown[0]

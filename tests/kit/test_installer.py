@@ -9,25 +9,27 @@ from typing import Any
 
 import pytest
 
-from jarkkit.addons.catalogue import Addon
-from jarkkit.cluster import installer, removal
-from jarkkit.cluster.installer import install
-from jarkkit.cluster.layer import ClusterLayer
-from jarkkit.cluster.memory import ClusterMemory
-from jarkkit.cluster.readiness import is_unsteady
-from jarkkit.cluster.removal import remove_all
-from jarkkit.errors import JarkkitError
-from jarkkit.helm import Release
-from jarkkit.records import ClusterState, Event
+from jarkkit.catalog.addons import Addon
+from jarkkit.decisions.cluster.readiness import is_crash_looping
+from jarkkit.model.errors import JarkkitError
+from jarkkit.model.records import ClusterState, Event
+from jarkkit.model.step_generators import run_to_end
+from jarkkit.ports.helm import Release
+from jarkkit.ports.workspace import Workspace
 from jarkkit.settings import Settings
-from jarkkit.workspace import Workspace
-from tests.kit.cluster_fakes import OUTPUTS, FakeHelm, FakeKube, cluster_layer, workload_object
+from jarkkit.steps.cluster import cluster_layer, installer, retry, uninstaller
+from jarkkit.steps.cluster.cluster_layer import ClusterLayer
+from jarkkit.steps.cluster.install_state import InstallState
+from jarkkit.steps.cluster.installer import install
+from jarkkit.steps.cluster.uninstaller import remove_all
+from tests.support.fakes.cluster import OUTPUTS, FakeHelm, FakeKube, workload_object
+from tests.support.fakes.cluster import cluster_layer as fake_layer
 
 CRASHED = {"terminated": {"exitCode": 1, "reason": "Error"}}
 
 
 def addon(name: str, **more: Any) -> Addon:
-    """A Helm add-on with one Deployment of its name."""
+    """Return a Helm add-on with one Deployment of its name."""
     return Addon.model_validate(
         {
             "name": name,
@@ -59,36 +61,36 @@ WEB = addon("web")
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    for module in (installer, removal):
-        monkeypatch.setattr(module, "_LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(installer, "_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(removal, "_GONE_SECONDS", 0.05)
+    for module in (installer, uninstaller):
+        monkeypatch.setattr(module, "_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(retry, "_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(uninstaller, "_DELETION_SECONDS", 0.05)
     made = Workspace(tmp_path / "deployments" / "demo")
     made.create(Settings(), rehearsal=True)
     return made
 
 
 class Ports:
-    """One cluster over several runs."""
+    """One cluster that several runs share."""
 
-    def __init__(self, workspace: Workspace, *known: Addon) -> None:
-        self.workspace, self.known = workspace, {a.name: a for a in known}
+    def __init__(self, workspace: Workspace, *all_addons: Addon) -> None:
+        self.workspace, self.all_addons = workspace, {a.name: a for a in all_addons}
         self.kube = FakeKube()
-        releases = {a.chart.release: a for a in known if a.chart}
+        releases = {a.chart.release: a for a in all_addons if a.chart}
         self.helm = FakeHelm(self.kube, releases)
 
     def layer(self, *addons: Addon, **settings: Any) -> ClusterLayer:
-        self.known |= {a.name: a for a in addons}
-        known = self.known
-        self.helm.by_release = {a.chart.release: a for a in known.values() if a.chart}
-        return cluster_layer(
+        self.all_addons |= {a.name: a for a in addons}
+        all_addons = self.all_addons
+        self.helm.by_release = {a.chart.release: a for a in all_addons.values() if a.chart}
+        return fake_layer(
             self.workspace,
             addons,
             settings=Settings(**settings),
-            known=known,
+            all_addons=all_addons,
             kube=self.kube,
             helm=self.helm,
-            secret=lambda reference: f"<{reference}>",
+            resolve_secret=lambda reference: f"<{reference}>",
         )
 
     def install(self, *addons: Addon, **settings: Any) -> list[Event]:
@@ -108,7 +110,7 @@ def ports(workspace: Workspace) -> Ports:
     return Ports(workspace, NODES, JOBS, QUEUE, WEB)
 
 
-def test_each_is_installed_when_what_it_needs_is_ready(ports: Ports) -> None:
+def test_an_add_on_is_installed_when_its_dependencies_are_ready(ports: Ports) -> None:
     events = ports.install(JOBS, NODES, QUEUE, WEB)
     assert ports.helm.calls[0] == "apply nodes"
     assert ports.helm.calls.index("apply queue") < ports.helm.calls.index("apply jobs")
@@ -126,7 +128,7 @@ def test_a_second_run_changes_nothing(ports: Ports) -> None:
     assert events[-2].message == "2 add-ons ready, 0 of them changed"
 
 
-def test_only_what_changed_is_changed(ports: Ports) -> None:
+def test_only_changed_add_ons_are_updated(ports: Ports) -> None:
     ports.install(NODES, QUEUE, WEB)
     changed = WEB.model_copy(update={"values": {"replicas": 2}})
     events = ports.install(NODES, QUEUE, changed)
@@ -134,33 +136,40 @@ def test_only_what_changed_is_changed(ports: Ports) -> None:
     assert [e.action for e in events if e.subject == "web" and e.status == "done"] == ["update"]
 
 
-def test_switching_one_off_and_one_on_changes_exactly_those(ports: Ports) -> None:
+def test_disabling_and_enabling_an_add_on_changes_only_those(ports: Ports) -> None:
     ports.install(NODES, QUEUE)
     ports.install(NODES, WEB)
     assert ports.helm.calls == ["uninstall queue", "apply web"]
     assert sorted(ports.state.addons) == ["nodes", "web"]
 
 
-def test_one_that_fails_holds_up_only_what_needs_it(ports: Ports) -> None:
-    ports.helm.failing["queue"] = [JarkkitError("JK-HELM-FAILED", "It broke.", "Mend it.")]
+def test_a_failed_add_on_blocks_only_its_dependents(ports: Ports) -> None:
+    ports.helm.failing["queue"] = [JarkkitError("JK-HELM-FAILED", "It broke.", "Fix it.")]
     with pytest.raises(JarkkitError, match="Add-on queue: It broke") as caught:
         ports.install(JOBS, NODES, QUEUE, WEB)
     assert caught.value.code == "JK-HELM-FAILED"
-    assert "not begun: jobs" in caught.value.evidence
+    assert "not started: jobs" in caught.value.evidence
     assert "apply web" in ports.helm.calls
     ports.install(JOBS, NODES, QUEUE, WEB)
     assert ports.helm.calls == ["apply queue", "apply jobs"]
 
 
-def test_what_passes_by_itself_is_tried_again(ports: Ports) -> None:
-    busy = JarkkitError("JK-HELM-FAILED", "no endpoints available for service x", "Wait.")
+def test_a_transient_error_is_retried(ports: Ports) -> None:
+    busy = JarkkitError("JK-HELM-FAILED", "Not yet.", "Wait.", transient=True)
     ports.helm.failing["web"] = [busy, busy]
     ports.install(WEB)
     assert ports.helm.calls == ["apply web"] * 3
 
 
+def test_another_error_is_not_retried(ports: Ports) -> None:
+    ports.helm.failing["web"] = [JarkkitError("JK-HELM-FAILED", "Connection refused: EOF.", "Fix.")]
+    with pytest.raises(JarkkitError, match="Connection refused"):
+        ports.install(WEB)
+    assert ports.helm.calls == ["apply web"]
+
+
 def test_a_pod_that_cannot_start_is_the_reason(ports: Ports) -> None:
-    ports.helm.idle.add("web")
+    ports.helm.never_ready.add("web")
     waiting = {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "no/such:1"'}
     pod = {
         "kind": "Pod",
@@ -176,12 +185,12 @@ def test_a_pod_that_cannot_start_is_the_reason(ports: Ports) -> None:
     with pytest.raises(JarkkitError, match="JK-ADDON-IMAGE") as caught:
         ports.install(slow)
     assert "no/such:1" in str(caught.value) + caught.value.evidence
-    ports.helm.idle.clear()
+    ports.helm.never_ready.clear()
     ports.install(WEB)
 
 
 def crashing(state: dict[str, Any], restarts: int = 3) -> dict[str, Any]:
-    """A pod of the Deployment `web` that was started again."""
+    """Return a pod of the Deployment `web` that restarted."""
     container = {"name": "web", "restartCount": restarts, "state": state, "lastState": CRASHED}
     return {
         "kind": "Pod",
@@ -191,22 +200,22 @@ def crashing(state: dict[str, Any], restarts: int = 3) -> dict[str, Any]:
     }
 
 
-def test_a_pod_that_crashed_often_has_to_stay_up_first(ports: Ports) -> None:
-    began = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=8)
-    ports.kube.put(crashing({"running": {"startedAt": began.isoformat()}}))
+def test_a_pod_that_crashed_often_must_stay_up_before_it_is_ready(ports: Ports) -> None:
+    started = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=8)
+    ports.kube.put(crashing({"running": {"startedAt": started.isoformat()}}))
     ports.install(WEB)
-    assert datetime.now(UTC) - began >= timedelta(seconds=10)
+    assert datetime.now(UTC) - started >= timedelta(seconds=10)
 
 
-def test_a_pod_that_crashes_again_and_again_is_not_ready_in_between(ports: Ports) -> None:
-    """The Deployment says 1/1, as it does for moments."""
+def test_a_crash_looping_pod_is_never_ready(ports: Ports) -> None:
+    """The Deployment has 1/1 replicas, as it does between two crashes."""
     ports.kube.put(crashing({"waiting": {"reason": "CrashLoopBackOff"}}))
     with pytest.raises(JarkkitError, match="JK-ADDON-CRASH"):
         ports.install(WEB.model_copy(update={"timeout_seconds": 0}))
 
 
 @pytest.mark.parametrize(
-    ("restarts", "state", "unsteady"),
+    ("restarts", "state", "crash_looping"),
     [
         (3, {"running": {"startedAt": "2026-11-01T12:00:00Z"}}, True),
         (3, {"running": {"startedAt": "2026-11-01T11:59:00Z"}}, False),
@@ -215,28 +224,28 @@ def test_a_pod_that_crashes_again_and_again_is_not_ready_in_between(ports: Ports
         (2, {"waiting": {"reason": "CrashLoopBackOff"}}, False),
     ],
 )
-def test_only_what_was_started_often_and_lately_is_unsteady(
-    restarts: int, state: dict[str, Any], unsteady: bool
+def test_crash_looping_means_several_recent_restarts(
+    restarts: int, state: dict[str, Any], crash_looping: bool
 ) -> None:
     at = datetime(2026, 11, 1, 12, 0, 5, tzinfo=UTC)
-    assert is_unsteady(crashing(state, restarts), at) is unsteady
+    assert is_crash_looping(crashing(state, restarts), at) is crash_looping
 
 
-def test_an_evicted_pod_beside_one_that_runs_is_in_nobodys_way(ports: Ports) -> None:
+def test_an_evicted_pod_next_to_a_running_one_is_ignored(ports: Ports) -> None:
     evicted = crashing({"terminated": {"exitCode": 137, "reason": "Error"}})
     evicted["status"]["phase"] = "Failed"
     ports.kube.put(evicted)
     ports.install(WEB.model_copy(update={"timeout_seconds": 0}))
 
 
-def test_a_workload_that_is_just_not_ready_is_named(ports: Ports) -> None:
-    ports.helm.idle.add("web")
+def test_a_workload_that_is_not_ready_is_named(ports: Ports) -> None:
+    ports.helm.never_ready.add("web")
     with pytest.raises(JarkkitError, match="Deployment web 0/1") as caught:
         ports.install(WEB.model_copy(update={"timeout_seconds": 0}))
     assert caught.value.code == "JK-ADDON-TIMEOUT"
 
 
-def test_an_interrupted_run_is_taken_up(ports: Ports) -> None:
+def test_an_interrupted_run_is_resumed(ports: Ports) -> None:
     ports.helm.gate = threading.Event()
     run = install(ports.layer(WEB))
     while next(run).status != "started" or not ports.helm.calls:
@@ -249,18 +258,18 @@ def test_an_interrupted_run_is_taken_up(ports: Ports) -> None:
     assert ports.state.addons["web"].digest
 
 
-def test_a_release_that_is_not_sound_is_repaired(ports: Ports) -> None:
+def test_a_failed_release_is_repaired(ports: Ports) -> None:
     ports.install(WEB)
-    ports.helm.there["web"] = Release("web", "web", "web", "1.0.0", "failed", 2)
+    ports.helm.installed["web"] = Release("web", "web", "web", "1.0.0", "failed", 2)
     ports.install(WEB)
     assert ports.helm.calls == ["apply web"]
 
 
-def test_a_stand_in_gives_way_to_the_real_chart_with_its_definitions(ports: Ports) -> None:
-    defined = {"group": "x.io", "version": "v1", "kind": "Made", "plural": "mades"}
-    web = addon("web", definitions=[defined])
+def test_a_real_chart_replaces_a_stub_chart_and_its_crds(ports: Ports) -> None:
+    custom_kind = {"group": "x.io", "version": "v1", "kind": "Made", "plural": "mades"}
+    web = addon("web", definitions=[custom_kind])
     ports.helm.calls.clear()
-    ports.kube.put(owned("CustomResourceDefinition", "mades.x.io"))
+    ports.kube.put(make_object("CustomResourceDefinition", "mades.x.io"))
     for real in (False, True):
         layer = ports.layer(web)
         layer.charts.real = real  # type: ignore[attr-defined]
@@ -269,10 +278,10 @@ def test_a_stand_in_gives_way_to_the_real_chart_with_its_definitions(ports: Port
     assert "patch CustomResourceDefinition mades.x.io" in ports.kube.calls
 
 
-def test_custom_resources_come_when_the_workloads_are_ready(ports: Ports) -> None:
+def test_custom_resources_are_applied_when_the_workloads_are_ready(ports: Ports) -> None:
     operator = {"kind": "Deployment", "name": "by-operator", "replicas": 1, "by": "operator"}
-    web = addon("web", after=[made("it")], workloads=[*_workloads(WEB), operator])
-    ports.kube.makes["Made"] = workload_object("web", web.workloads[1])
+    web = addon("web", after=[custom_resource("it")], workloads=[*_workloads(WEB), operator])
+    ports.kube.creates_with["Made"] = workload_object("web", web.workloads[1])
     ports.install(web)
     assert ports.kube.calls[-1] == "apply Made it"
     assert ports.state.addons["web"].after[0].kind == "Made"
@@ -280,13 +289,13 @@ def test_custom_resources_come_when_the_workloads_are_ready(ports: Ports) -> Non
     assert ports.kube.calls == ["delete Made it", "uninstall web"]
 
 
-def made(name: str) -> dict[str, Any]:
+def custom_resource(name: str) -> dict[str, Any]:
     meta = {"name": name, "namespace": "web"}
     return {"apiVersion": "x/v1", "kind": "Made", "metadata": meta}
 
 
-def test_what_somebody_has_deleted_is_there_again(ports: Ports) -> None:
-    web = addon("web", after=[made("it")])
+def test_a_deleted_custom_resource_is_recreated(ports: Ports) -> None:
+    web = addon("web", after=[custom_resource("it")])
     ports.install(web)
     ports.kube.objects.pop(("Made", "web", "it"))
     ports.install(web)
@@ -294,31 +303,31 @@ def test_what_somebody_has_deleted_is_there_again(ports: Ports) -> None:
     assert ports.helm.calls == []
 
 
-def test_a_custom_resource_that_is_no_longer_wanted_goes(ports: Ports) -> None:
-    ports.install(addon("web", after=[made("one"), made("two")]))
-    ports.install(addon("web", after=[made("two")]))
+def test_a_custom_resource_that_is_no_longer_listed_is_deleted(ports: Ports) -> None:
+    ports.install(addon("web", after=[custom_resource("one"), custom_resource("two")]))
+    ports.install(addon("web", after=[custom_resource("two")]))
     assert ("Made", "web", "one") not in ports.kube.objects
-    assert [thing.name for thing in ports.state.addons["web"].after] == ["two"]
+    assert [manifest.name for manifest in ports.state.addons["web"].after] == ["two"]
 
 
-def test_definitions_are_renewed_also_after_a_run_that_did_not_end(ports: Ports) -> None:
+def test_crds_are_updated_also_after_an_unfinished_run(ports: Ports) -> None:
     ports.install(WEB)
     assert "apply CustomResourceDefinition mades.web" not in ports.kube.calls
-    ports.helm.failing["web"] = [JarkkitError("JK-HELM-FAILED", "It broke.", "Mend it.")]
+    ports.helm.failing["web"] = [JarkkitError("JK-HELM-FAILED", "It broke.", "Fix it.")]
     with pytest.raises(JarkkitError):
         ports.install(WEB.model_copy(update={"values": {"a": 1}}))
     ports.install(WEB.model_copy(update={"values": {"a": 1}}))
     assert "apply CustomResourceDefinition mades.web" in ports.kube.calls
 
 
-def test_what_is_known_of_another_cluster_counts_for_nothing(ports: Ports) -> None:
+def test_the_install_state_of_another_cluster_is_ignored(ports: Ports) -> None:
     ports.install(WEB)
     other = {**OUTPUTS, "cluster_certificate_authority": "b3RoZXI="}
-    assert ClusterMemory(ports.workspace, other).load().addons == {}
-    assert ClusterMemory(ports.workspace, OUTPUTS).load().addons.keys() == {"web"}
+    assert InstallState(ports.workspace, other).load().addons == {}
+    assert InstallState(ports.workspace, OUTPUTS).load().addons.keys() == {"web"}
 
 
-def test_what_a_setting_refers_to_may_change(ports: Ports) -> None:
+def test_a_secret_follows_a_changed_setting(ports: Ports) -> None:
     recipe = {"name": "login", "data": {"token": "setting:huggingface_token", "own": "random"}}
     web = addon("web", secrets=[recipe])
     ports.install(web, huggingface_token="env:ONE")
@@ -328,7 +337,7 @@ def test_what_a_setting_refers_to_may_change(ports: Ports) -> None:
     assert first
 
 
-def test_secrets_are_made_once(ports: Ports) -> None:
+def test_random_secrets_are_generated_once(ports: Ports) -> None:
     web = addon("web", secrets=[{"name": "login", "data": {"password": "random"}}])
     ports.install(web)
     first = ports.kube.objects["Secret", "web", "login"]["stringData"]
@@ -336,22 +345,22 @@ def test_secrets_are_made_once(ports: Ports) -> None:
     assert ports.kube.objects["Secret", "web", "login"]["stringData"] == first
 
 
-def test_the_image_version_stays_as_it_was(ports: Ports) -> None:
+def test_the_ami_version_is_pinned(ports: Ports) -> None:
     ports.install(WEB)
     assert ports.state.ami_version == "v20261101"
     ports.install(WEB, ami_version="v20261015")
     assert ports.state.ami_version == "v20261015"
 
 
-# -- switching off -----------------------------------------------------------------------------
+# -- disabling --------------------------------------------------------------------------------
 
 
-def test_what_users_have_made_stays_and_is_named(ports: Ports) -> None:
-    mine = made("mine")
-    web = addon("web", after=[mine], leaves=["x/v1/Made"])
+def test_objects_of_users_are_kept_and_named(ports: Ports) -> None:
+    mine = custom_resource("mine")
+    web = addon("web", after=[mine], finalize_first=["x/v1/Made"])
     ports.install(NODES, web)
-    ports.kube.put(made("theirs"))
-    ports.kube.put(owned("PersistentVolumeClaim", "data", "web"))
+    ports.kube.put(custom_resource("theirs"))
+    ports.kube.put(make_object("PersistentVolumeClaim", "data", "web"))
     events = ports.install(NODES)
     assert ("Made", "web", "mine") not in ports.kube.objects
     assert ("Made", "web", "theirs") in ports.kube.objects
@@ -363,10 +372,10 @@ def test_what_users_have_made_stays_and_is_named(ports: Ports) -> None:
 def test_karpenter_is_not_removed_while_it_has_instances(ports: Ports) -> None:
     karpenter = addon("karpenter", core=True)
     ports.install(karpenter, WEB)
-    ports.kube.put(owned("NodePool", "cpu"))
-    ports.kube.put(owned("NodeClaim", "cpu-1"))
+    ports.kube.put(make_object("NodePool", "cpu"))
+    ports.kube.put(make_object("NodeClaim", "cpu-1"))
     ports.kube.stuck.add("NodeClaim")
-    with pytest.raises(JarkkitError, match="Karpenter still has 1 instances"):
+    with pytest.raises(JarkkitError, match="it still has 1 instances"):
         ports.install(WEB)
     assert "uninstall karpenter" not in ports.helm.calls
     del ports.kube.objects["NodeClaim", "", "cpu-1"]
@@ -374,39 +383,39 @@ def test_karpenter_is_not_removed_while_it_has_instances(ports: Ports) -> None:
     assert ports.helm.calls == ["uninstall karpenter"]
 
 
-def test_pods_that_nobody_would_end_are_ended(ports: Ports) -> None:
+def test_pods_that_an_add_on_leaves_are_deleted(ports: Ports) -> None:
     hub = addon("hub", leaves_pods="component=server")
     ports.install(hub)
-    ports.kube.put(owned("Pod", "jupyter-ada", "hub"))
+    ports.kube.put(make_object("Pod", "jupyter-ada", "hub"))
     ports.install()
     assert "delete Pod jupyter-ada" in ports.kube.calls
 
 
-# -- taking it all down ------------------------------------------------------------------------
+# -- removing everything ----------------------------------------------------------------------
 
 
-def owned(kind: str, name: str, namespace: str = "", **spec: Any) -> dict[str, Any]:
+def make_object(kind: str, name: str, namespace: str = "", **spec: Any) -> dict[str, Any]:
     meta = {"name": name, **({"namespace": namespace} if namespace else {})}
     return {"apiVersion": "v1", "kind": kind, "metadata": meta, "spec": spec}
 
 
-def test_everything_goes_in_the_order_that_leaves_nothing(ports: Ports) -> None:
+def test_everything_is_removed_in_an_order_without_leftovers(ports: Ports) -> None:
     balancer = addon("aws-load-balancer-controller", namespace="kube-system")
-    cluster = addon("data", leaves=["x.io/v1/DataCluster"])
-    karpenter = addon("karpenter", core=True, leaves=["karpenter.sh/v1/NodePool"])
+    cluster = addon("data", finalize_first=["x.io/v1/DataCluster"])
+    karpenter = addon("karpenter", core=True, finalize_first=["karpenter.sh/v1/NodePool"])
     ports.install(karpenter, balancer, cluster, WEB)
     ports.kube.calls.clear()
-    for thing in (
-        owned("DataCluster", "d", "data"),
-        owned("Service", "front", "web", type="LoadBalancer"),
-        owned("Service", "inside", "web", type="ClusterIP"),
-        owned("PersistentVolumeClaim", "disk", "default"),
-        owned("PersistentVolume", "pv", persistentVolumeReclaimPolicy="Retain"),
-        owned("NodePool", "cpu"),
-        owned("EC2NodeClass", "cpu"),
-        owned("Namespace", "kube-system"),
+    for manifest in (
+        make_object("DataCluster", "d", "data"),
+        make_object("Service", "front", "web", type="LoadBalancer"),
+        make_object("Service", "inside", "web", type="ClusterIP"),
+        make_object("PersistentVolumeClaim", "disk", "default"),
+        make_object("PersistentVolume", "pv", persistentVolumeReclaimPolicy="Retain"),
+        make_object("NodePool", "cpu"),
+        make_object("EC2NodeClass", "cpu"),
+        make_object("Namespace", "kube-system"),
     ):
-        ports.kube.put(thing)
+        ports.kube.put(manifest)
     list(remove_all(ports.layer(karpenter, balancer, cluster, WEB), "cleanup"))
     order = [call for call in ports.kube.calls if not call.startswith("apply")]
     assert order.index("delete DataCluster d") < order.index("uninstall data")
@@ -420,13 +429,15 @@ def test_everything_goes_in_the_order_that_leaves_nothing(ports: Ports) -> None:
     assert ports.state.addons == {}
 
 
-def test_one_that_cannot_be_removed_does_not_keep_the_nodes(ports: Ports) -> None:
+def test_an_add_on_that_cannot_be_removed_does_not_keep_the_nodes(ports: Ports) -> None:
     karpenter = addon("karpenter", core=True)
     ports.install(karpenter, WEB)
-    ports.kube.put(owned("NodePool", "cpu"))
-    broken = JarkkitError("JK-HELM-FAILED", "It broke.", "Mend it.")
-    ports.helm.not_removed["web"] = broken
-    events = list(remove_all(ports.layer(karpenter, WEB), "cleanup"))
+    ports.kube.put(make_object("NodePool", "cpu"))
+    broken = JarkkitError("JK-HELM-FAILED", "It broke.", "Fix it.")
+    ports.helm.uninstall_errors["web"] = broken
+    events: list[Event] = []
+    left = run_to_end(remove_all(ports.layer(karpenter, WEB), "cleanup"), events.append)
+    assert left == ()  # it owns nothing in the account
     assert "web: It broke." in [event.message for event in events if event.kind == "warning"]
     assert "delete NodePool cpu" in ports.kube.calls
 
@@ -434,11 +445,11 @@ def test_one_that_cannot_be_removed_does_not_keep_the_nodes(ports: Ports) -> Non
 def test_a_pod_that_may_not_be_disrupted_does_not_keep_its_node(ports: Ports) -> None:
     karpenter = addon("karpenter", core=True)
     ports.install(karpenter)
-    node = owned("Node", "a")
+    node = make_object("Node", "a")
     node["metadata"]["labels"] = {"karpenter.sh/nodepool": "cpu"}
     ports.kube.put(node)
     for name, owner in (("stubborn", "StatefulSet"), ("agent", "DaemonSet")):
-        pod = owned("Pod", name, "kube-system", nodeName="a")
+        pod = make_object("Pod", name, "kube-system", nodeName="a")
         pod["metadata"]["ownerReferences"] = [{"kind": owner}]
         ports.kube.put(pod)
     list(remove_all(ports.layer(karpenter), "cleanup"))
@@ -446,16 +457,72 @@ def test_a_pod_that_may_not_be_disrupted_does_not_keep_its_node(ports: Ports) ->
     assert "delete Pod agent" not in ports.kube.calls
 
 
-def test_what_does_not_go_is_named_and_the_rest_goes_on(ports: Ports) -> None:
+def test_an_object_that_stays_is_named_and_the_rest_is_removed(ports: Ports) -> None:
     ports.install(WEB)
-    ports.kube.put(owned("Service", "front", "web", type="LoadBalancer"))
+    ports.kube.put(make_object("Service", "front", "web", type="LoadBalancer"))
     ports.kube.stuck.add("Service")
-    events = list(remove_all(ports.layer(WEB), "cleanup"))
-    assert [e.message for e in events if e.kind == "warning"] == [
-        "load balancers: 1 do not go: web/front"
-    ]
+    events: list[Event] = []
+    left = run_to_end(remove_all(ports.layer(WEB), "cleanup"), events.append)
+    assert left == ("load balancers: 1 not deleted in time: web/front",)
+    assert tuple(e.message for e in events if e.kind == "warning") == left
     assert "uninstall web" in ports.helm.calls
 
 
 def _workloads(one: Addon) -> list[dict[str, Any]]:
     return [workload.model_dump() for workload in one.workloads]
+
+
+class TestImmutableObjects:
+    """A new file system has a new ID, and a volume that names the old one cannot be changed."""
+
+    @staticmethod
+    def hub(handle: str) -> Addon:
+        claim = {"namespace": "hub", "name": "home"}
+        return addon(
+            "hub",
+            before=[
+                {
+                    "apiVersion": "v1",
+                    "kind": "PersistentVolume",
+                    "metadata": {"name": "home"},
+                    "spec": {
+                        "csi": {"driver": "efs.csi.aws.com", "volumeHandle": handle},
+                        "persistentVolumeReclaimPolicy": "Retain",
+                        "claimRef": claim,
+                    },
+                },
+                {
+                    "apiVersion": "v1",
+                    "kind": "PersistentVolumeClaim",
+                    "metadata": claim,
+                    "spec": {"volumeName": "home"},
+                },
+            ],
+        )
+
+    def test_a_volume_of_another_file_system_is_made_again(self, ports: Ports) -> None:
+        ports.install(self.hub("fs-1::ap-1"))
+        events = ports.install(self.hub("fs-2::ap-2"))
+        assert ports.kube.calls[:4] == [
+            "delete PersistentVolumeClaim home",
+            "delete PersistentVolume home",
+            "apply PersistentVolume home",
+            "apply PersistentVolumeClaim home",
+        ]
+        (note,) = [e.message for e in events if e.kind == "warning"]
+        assert "was at fs-1::ap-1 and is now at fs-2::ap-2" in note
+        assert "deleted no files" in note
+
+    def test_an_unchanged_volume_stays(self, ports: Ports) -> None:
+        ports.install(self.hub("fs-1::ap-1"))
+        ports.install(self.hub("fs-1::ap-1"))
+        assert not [call for call in ports.kube.calls if call.startswith("delete")]
+
+    def test_a_volume_in_use_is_named(self, ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(cluster_layer, "_OBJECT_DELETION_SECONDS", 0.02)
+        monkeypatch.setattr(cluster_layer, "_POLL_SECONDS", 0.01)
+        ports.install(self.hub("fs-1::ap-1"))
+        ports.kube.stuck = {"PersistentVolumeClaim"}
+        with pytest.raises(JarkkitError, match="something still uses it") as caught:
+            ports.install(self.hub("fs-2::ap-2"))
+        assert "kubectl describe persistentvolumeclaim home -n hub" in caught.value.fix

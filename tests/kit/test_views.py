@@ -1,26 +1,28 @@
-"""What is shown: pictures, summaries, forms, the command line's lines."""
+"""Pictures, summaries and the lines of the command line."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from jarkkit import pictures, ui
-from jarkkit.checks import Check, Report
 from jarkkit.cli import app as cli
-from jarkkit.cli import failures, show
-from jarkkit.errors import JarkkitError
-from jarkkit.records import Event
-from jarkkit.scrub import Scrub, words_of
+from jarkkit.cli import error_output, output
+from jarkkit.model.checks import Check, Report
+from jarkkit.model.errors import JarkkitError
+from jarkkit.model.records import Event
+from jarkkit.model.step_generators import run_to_end
+from jarkkit.notebook import ui
+from jarkkit.ports.workspace import Workspace
+from jarkkit.render import pictures
+from jarkkit.render.redaction import Redactor, sensitive_values
 from jarkkit.settings import Settings
-from jarkkit.streams import drain
-from jarkkit.workspace import Workspace
-from tests.kit.conftest import World
+from tests.support.fakes.deployment import DeploymentHarness
 
 
 def event(second: int, subject: str, status: str, kind: str = "resource") -> Event:
@@ -37,17 +39,17 @@ def event(second: int, subject: str, status: str, kind: str = "resource") -> Eve
     )
 
 
-class TestDrain:
-    def test_gives_every_event_and_the_value(self) -> None:
+class TestRunToEnd:
+    def test_yields_every_event_and_returns_the_result(self) -> None:
         def work() -> Generator[Event, None, int]:
             yield event(1, "a", "done")
             return 7
 
         seen: list[Event] = []
-        assert drain(work(), seen.append) == 7
+        assert run_to_end(work(), seen.append) == 7
         assert [e.subject for e in seen] == ["a"]
 
-    def test_closes_the_work_when_showing_is_interrupted(self) -> None:
+    def test_closes_the_generator_when_the_display_is_interrupted(self) -> None:
         closed = []
 
         def work() -> Generator[Event, None, None]:
@@ -60,12 +62,12 @@ class TestDrain:
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            drain(work(), interrupted)
+            run_to_end(work(), interrupted)
         assert closed == [True]
 
 
 class TestPictures:
-    def test_a_timeline_has_what_was_worked_on(self) -> None:
+    def test_a_timeline_has_every_resource(self) -> None:
         events = [
             event(0, "module.cluster.aws_eks_cluster.this", "started"),
             event(1, "aws_vpc.this", "started"),
@@ -77,18 +79,18 @@ class TestPictures:
         assert "cluster.eks_cluster.this 9 s" in picture.alt
         assert "Timeline of 2 resources" in picture.alt
 
-    def test_a_timeline_names_no_account(self) -> None:
+    def test_a_timeline_has_no_account_id(self) -> None:
         subject = 'aws_eks_access_entry.admin["arn:aws:iam::123456789012:user/learner"]'
         picture = pictures.timeline([event(0, subject, "started"), event(5, subject, "done")])
         assert "1234…9012" in picture.alt
         assert "123456789012" not in picture.alt
 
-    def test_an_empty_one_is_still_a_picture(self) -> None:
+    def test_an_empty_timeline_is_still_a_picture(self) -> None:
         assert "none" in pictures.timeline([]).alt
 
-    def test_a_plan_is_told_by_area_to_those_who_cannot_see(self, world: World) -> None:
-        world.plan()
-        plan = world.kit.last_plan()
+    def test_a_plan_map_has_an_alternative_text_by_area(self, harness: DeploymentHarness) -> None:
+        harness.plan()
+        plan = harness.deployment.last_plan()
         assert plan is not None
         picture = pictures.plan_map(plan)
         for area, changes in plan.by_area().items():
@@ -99,39 +101,72 @@ class TestPictures:
 
 
 class TestSummaries:
-    def test_every_value_of_the_journey_has_one(self, world: World) -> None:
-        world.deploy()
-        list(world.kit.cleanup(confirm="demo"))
-        values = [world.kit.planned(), world.kit.last_receipt(), world.kit.status()]
+    def test_every_result_of_a_step_has_a_summary(self, harness: DeploymentHarness) -> None:
+        harness.deploy()
+        list(harness.deployment.cleanup(confirm="demo"))
+        values = [
+            harness.deployment.recorded_plan(),
+            harness.deployment.last_receipt(),
+            harness.deployment.status(),
+        ]
         for value in values:
             assert ui.summary(value).data
-        proof = world.kit.proof()
+        proof = harness.deployment.cleanup_report()
         assert proof is not None
         assert proof.ok
 
-    def test_anything_else_has_none(self) -> None:
+    def test_a_plan_is_shown_by_action_with_its_losses(self, harness: DeploymentHarness) -> None:
+        harness.deploy()
+        harness.terraform.replacing = ("aws_eks_cluster.demo",)
+        harness.plan()
+        plan = harness.deployment.last_plan()
+        assert plan is not None
+        table = ui.summary(plan).data
+        assert "to replace" in table
+        assert "eks_cluster demo (old-1)" in table
+        assert "the cluster with everything in it" in table
+        assert "cluster 1 (1 to replace)" in pictures.plan_map(plan).alt
+        text = "\n".join(output.plan_lines(plan))
+        assert "1 to replace; on AWS" in text
+        assert "eks_cluster.demo: demo (old-1); forced by cidr_block" in text
+        assert "replace cluster demo (old-1): the cluster with everything in it" in text
+        assert "jarkkit deploy demo --confirm demo" in text
+        saved = json.loads(plan.model_dump_json())
+        assert saved["losses"][0]["confirm"] is True
+        assert saved["changes"][0]["action"] == "replace"
+
+    def test_a_plan_that_only_creates_loses_nothing(self, harness: DeploymentHarness) -> None:
+        harness.plan()
+        plan = harness.deployment.last_plan()
+        assert plan is not None
+        text = "\n".join(output.plan_lines(plan))
+        assert text.startswith("2 to create; on AWS about")
+        assert "vpc.demo" in text
+        assert "lose" not in text
+
+    def test_other_values_have_no_summary(self) -> None:
         with pytest.raises(TypeError):
             ui.summary(3)
 
 
-class TestLines:
-    def test_of_what_ended(self) -> None:
-        line = show.line_of(event(4, "module.network[0].aws_vpc.this", "done"))
+class TestEventLines:
+    def test_a_finished_resource_has_a_line(self) -> None:
+        line = output.event_line(event(4, "module.network[0].aws_vpc.this", "done"))
         assert line.split() == ["✔", "create", "network.vpc.this", "(4", "s)"]
 
-    def test_of_reads_there_are_none(self) -> None:
+    def test_reads_have_no_line(self) -> None:
         read = event(1, "data.aws_partition.current", "done").model_copy(update={"action": "read"})
-        assert show.line_of(read) == ""
+        assert output.event_line(read) == ""
 
-    def test_of_heartbeats_only_where_it_takes_long(self) -> None:
-        assert show.line_of(event(10, "aws_vpc.this", "running")) == ""
-        assert show.line_of(event(30, "aws_vpc.this", "running")) != ""
+    def test_only_late_heartbeats_have_a_line(self) -> None:
+        assert output.event_line(event(10, "aws_vpc.this", "running")) == ""
+        assert output.event_line(event(30, "aws_vpc.this", "running")) != ""
 
 
 class TestCommandLine:
-    def test_every_command_explains_itself(self) -> None:
-        commands = get_command(cli.app).commands
-        for command in {*commands, "configure", "plan", "deploy", "run", "lab", "cleanup"}:
+    def test_every_command_has_help(self) -> None:
+        group: Any = get_command(cli.app)
+        for command in {*group.commands, "configure", "plan", "deploy", "run", "lab", "cleanup"}:
             result = CliRunner().invoke(cli.app, [command, "--help"])
             assert result.exit_code == 0, command
 
@@ -139,26 +174,26 @@ class TestCommandLine:
         assert cli._run(["plan", "--no-such-option"]) == 2
         assert "JK-USAGE" in capsys.readouterr().err
 
-    def test_an_error_in_json_is_data(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_an_error_is_printed_as_json(self, capsys: pytest.CaptureFixture[str]) -> None:
         error = JarkkitError("JK-CONFIRM", "what", "how")
-        assert failures.explain(error, as_json=True) == 1
+        assert error_output.report_error(error, as_json=True) == 1
         assert json.loads(capsys.readouterr().out)["error"]["code"] == "JK-CONFIRM"
 
     def test_a_defect_leaves_its_traceback_in_a_private_file(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        assert failures.other(ZeroDivisionError("x"), as_json=True) == 1
+        assert error_output.report_exception(ZeroDivisionError("x"), as_json=True) == 1
         error = json.loads(capsys.readouterr().out)["error"]
         assert error["code"] == "JK-INTERNAL"
         path = Path(next(word for word in error["fix"].split() if "jarkkit-crash" in word)[:-1])
         assert path.stat().st_mode & 0o777 == 0o600
         path.unlink()
 
-    def test_interrupted_is_130(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert failures.interrupted(as_json=False) == 130
+    def test_an_interrupt_is_exit_code_130(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert error_output.interrupted(as_json=False) == 130
         assert "JK-INTERRUPTED" in capsys.readouterr().err
 
-    def test_data_that_needs_no_deployment(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_commands_that_need_no_deployment(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli._run(["addons", "--json"]) == 0
         assert "vpc-cni" in {item["name"] for item in json.loads(capsys.readouterr().out)}
         assert cli._run(["errors", "jk-confirm"]) == 0
@@ -167,23 +202,23 @@ class TestCommandLine:
         assert cli._run(["--version"]) == 0
 
 
-def test_scrub_takes_the_longest_first(tmp_path: Path) -> None:
-    words = words_of(tmp_path, account_id="123456789012", secrets=("s3cr3t-value", "x"))
-    scrub = Scrub(words)
-    said = scrub.text(f"{tmp_path}/a 123456789012 s3cr3t-value x")
-    assert said == "./a 1234…9012 (secret) x"
+def test_redaction_replaces_the_longest_value_first(tmp_path: Path) -> None:
+    words = sensitive_values(tmp_path, account_id="123456789012", secrets=("s3cr3t-value", "x"))
+    redactor = Redactor(words)
+    text = redactor.text(f"{tmp_path}/a 123456789012 s3cr3t-value x")
+    assert text == "./a 1234…9012 (secret) x"
 
 
-def test_a_report_that_failed_stops_with_every_fix() -> None:
+def test_a_failed_report_raises_an_error_with_every_fix() -> None:
     check = Check(name="Quota", status="fail", fix="Ask for more.")
     with pytest.raises(JarkkitError) as caught:
-        Report(title="Will it work?", checks=(check,)).must_pass("JK-PREFLIGHT-BLOCKED")
+        Report(title="Will it work?", checks=(check,)).raise_for_failures("JK-PREFLIGHT-BLOCKED")
     assert "Quota" in caught.value.message
     assert "Ask for more." in caught.value.fix
-    Report(title="Fine?", checks=()).must_pass("JK-PREFLIGHT-BLOCKED")
+    Report(title="Fine?", checks=()).raise_for_failures("JK-PREFLIGHT-BLOCKED")
 
 
-def test_saved_values_may_lie_in_a_folder_and_events_are_followed(tmp_path: Path) -> None:
+def test_saved_values_may_be_in_a_subfolder_and_events_are_followed(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "demo")
     workspace.create(Settings(), rehearsal=True)
     report = Report(title="t", checks=())
@@ -195,12 +230,12 @@ def test_saved_values_may_lie_in_a_folder_and_events_are_followed(tmp_path: Path
     workspace.log(event(2, "a", "done"))
     with (workspace.folder / "events.jsonl").open("a") as handle:
         handle.write('{"half')
-    second, _ = workspace.events_from(offset)
+    second = workspace.events_from(offset).events
     assert [e.status for e in (*first, *second)] == ["started", "done"]
 
 
-def test_the_plans_time_is_said_to_be_without_the_add_ons(world: World) -> None:
-    world.plan()
-    said = repr(ui.summary(world.kit.last_plan()))
-    assert "On AWS these take about" in said
-    assert "what Helm installs comes after it" in said
+def test_the_duration_of_a_plan_excludes_the_add_ons(harness: DeploymentHarness) -> None:
+    harness.plan()
+    text = repr(ui.summary(harness.deployment.last_plan()))
+    assert "On AWS this takes about" in text
+    assert "without the add-ons that Helm installs afterwards" in text

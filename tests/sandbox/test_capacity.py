@@ -1,4 +1,4 @@
-"""May instances be launched? The decision itself, the faults it asks for, and what a user sees."""
+"""Whether instances can be launched: the decision, capacity faults, and the errors users see."""
 
 from __future__ import annotations
 
@@ -9,25 +9,23 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from jarkkit.errors import JarkkitError
-from jarkkit.sandbox import control, faults
-from jarkkit.sandbox.account.ec2 import capacity, catalogue, prices
-from jarkkit.sandbox.account.ec2.capacity import Question, Running, refusal
-from jarkkit.sandbox.account.servicequotas import facts
-from jarkkit.sandbox.calls import Call
-from tests.sandbox.test_account import cluster, make_client, network
-
-IMAGE = "/aws/service/eks/optimized-ami/1.36/amazon-linux-2023/x86_64/standard/recommended/image_id"
+from jarkkit.model.errors import JarkkitError
+from jarkkit.sandbox import daemon_client, faults
+from jarkkit.sandbox.account.ec2 import capacity, instance_types, prices
+from jarkkit.sandbox.account.ec2.capacity import CountedInstance, LaunchAttempt, launch_refusal
+from jarkkit.sandbox.account.servicequotas import reference_data
+from jarkkit.sandbox.api_calls import Call
+from tests.support.account import IMAGE, cluster, make_client, network, subnets_of
 
 
-def question(instance_type: str = "m5.xlarge", **given: Any) -> Question:
-    known = {"count": 1, "zone": "us-west-2a", "spot": False, "vcpus": 4, "limit": 8.0}
-    return Question(instance_type=instance_type, **{**known, **given})
+def launch_attempt(instance_type: str = "m5.xlarge", **given: Any) -> LaunchAttempt:
+    defaults = {"count": 1, "zone": "us-west-2a", "spot": False, "vcpus": 4, "limit": 8.0}
+    return LaunchAttempt(instance_type=instance_type, **{**defaults, **given})
 
 
-def code(asked: Question, *running: Running) -> str | None:
-    refused = refusal(asked, running)
-    return refused.code if refused else None
+def rejection_code(attempt: LaunchAttempt, *running: CountedInstance) -> str | None:
+    rejection = launch_refusal(attempt, running)
+    return rejection.code if rejection else None
 
 
 class TestQuotaFamily:
@@ -43,72 +41,80 @@ class TestQuotaFamily:
             ("x2iedn.xlarge", "X"), ("u-6tb1.56xlarge", "High Memory"),
         ],
     )  # fmt: skip
-    def test_the_longest_prefix_counts(self, instance_type: str, name: str) -> None:
-        bucket = capacity.bucket_of(instance_type)
+    def test_the_longest_prefix_selects_the_quota(self, instance_type: str, name: str) -> None:
+        bucket = capacity.quota_bucket(instance_type)
         assert bucket is not None
         assert bucket.name == name
 
-    def test_macs_are_counted_by_host(self) -> None:
+    def test_macs_have_no_vcpu_quota(self) -> None:
         assert capacity.quota_code("mac2.metal", spot=False) == ""
 
-    def test_every_type_has_one_and_every_quota_is_known(self) -> None:
+    def test_every_instance_type_has_a_known_quota(self) -> None:
         codes = {
             capacity.quota_code(name, spot=spot)
-            for name in catalogue.zones_of("us-west-2")
+            for name in instance_types.zones_of("us-west-2")
             for spot in (False, True)
         }
-        assert codes - {""} <= set(facts.QUOTAS["ec2"])
+        assert codes - {""} <= set(reference_data.QUOTAS["ec2"])
 
 
 class TestDecision:
-    def test_what_runs_counts_and_what_fits_is_allowed(self) -> None:
-        assert code(question(count=2)) is None
-        assert code(question(), Running("c5.large", 4, False)) is None
-        assert code(question(), Running("c5.large", 5, False)) == "VcpuLimitExceeded"
+    def test_running_instances_count_towards_the_limit(self) -> None:
+        assert rejection_code(launch_attempt(count=2)) is None
+        assert rejection_code(launch_attempt(), CountedInstance("c5.large", 4, False)) is None
+        assert (
+            rejection_code(launch_attempt(), CountedInstance("c5.large", 5, False))
+            == "VcpuLimitExceeded"
+        )
 
-    def test_families_and_markets_are_counted_apart(self) -> None:
-        others = Running("g5.48xlarge", 192, False), Running("m5.24xlarge", 96, True)
-        assert code(question(count=2), *others) is None
-        assert code(question(spot=True), *others) == "MaxSpotInstanceCountExceeded"
+    def test_families_and_markets_are_counted_separately(self) -> None:
+        others = (
+            CountedInstance("g5.48xlarge", 192, False),
+            CountedInstance("m5.24xlarge", 96, True),
+        )
+        assert rejection_code(launch_attempt(count=2), *others) is None
+        assert rejection_code(launch_attempt(spot=True), *others) == "MaxSpotInstanceCountExceeded"
 
-    def test_nothing_limits_what_has_no_quota(self) -> None:
-        assert code(question("mac2.metal", limit=None, count=99)) is None
+    def test_an_instance_without_a_quota_is_not_limited(self) -> None:
+        assert rejection_code(launch_attempt("mac2.metal", limit=None, count=99)) is None
 
-    def test_the_words_are_those_of_aws(self) -> None:
-        refused = refusal(question("g5.xlarge", limit=0.0), [])
-        assert refused is not None
-        assert refused.message.startswith(
+    def test_rejections_have_the_wording_of_aws(self) -> None:
+        rejection = launch_refusal(launch_attempt("g5.xlarge", limit=0.0), [])
+        assert rejection is not None
+        assert rejection.message.startswith(
             "You have requested more vCPU capacity than your current vCPU limit of 0 allows for "
             "the instance bucket that the specified instance type belongs to."
         )
-        refused = refusal(question(short=True, zones=("us-west-2a", "us-west-2b")), [])
-        assert refused is not None
-        assert "sufficient m5.xlarge capacity" in refused.message
-        assert refused.message.endswith("or choosing us-west-2b.")
+        rejection = launch_refusal(
+            launch_attempt(lacks_capacity=True, zones=("us-west-2a", "us-west-2b")), []
+        )
+        assert rejection is not None
+        assert "sufficient m5.xlarge capacity" in rejection.message
+        assert rejection.message.endswith("or choosing us-west-2b.")
 
-    def test_other_reasons(self) -> None:
-        assert code(question(short=True)) == "InsufficientInstanceCapacity"
-        assert code(question(zones=("us-west-2c",))) == "Unsupported"
-        full = code(question(subnet="subnet-1", free_addresses=0))
+    def test_missing_capacity_zone_or_addresses_reject_a_launch(self) -> None:
+        assert rejection_code(launch_attempt(lacks_capacity=True)) == "InsufficientInstanceCapacity"
+        assert rejection_code(launch_attempt(zones=("us-west-2c",))) == "Unsupported"
+        full = rejection_code(launch_attempt(subnet="subnet-1", free_addresses=0))
         assert full == "InsufficientFreeAddressesInSubnet"
 
 
 class TestPrices:
-    def test_spot_is_cheaper_always_the_same_and_no_two_types_alike(self) -> None:
+    def test_spot_prices_are_lower_stable_and_distinct(self) -> None:
         types = ["g5.xlarge", "g6.xlarge", "m5.large", "trn2.48xlarge", "x2iedn.xlarge", "z9.big"]
         found = {name: prices.spot(name, "us-west-2a") for name in types}
         assert all(0 < found[name] < prices.on_demand(name) for name in types)
         assert found == {name: prices.spot(name, "us-west-2a") for name in types}
         assert len(set(found.values())) == len(types)
 
-    def test_a_family_costs_by_the_vcpu(self) -> None:
+    def test_a_family_is_priced_by_the_vcpu(self) -> None:
         assert prices.on_demand("m5.xlarge") == pytest.approx(0.192)
         assert prices.on_demand("m5.4xlarge") == pytest.approx(0.768)
 
 
 class TestFaults:
     @pytest.mark.parametrize(
-        ("word", "instance_type", "zone", "short"),
+        ("fault_text", "instance_type", "zone", "expected"),
         [
             ("insufficient-capacity", "m5.large", "us-west-2a", True),
             ("insufficient-capacity:g5.xlarge", "g5.xlarge", "us-west-2a", True),
@@ -122,59 +128,61 @@ class TestFaults:
             ("access-denied", "m5.large", "us-west-2a", False),
         ],
     )
-    def test_who_is_short_of_what(
-        self, word: str, instance_type: str, zone: str, short: bool
+    def test_a_capacity_fault_matches_types_families_or_zones(
+        self, fault_text: str, instance_type: str, zone: str, expected: bool
     ) -> None:
-        active = faults.Active()
-        active.switch([word])
-        assert active.shortage(instance_type, zone) is short
-        assert [str(fault) for fault in active.faults] == [word] or "," in word
+        active = faults.ActiveFaults()
+        active.activate([fault_text])
+        assert active.lacks_capacity(instance_type, zone) is expected
+        assert [str(fault) for fault in active.faults] == [fault_text] or "," in fault_text
 
-    def test_only_calls_that_are_named_are_refused_whole(self) -> None:
-        active, call = faults.Active(), Call("ec2", "RunInstances", True)
-        for word in ("insufficient-capacity", "insufficient-capacity:g5"):
-            active.switch([word])
-            assert active.refusing(call) is None
-        active.switch(["insufficient-capacity:g5,ec2.RunInstances"])
-        assert active.refusing(call)
-        assert not active.refusing(Call("ec2", "CreateFleet", True))
-        assert active.shortage("g5.xlarge", "us-west-2a")
+    def test_only_named_calls_are_rejected_entirely(self) -> None:
+        active, call = faults.ActiveFaults(), Call("ec2", "RunInstances", True)
+        for fault_text in ("insufficient-capacity", "insufficient-capacity:g5"):
+            active.activate([fault_text])
+            assert active.rejecting_fault(call) is None
+        active.activate(["insufficient-capacity:g5,ec2.RunInstances"])
+        assert active.rejecting_fault(call)
+        assert not active.rejecting_fault(Call("ec2", "CreateFleet", True))
+        assert active.lacks_capacity("g5.xlarge", "us-west-2a")
 
-    def test_an_unknown_one_changes_nothing(self) -> None:
-        active = faults.Active()
-        active.switch(["throttled"])
+    def test_an_unknown_fault_is_rejected_and_changes_nothing(self) -> None:
+        active = faults.ActiveFaults()
+        active.activate(["throttled"])
         with pytest.raises(JarkkitError):
-            active.switch(["no-such-fault"])
+            active.activate(["no-such-fault"])
         assert [str(fault) for fault in active.faults] == ["throttled"]
 
 
-def profile(home: Path, name: str) -> Iterator[control.Running]:
-    running = control.start(home, profile=name, account_only=True)
+def start_with_profile(home: Path, name: str) -> Iterator[daemon_client.RunningSandbox]:
+    running = daemon_client.start(home, profile=name, account_only=True)
     yield running
-    control.stop(home)
+    daemon_client.stop(home)
 
 
 @pytest.fixture(scope="module")
-def without_gpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
-    yield from profile(tmp_path_factory.mktemp("without-gpus"), "no-gpu-quota")
+def without_gpus(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[daemon_client.RunningSandbox]:
+    yield from start_with_profile(tmp_path_factory.mktemp("without-gpus"), "no-gpu-quota")
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
-    yield from profile(tmp_path_factory.mktemp("fresh"), "fresh-account")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[daemon_client.RunningSandbox]:
+    yield from start_with_profile(tmp_path_factory.mktemp("fresh"), "fresh-account")
 
 
-def launch(running: control.Running, **given: Any) -> Any:
+def launch(running: daemon_client.RunningSandbox, **given: Any) -> Any:
     ec2, ssm = make_client(running, "ec2"), make_client(running, "ssm")
     image = ssm.get_parameter(Name=IMAGE)["Parameter"]["Value"]
     return ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, **given)["Instances"][0]
 
 
-def node_group(running: control.Running, name: str, **given: Any) -> Any:
+def node_group(running: daemon_client.RunningSandbox, name: str, **given: Any) -> Any:
     eks = cluster(lambda service: make_client(running, service), name)
     iam = make_client(running, "iam")
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")["Role"]["Arn"]
-    subnets = eks.describe_cluster(name=name)["cluster"]["resourcesVpcConfig"]["subnetIds"]
+    subnets = subnets_of(eks, name)
     at = {"clusterName": name, "nodegroupName": "nodes"}
     given = {"scalingConfig": {"minSize": 2, "maxSize": 9, "desiredSize": 2}, **given}
     eks.create_nodegroup(**at, subnets=subnets, nodeRole=role, **given)
@@ -182,8 +190,8 @@ def node_group(running: control.Running, name: str, **given: Any) -> Any:
 
 
 class TestProfiles:
-    def test_without_gpus_standard_instances_run_and_accelerators_do_not(
-        self, without_gpus: control.Running
+    def test_without_a_gpu_quota_only_standard_instances_launch(
+        self, without_gpus: daemon_client.RunningSandbox
     ) -> None:
         quotas = make_client(without_gpus, "service-quotas")
         for quota, value in (("L-DB2E81BA", 0), ("L-1216C47A", 256)):
@@ -202,7 +210,9 @@ class TestProfiles:
             )
         assert caught.value.response["Error"]["Code"] == "MaxSpotInstanceCountExceeded"
 
-    def test_a_fresh_account_holds_one_node_and_not_two(self, fresh: control.Running) -> None:
+    def test_a_fresh_account_has_quota_for_one_node_only(
+        self, fresh: daemon_client.RunningSandbox
+    ) -> None:
         first = launch(fresh, InstanceType="m5.xlarge")["InstanceId"]
         with pytest.raises(ClientError) as caught:
             launch(fresh, InstanceType="m5.xlarge")
@@ -215,7 +225,9 @@ class TestProfiles:
 
 
 class TestNodeGroups:
-    def test_one_that_exceeds_a_quota_fails_and_says_why(self, fresh: control.Running) -> None:
+    def test_a_node_group_beyond_a_quota_fails_with_the_reason(
+        self, fresh: daemon_client.RunningSandbox
+    ) -> None:
         eks, at, group = node_group(fresh, "too-large", instanceTypes=["m5.xlarge"])
         assert group["status"] == "CREATE_FAILED"
         (issue,) = group["health"]["issues"]
@@ -232,17 +244,17 @@ class TestNodeGroups:
         ]
         assert set(states) == {"terminated"}
 
-    def test_no_capacity_makes_it_fail_and_a_larger_one_degraded(
-        self, without_gpus: control.Running
+    def test_missing_capacity_fails_a_node_group_or_degrades_a_larger_one(
+        self, without_gpus: daemon_client.RunningSandbox
     ) -> None:
-        control.set_faults(without_gpus.home, ["insufficient-capacity:m5"])
+        daemon_client.set_faults(without_gpus.home, ["insufficient-capacity:m5"])
         try:
             _, _, group = node_group(without_gpus, "no-room", instanceTypes=["m5.large"])
             assert group["status"] == "CREATE_FAILED"
             assert "InsufficientInstanceCapacity" in group["health"]["issues"][0]["message"]
             eks, at, group = node_group(without_gpus, "other", instanceTypes=["m6i.large"])
             assert group["status"] == "ACTIVE"
-            control.set_faults(without_gpus.home, ["insufficient-capacity:m6i"])
+            daemon_client.set_faults(without_gpus.home, ["insufficient-capacity:m6i"])
             size = {"minSize": 2, "maxSize": 9, "desiredSize": 3}
             eks.update_nodegroup_config(**at, scalingConfig=size)
             assert eks.describe_nodegroup(**at)["nodegroup"]["status"] == "DEGRADED"
@@ -252,15 +264,15 @@ class TestNodeGroups:
             )["update"]
             assert done["status"] == "Failed"
             assert done["errors"][0]["errorCode"] == "AsgInstanceLaunchFailures"
-            control.set_faults(without_gpus.home, [])
+            daemon_client.set_faults(without_gpus.home, [])
             eks.update_nodegroup_config(**at, scalingConfig=size)
             group = eks.describe_nodegroup(**at)["nodegroup"]
             assert (group["status"], group["health"]["issues"]) == ("ACTIVE", [])
         finally:
-            control.set_faults(without_gpus.home, [])
+            daemon_client.set_faults(without_gpus.home, [])
 
-    def test_its_nodes_have_the_image_of_its_type_and_can_be_spot(
-        self, without_gpus: control.Running
+    def test_nodes_have_the_image_of_their_type_and_can_be_spot(
+        self, without_gpus: daemon_client.RunningSandbox
     ) -> None:
         _, _, group = node_group(
             without_gpus,
@@ -279,18 +291,18 @@ class TestNodeGroups:
         assert image["Name"].startswith("bottlerocket-aws-k8s-1.36-arm64-")
 
 
-def test_without_capacity_a_call_is_refused_only_where_it_would_launch(
-    sandbox: control.Running,
+def test_a_call_without_capacity_is_rejected_only_if_it_would_launch(
+    sandbox: daemon_client.RunningSandbox,
 ) -> None:
     ec2 = make_client(sandbox, "ec2")
     (subnet,) = network(ec2, ("eu-west-1a",))
-    control.set_faults(sandbox.home, ["insufficient-capacity:eu-west-1a"])
+    daemon_client.set_faults(sandbox.home, ["insufficient-capacity:eu-west-1a"])
     try:
-        wish = {"InstanceType": "m5.large", "SubnetId": subnet}
+        request = {"InstanceType": "m5.large", "SubnetId": subnet}
         for dry, expected in ((True, "DryRunOperation"), (False, "InsufficientInstanceCapacity")):
             with pytest.raises(ClientError) as caught:
-                launch(sandbox, **wish, DryRun=dry)
+                launch(sandbox, **request, DryRun=dry)
             assert caught.value.response["Error"]["Code"] == expected
     finally:
-        control.set_faults(sandbox.home, [])
-    assert launch(sandbox, **wish)["Placement"]["AvailabilityZone"] == "eu-west-1a"
+        daemon_client.set_faults(sandbox.home, [])
+    assert launch(sandbox, **request)["Placement"]["AvailabilityZone"] == "eu-west-1a"

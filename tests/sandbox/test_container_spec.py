@@ -1,32 +1,35 @@
-"""What a process that plays a container is started with."""
+"""The command line and environment of a process that runs in place of a container."""
 
 from __future__ import annotations
 
 import base64
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from jarkkit.sandbox.eks import container_spec, pod_identity, programs
-from jarkkit.sandbox.eks.container_spec import ConfigError
+from jarkkit.sandbox.account.eks.principals import POD_ACTIONS, is_trusting
+from jarkkit.sandbox.controllers import container_spec, loopback
+from jarkkit.sandbox.controllers.container_spec import ConfigError
+from jarkkit.sandbox.controllers.pod_identity import AUDIENCE
 
 POD = {
     "metadata": {"name": "p", "namespace": "ns", "labels": {"app.kubernetes.io/name": "it"}},
     "spec": {"nodeName": "n"},
 }
-THINGS: dict[tuple[str, str], Any] = {
+OBJECTS: dict[tuple[str, str], Any] = {
     ("secrets", "s"): {"data": {"key": base64.b64encode(b"hidden").decode()}},
     ("configmaps", "c"): {"data": {"key": "shown", "other": "too"}},
 }
 
 
 def lookup(kind: str, name: str) -> Any:
-    return THINGS.get((kind, name))
+    return OBJECTS.get((kind, name))
 
 
-def variables(*given: dict[str, Any], **container: Any) -> dict[str, str]:
-    return container_spec.environment(POD, {"env": list(given), **container}, lookup)
+def variables(*pairs: dict[str, Any], **container: Any) -> dict[str, str]:
+    return container_spec.environment(POD, {"env": list(pairs), **container}, lookup)
 
 
 def from_(name: str, **source: Any) -> dict[str, Any]:
@@ -34,7 +37,7 @@ def from_(name: str, **source: Any) -> dict[str, Any]:
 
 
 class TestEnvironment:
-    def test_values_may_name_earlier_ones(self) -> None:
+    def test_a_variable_can_refer_to_earlier_ones(self) -> None:
         found = variables({"name": "A", "value": "1"}, {"name": "B", "value": "$(A)$(C)$$(A)"})
         assert found["B"] == "1$(C)$(A)"
 
@@ -47,17 +50,17 @@ class TestEnvironment:
             ("status.podIP", ""),
         ],
     )
-    def test_fields_of_the_pod(self, path: str, value: str) -> None:
+    def test_a_variable_can_come_from_a_field_of_the_pod(self, path: str, value: str) -> None:
         assert variables(from_("A", fieldRef={"fieldPath": path})) == {"A": value}
 
-    def test_secrets_and_config_maps(self) -> None:
+    def test_variables_can_come_from_secrets_and_config_maps(self) -> None:
         secret = from_("A", secretKeyRef={"name": "s", "key": "key"})
         config = from_("B", configMapKeyRef={"name": "c", "key": "key"})
         assert variables(secret, config) == {"A": "hidden", "B": "shown"}
         everything = [{"configMapRef": {"name": "c"}, "prefix": "X_"}]
         assert variables(envFrom=everything) == {"X_key": "shown", "X_other": "too"}
 
-    def test_what_is_missing_is_said_as_kubelet_says_it(self) -> None:
+    def test_a_missing_reference_is_reported_as_by_kubelet(self) -> None:
         with pytest.raises(ConfigError, match='secret "none" not found'):
             variables(from_("A", secretKeyRef={"name": "none", "key": "k"}))
         with pytest.raises(ConfigError, match="couldn't find key none"):
@@ -65,11 +68,11 @@ class TestEnvironment:
         optional = from_("A", secretKeyRef={"name": "none", "key": "k", "optional": True})
         assert variables(optional) == {}
 
-    def test_limits_as_numbers(self) -> None:
+    def test_a_variable_can_come_from_a_resource_limit(self) -> None:
         limit = from_("A", resourceFieldRef={"resource": "limits.memory", "divisor": "1Mi"})
         assert variables(limit, resources={"limits": {"memory": "1Gi"}}) == {"A": "1024"}
 
-    def test_arguments_are_expanded(self) -> None:
+    def test_variables_in_arguments_are_expanded(self) -> None:
         container = {"command": ["/manager", "--first"], "args": ["--name=$(A)"]}
         assert container_spec.arguments(container, {"A": "x"}) == ["--first", "--name=x"]
 
@@ -79,17 +82,17 @@ def ports(port: int) -> int:
 
 
 class TestLoopback:
-    def test_karpenter_is_told_by_its_environment(self) -> None:
-        how = programs.PROGRAMS["karpenter"]
-        _, environ = programs.on_loopback(how, [], {"METRICS_PORT": "9000"}, "ns", ports)
+    def test_karpenter_is_configured_by_its_environment(self) -> None:
+        how = loopback.LOOPBACK_CONFIGS["karpenter"]
+        _, environ = loopback.bind_to_loopback(how, [], {"METRICS_PORT": "9000"}, "ns", ports)
         assert environ["METRICS_PORT"] == "59000"
         assert environ["HEALTH_PROBE_PORT"] == "58081"
         assert environ["LEADER_ELECTION_NAMESPACE"] == "ns"
 
     @pytest.mark.parametrize("given", [["--metrics-addr", ":9090"], ["-metrics-addr=:9090"]])
-    def test_kuberay_is_told_by_flags(self, given: list[str]) -> None:
-        how = programs.PROGRAMS["kuberay-operator"]
-        arguments, _ = programs.on_loopback(how, ["--leader", *given], {}, "ns", ports)
+    def test_kuberay_is_configured_by_flags(self, given: list[str]) -> None:
+        how = loopback.LOOPBACK_CONFIGS["kuberay-operator"]
+        arguments, _ = loopback.bind_to_loopback(how, ["--leader", *given], {}, "ns", ports)
         assert arguments == [
             "--leader-election-namespace=ns",
             "--leader",
@@ -97,10 +100,10 @@ class TestLoopback:
             "--health-probe-bind-address=127.0.0.1:58082",
         ]
 
-    def test_what_cannot_be_kept_on_loopback_is_refused(self) -> None:
-        how = programs.PROGRAMS["kuberay-operator"]
+    def test_an_image_that_cannot_listen_on_loopback_is_rejected(self) -> None:
+        how = loopback.LOOPBACK_CONFIGS["kuberay-operator"]
         with pytest.raises(ConfigError, match="all interfaces"):
-            programs.on_loopback(how, ["--config=/etc/file"], {}, "ns", ports)
+            loopback.bind_to_loopback(how, ["--config=/etc/file"], {}, "ns", ports)
 
 
 @pytest.mark.parametrize(
@@ -113,4 +116,5 @@ class TestLoopback:
 )
 def test_a_role_must_trust_pod_identity(actions: Any, service: str, trusts: bool) -> None:
     statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": actions}
-    assert pod_identity.trusts_pods(json.dumps({"Statement": [statement]})) is trusts
+    role = SimpleNamespace(assume_role_policy_document=json.dumps({"Statement": [statement]}))
+    assert is_trusting(role, AUDIENCE, POD_ACTIONS) is trusts

@@ -1,39 +1,39 @@
-"""A real control plane: made, stopped, started again, killed; on loopback alone."""
+"""A real control plane: created, stopped, started again and killed; only on loopback."""
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import shutil
 import socket
 import ssl
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from kubernetes import client, config
 
-from jarkkit.errors import JarkkitError
-from jarkkit.sandbox import stages
-from jarkkit.sandbox.cluster.control_plane import COMPONENTS, ControlPlane
-from jarkkit.sandbox.cluster.toolchain import (
+from jarkkit.model.errors import JarkkitError
+from jarkkit.sandbox import kwok_stages
+from jarkkit.sandbox.kubernetes.control_plane import COMPONENTS, LocalControlPlane
+from jarkkit.sandbox.kubernetes.toolchain import (
     CLUSTER,
     PROGRAMS,
     Toolchain,
     kubernetes_version,
     user_cache,
 )
+from tests.support.poll import wait_for
 
 NEEDED = tuple(p for p in PROGRAMS if p.group == CLUSTER and p.name != "karpenter")
 
 
 @pytest.fixture(scope="module")
 def programs() -> dict[str, Path]:
-    """The programs that this machine has; building them is not a test's business."""
+    """The programs on this machine; tests do not build missing ones."""
     tools = Toolchain(user_cache())
     found = {program.name: tools.find(program) for program in NEEDED}
     missing = [name for name, path in found.items() if path is None]
@@ -43,9 +43,9 @@ def programs() -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def plane(programs: dict[str, Path]) -> Iterator[ControlPlane]:
+def plane(programs: dict[str, Path]) -> Iterator[LocalControlPlane]:
     folder = Path(tempfile.mkdtemp(prefix="jk"))  # short: a socket's path is 107 bytes at most
-    plane = ControlPlane(folder, programs)
+    plane = LocalControlPlane(folder, programs)
     plane.start()
     yield plane
     plane.stop()
@@ -53,16 +53,16 @@ def plane(programs: dict[str, Path]) -> Iterator[ControlPlane]:
     shutil.rmtree(folder)
 
 
-def core(plane: ControlPlane) -> client.CoreV1Api:
+def core(plane: LocalControlPlane) -> Any:
     return client.CoreV1Api(config.new_client_from_config(str(plane.kubeconfig)))
 
 
-def test_it_is_the_pinned_kubernetes(plane: ControlPlane) -> None:
+def test_the_control_plane_runs_the_pinned_kubernetes_version(plane: LocalControlPlane) -> None:
     version = client.VersionApi(core(plane).api_client).get_code()
     assert version.git_version == f"v{kubernetes_version()}"
 
 
-def test_its_authority_is_the_one_it_gives_away(plane: ControlPlane) -> None:
+def test_the_api_server_uses_the_authority_in_the_kubeconfig(plane: LocalControlPlane) -> None:
     authority = base64.b64decode(plane.certificate_authority).decode()
     host, port = plane.endpoint.removeprefix("https://").split(":")
     trusting = ssl.create_default_context(cadata=authority)
@@ -75,7 +75,7 @@ def test_its_authority_is_the_one_it_gives_away(plane: ControlPlane) -> None:
         ssl.create_default_context().wrap_socket(plain, server_hostname=host)
 
 
-def test_nothing_listens_or_talks_beyond_loopback(plane: ControlPlane) -> None:
+def test_no_component_listens_or_connects_beyond_loopback(plane: LocalControlPlane) -> None:
     assert {component.name for component in plane.components()} == set(COMPONENTS)
     for component in plane.components():
         for found in psutil.Process(component.pid).net_connections("inet"):
@@ -83,13 +83,13 @@ def test_nothing_listens_or_talks_beyond_loopback(plane: ControlPlane) -> None:
             assert not found.raddr or found.raddr.ip in ("127.0.0.1", "::1")
 
 
-def test_secrets_are_the_users_alone(plane: ControlPlane) -> None:
+def test_files_with_secrets_are_private(plane: LocalControlPlane) -> None:
     for path in plane.folder.rglob("*"):
         if path.suffix in (".key", ".yaml", ".sock"):
             assert path.stat().st_mode & 0o077 == 0, path.name
 
 
-def test_what_was_made_survives_stop_and_start(plane: ControlPlane) -> None:
+def test_objects_survive_a_stop_and_a_start(plane: LocalControlPlane) -> None:
     endpoint = plane.endpoint
     core(plane).create_namespace({"metadata": {"name": "kept"}})
     plane.stop()
@@ -99,20 +99,20 @@ def test_what_was_made_survives_stop_and_start(plane: ControlPlane) -> None:
     assert core(plane).read_namespace("kept").metadata.name == "kept"
 
 
-def test_a_dead_component_is_noticed(plane: ControlPlane) -> None:
-    assert plane.dead() == ()
+def test_a_dead_component_is_noticed(plane: LocalControlPlane) -> None:
+    assert plane.dead_components() == ()
     scheduler = next(c for c in plane.components() if c.name == "kube-scheduler")
     victim = psutil.Process(scheduler.pid)
     victim.kill()
     psutil.wait_procs([victim], timeout=10)
-    assert plane.dead() == ("kube-scheduler",)
-    assert plane.log("kube-scheduler")
+    assert plane.dead_components() == ("kube-scheduler",)
+    assert plane.log_tail("kube-scheduler")
     plane.stop()
     plane.start()
-    assert plane.dead() == ()
+    assert plane.dead_components() == ()
 
 
-def test_a_port_that_is_taken_for_a_moment_does_not_keep_it_down(plane: ControlPlane) -> None:
+def test_a_start_succeeds_when_a_port_is_briefly_in_use(plane: LocalControlPlane) -> None:
     port = int(plane.endpoint.rsplit(":", 1)[1])
     server = next(c for c in plane.components() if c.name == "kube-apiserver")
     victim = psutil.Process(server.pid)
@@ -123,21 +123,23 @@ def test_a_port_that_is_taken_for_a_moment_does_not_keep_it_down(plane: ControlP
         other.bind(("127.0.0.1", port))
         other.listen()
         threading.Timer(4.0, other.close).start()
-        plane.revive()
-    assert plane.ready()
+        plane.restart_dead()
+    assert plane.is_ready()
 
 
-def test_it_starts_again_after_everything_was_killed(plane: ControlPlane) -> None:
+def test_the_control_plane_starts_again_after_all_processes_were_killed(
+    plane: LocalControlPlane,
+) -> None:
     victims = [psutil.Process(component.pid) for component in plane.components()]
     for victim in victims:
         victim.kill()
     psutil.wait_procs(victims, timeout=10)
-    assert not plane.ready()
+    assert not plane.is_ready()
     plane.start()
-    assert plane.dead() == ()
+    assert plane.dead_components() == ()
 
 
-def test_a_start_that_fails_says_why_and_leaves_nothing(
+def test_a_failed_start_reports_why_and_leaves_no_process(
     programs: dict[str, Path], tmp_path: Path
 ) -> None:
     broken = tmp_path / "etcd"
@@ -147,7 +149,7 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(
     )
     broken.chmod(0o755)
     folder = Path(tempfile.mkdtemp(prefix="jk"))
-    plane = ControlPlane(folder, {**programs, "etcd": broken})
+    plane = LocalControlPlane(folder, {**programs, "etcd": broken})
     with pytest.raises(JarkkitError) as caught:
         plane.start()
     assert caught.value.code == "JK-SANDBOX-CLUSTER"
@@ -157,8 +159,8 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("scheduler", ["default-scheduler", "jupyterhub-user-scheduler"])
-def test_kwok_runs_pods_of_every_scheduler(plane: ControlPlane, scheduler: str) -> None:
-    for stage in stages.objects(0.0):
+def test_kwok_simulates_pods_of_every_scheduler(plane: LocalControlPlane, scheduler: str) -> None:
+    for stage in kwok_stages.base_stages(0.0):
         plane.api().apply(stage)
     api = core(plane)
     capacity = {"cpu": "4", "memory": "16Gi", "pods": "20"}
@@ -168,13 +170,3 @@ def test_kwok_runs_pods_of_every_scheduler(plane: ControlPlane, scheduler: str) 
     spec = {"schedulerName": scheduler, "containers": [{"name": "it", "image": "none"}]}
     api.create_namespaced_pod("default", {"metadata": {"name": scheduler}, "spec": spec})
     wait_for(lambda: api.read_namespaced_pod(scheduler, "default").status.phase == "Running")
-
-
-def wait_for(done: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        with contextlib.suppress(client.ApiException):
-            if done():
-                return
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""What the API server may reach: loopback, and nothing else."""
+"""What the API server can reach: loopback and nothing else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jarkkit.sandbox.cluster.egress import Egress
+from jarkkit.sandbox.kubernetes.egress import Egress
 
 
 class Echo(socketserver.StreamRequestHandler):
@@ -21,7 +21,7 @@ class Echo(socketserver.StreamRequestHandler):
 
 @pytest.fixture
 def echo() -> Iterator[int]:
-    """The port of a server on loopback that says what it hears."""
+    """The port of an echo server on loopback."""
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Echo) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
@@ -46,7 +46,7 @@ def ask(egress: Egress, line: str) -> socket.socket:
     return client
 
 
-def test_loopback_is_passed_on(egress: Egress, echo: int) -> None:
+def test_connections_to_loopback_are_forwarded(egress: Egress, echo: int) -> None:
     with ask(egress, f"CONNECT 127.0.0.1:{echo} HTTP/1.1") as client:
         assert client.recv(100) == b"HTTP/1.1 200 OK\r\n\r\n"
         for _ in range(3):
@@ -57,13 +57,13 @@ def test_loopback_is_passed_on(egress: Egress, echo: int) -> None:
 
 
 @pytest.mark.parametrize("target", ["172.20.0.1:443", "hub.jupyterhub.svc:8081", "192.0.2.1:80"])
-def test_nothing_else_is_reached(egress: Egress, target: str) -> None:
+def test_connections_to_other_hosts_are_rejected(egress: Egress, target: str) -> None:
     with ask(egress, f"CONNECT {target} HTTP/1.1") as client:
         assert client.recv(100).startswith(b"HTTP/1.1 503 ")
     assert egress.refused == [target]
 
 
-def test_a_port_that_nobody_listens_on(egress: Egress) -> None:
+def test_a_closed_port_is_reported(egress: Egress) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -72,7 +72,7 @@ def test_a_port_that_nobody_listens_on(egress: Egress) -> None:
 
 
 @pytest.mark.parametrize("line", ["GET / HTTP/1.1", "CONNECT nowhere HTTP/1.1", "nonsense"])
-def test_anything_but_connect_is_hung_up_on(egress: Egress, line: str) -> None:
+def test_a_request_other_than_connect_is_closed(egress: Egress, line: str) -> None:
     with ask(egress, line) as client:
         assert client.recv(100) == b""
 

@@ -1,38 +1,38 @@
-"""What a diagnosis asks of the account, with the real SDK."""
+"""The account queries of diagnose, with the real SDK."""
 
 from __future__ import annotations
 
 import pytest
 
-from jarkkit.aws import Account
-from jarkkit.errors import JarkkitError
-from jarkkit.sandbox import control
-from tests.sandbox.test_account import make_client
+from jarkkit.model.errors import JarkkitError
+from jarkkit.ports.aws import Account
+from jarkkit.sandbox import daemon_client
+from tests.support.account import ensure_role, make_client
 
 REGION = "us-west-2"
 TAG = {"Key": "jarkkit:deployment", "Value": "sick"}
 
 
-def test_a_cluster_says_how_it_does_and_who_may_reach_it(
-    account: Account, sandbox: control.Running
+def test_a_cluster_is_described_with_health_and_endpoint_access(
+    account: Account, sandbox: daemon_client.RunningSandbox
 ) -> None:
     eks, iam, ec2 = (make_client(sandbox, s, REGION) for s in ("eks", "iam", "ec2"))
-    role = iam.create_role(RoleName="sick-cluster", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
-    # Those of the default VPC, one in each zone: other tests make subnets, too.
+    role = ensure_role(iam)
+    # The subnets of the default VPC, one in each zone: other tests create subnets, too.
     default = [{"Name": "default-for-az", "Values": ["true"]}]
     subnets = [s["SubnetId"] for s in ec2.describe_subnets(Filters=default)["Subnets"]][:2]
-    network = {"subnetIds": subnets, "publicAccessCidrs": ["192.0.2.0/24"]}
+    network = {"subnetIds": subnets, "publicAccessCidrs": ["54.240.0.0/16"]}
     eks.create_cluster(name="sick", roleArn=role, resourcesVpcConfig=network)
     plane = account.health.control_plane("sick")
     assert plane is not None
     assert plane.status in ("CREATING", "ACTIVE")
     assert plane.public
-    assert plane.open_to == ("192.0.2.0/24",)
+    assert plane.open_to == ("54.240.0.0/16",)
     assert account.health.control_plane("absent") is None
 
 
-def test_instances_are_told_with_those_that_ended_and_why(
-    account: Account, sandbox: control.Running
+def test_terminated_instances_are_listed_with_the_reason(
+    account: Account, sandbox: daemon_client.RunningSandbox
 ) -> None:
     ec2 = make_client(sandbox, "ec2", REGION)
     image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
@@ -53,7 +53,9 @@ def test_instances_are_told_with_those_that_ended_and_why(
     ec2.terminate_instances(InstanceIds=[started[1]["InstanceId"]])
 
 
-def test_gateways_and_idle_interfaces(account: Account, sandbox: control.Running) -> None:
+def test_nat_gateways_and_idle_interfaces_are_listed(
+    account: Account, sandbox: daemon_client.RunningSandbox
+) -> None:
     ec2 = make_client(sandbox, "ec2", REGION)
     vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"]
@@ -71,10 +73,10 @@ def test_gateways_and_idle_interfaces(account: Account, sandbox: control.Running
 
 
 @pytest.mark.parametrize("operation", ["DescribeInstances", "DescribeNatGateways"])
-def test_a_refusal_is_an_error_of_ours(
-    account: Account, sandbox: control.Running, operation: str
+def test_a_denied_call_is_a_jarkkit_error(
+    account: Account, sandbox: daemon_client.RunningSandbox, operation: str
 ) -> None:
-    control.set_faults(sandbox.home, [f"access-denied:ec2.{operation}"])
+    daemon_client.set_faults(sandbox.home, [f"access-denied:ec2.{operation}"])
     asked = {
         "DescribeInstances": account.health.instances,
         "DescribeNatGateways": account.health.gateways,
@@ -83,5 +85,5 @@ def test_a_refusal_is_an_error_of_ours(
         with pytest.raises(JarkkitError) as caught:
             asked[operation]("sick")
     finally:
-        control.set_faults(sandbox.home, [])
+        daemon_client.set_faults(sandbox.home, [])
     assert caught.value.code == "JK-AWS-DENIED"

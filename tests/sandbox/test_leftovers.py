@@ -1,4 +1,4 @@
-"""Who has a name already, what the state says, what time it is: asked of the pretend account."""
+"""Taken names, remote state and clock skew, read from the sandbox account."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from typing import Any
 
 import pytest
 
-from jarkkit.aws import Account
-from jarkkit.aws.session import Session
-from jarkkit.aws.skew import between, skew_seconds
-from jarkkit.errors import JarkkitError
-from jarkkit.kit import Kit
-from jarkkit.records import UniqueName
-from jarkkit.sandbox import control
+from jarkkit.decisions.terraform_messages import changes_from_plan
+from jarkkit.deployment import Deployment
+from jarkkit.model.errors import JarkkitError
+from jarkkit.model.records import UniqueName
+from jarkkit.ports.aws import Account
+from jarkkit.ports.aws.clock_skew import skew_between, skew_seconds
+from jarkkit.ports.aws.session import AwsSession
+from jarkkit.ports.terraform import Terraform
+from jarkkit.sandbox import daemon_client
 from jarkkit.settings import Settings
-from jarkkit.steps.preflight.names import unique_names
-from jarkkit.terraform import Terraform
-from jarkkit.terraform_messages import changes_of
-from tests.conftest import pointed_at
+from jarkkit.steps.preflight.unique_names import unique_names
+from tests.support.account import sandbox_environment
+from tests.support.stacks import resolved
 
 REGION = "eu-west-1"
 TAGS = {"jarkkit:deployment": "taken"}
 PAIRS = [{"Key": key, "Value": value} for key, value in TAGS.items()]
-EVERYTHING = {
+ALL_FEATURES = {
     "region": REGION,
     "static_gpu_nodes": 1,
     "artifact_bucket": True,
@@ -36,25 +37,30 @@ EVERYTHING = {
 }
 
 
-def test_the_names_are_those_of_the_plan(
-    sandbox: control.Running, tmp_path: Path, terraform: str
+def test_the_unique_names_match_the_plan(
+    sandbox: daemon_client.RunningSandbox, tmp_path: Path, terraform: str
 ) -> None:
-    environ = pointed_at(sandbox)
-    kit = Kit.create("named", rehearsal=True, values=EVERYTHING, home=tmp_path, environ=environ)
-    list(kit.plan())
-    plan = kit.last_plan()
+    environ = sandbox_environment(sandbox)
+    values = {**ALL_FEATURES, "region": "ap-southeast-1"}  # long, and so is the name
+    deployment = Deployment.create(
+        "named-with-24-characters", rehearsal=True, values=values, home=tmp_path, environ=environ
+    )
+    list(deployment.plan())
+    plan = deployment.last_plan()
     assert plan is not None
-    changes = changes_of(Terraform(kit.folder, environ, kit.workspace.new_log).show(plan.file))
-    expected = unique_names(kit.settings, sandbox.account_id)
+    changes = changes_from_plan(
+        Terraform(deployment.folder, environ, deployment.workspace.new_log).show(plan.file)
+    )
+    expected = unique_names(resolved(deployment.settings), sandbox.account_id)
     types = {name.terraform_type for name in expected}
-    # In a network of its own nobody has a security group.
-    assert {change.type for change in changes if _has_a_name_of_its_own(change.type)} <= types
-    made = {(c.type, c.name) for c in changes if c.action == "create" and c.type in types}
-    assert {(name.terraform_type, name.name) for name in expected} == made
+    # In a deployment's own VPC no security group exists yet.
+    assert {change.type for change in changes if _has_unique_name(change.type)} <= types
+    created = {(c.type, c.name) for c in changes if c.action == "create" and c.type in types}
+    assert {(name.terraform_type, name.name) for name in expected} == created
 
 
-def _has_a_name_of_its_own(terraform_type: str) -> bool:
-    """Named by us and unique, so far as the name of a type tells."""
+def _has_unique_name(terraform_type: str) -> bool:
+    """Return whether resources of a type have unique names that jarkkit chooses."""
     return terraform_type in (
         "aws_iam_role", "aws_iam_instance_profile", "aws_iam_policy", "aws_iam_user",
         "aws_kms_alias", "aws_cloudwatch_log_group", "aws_cloudwatch_metric_alarm",
@@ -65,10 +71,10 @@ def _has_a_name_of_its_own(terraform_type: str) -> bool:
 
 
 @pytest.fixture
-def taken(client: Callable[[str], Any], account: Account) -> tuple[UniqueName, ...]:
-    """Every name of a deployment has somebody, with its tag."""
-    settings = Settings.make({**EVERYTHING, "name": "taken"})
-    names = unique_names(settings, account.caller().account_id)
+def taken_names(client: Callable[[str], Any], account: Account) -> tuple[UniqueName, ...]:
+    """All names of a deployment, taken by resources with its tag."""
+    settings = Settings.from_values({**ALL_FEATURES, "name": "taken"})
+    names = unique_names(resolved(settings), account.caller().account_id)
     for name in names:
         _MAKE[name.terraform_type](client, name.name)
     return names
@@ -149,84 +155,96 @@ _MAKE: dict[str, Callable[[Callable[[str], Any], str], None]] = {
 }
 
 
-def test_whoever_has_a_name_is_known_by_the_tags(
-    account: Account, taken: tuple[UniqueName, ...]
+def test_the_owner_of_a_taken_name_is_known_by_its_tags(
+    account: Account, taken_names: tuple[UniqueName, ...]
 ) -> None:
-    found = account.leftovers.holders(taken, account.caller())
-    wrong = {
+    found = account.name_conflicts.tags_by_name(taken_names, account.caller())
+    offset = {
         name.name: tags
         for name, tags in found.items()
         if isinstance(tags, JarkkitError) or not tags or not TAGS.items() <= tags.items()
     }
-    assert wrong == {}
+    assert offset == {}
 
 
-def test_a_name_that_nobody_has_is_free(account: Account) -> None:
-    settings = Settings.make({**EVERYTHING, "name": "free-one"})
+def test_an_unused_name_is_free(account: Account) -> None:
+    settings = Settings.from_values({**ALL_FEATURES, "name": "free-one"})
     caller = account.caller()
-    found = account.leftovers.holders(unique_names(settings, caller.account_id), caller)
+    found = account.name_conflicts.tags_by_name(
+        unique_names(resolved(settings), caller.account_id), caller
+    )
     assert {name.name: tags for name, tags in found.items() if tags is not None} == {}
 
 
-def test_in_a_vpc_that_was_brought_a_security_group_may_be_taken(
+def test_a_security_group_name_can_be_taken_in_an_existing_vpc(
     account: Account, client: Callable[[str], Any]
 ) -> None:
     ec2 = client("ec2")
-    vpc, other = (ec2.create_vpc(CidrBlock=f"10.{n}.0.0/16")["Vpc"]["VpcId"] for n in (80, 81))
+    vpc, another = (ec2.create_vpc(CidrBlock=f"10.{n}.0.0/16")["Vpc"]["VpcId"] for n in (80, 81))
     ec2.create_security_group(GroupName="brought-efs", Description="theirs", VpcId=vpc)
     names = [
-        UniqueName(terraform_type="aws_security_group", name="brought-efs", vpc_id=place)
-        for place in (vpc, other)
+        UniqueName(terraform_type="aws_security_group", name="brought-efs", vpc_id=vpc_id)
+        for vpc_id in (vpc, another)
     ]
-    assert list(account.leftovers.holders(names, account.caller()).values()) == [{}, None]
+    assert list(account.name_conflicts.tags_by_name(names, account.caller()).values()) == [{}, None]
 
 
-def test_a_bucket_without_tags_is_somebodys(account: Account, client: Callable[[str], Any]) -> None:
+def test_a_bucket_without_tags_counts_as_taken(
+    account: Account, client: Callable[[str], Any]
+) -> None:
     client("s3").create_bucket(
         Bucket="untagged", CreateBucketConfiguration={"LocationConstraint": REGION}
     )
     name = UniqueName(terraform_type="aws_s3_bucket", name="untagged")
-    assert account.leftovers.holders([name], account.caller()) == {name: {}}
+    assert account.name_conflicts.tags_by_name([name], account.caller()) == {name: {}}
 
 
 class TestState:
-    def test_of_a_bucket(self, account: Account, client: Callable[[str], Any]) -> None:
+    def test_the_state_is_read_from_a_bucket(
+        self, account: Account, client: Callable[[str], Any]
+    ) -> None:
         s3 = client("s3")
         s3.create_bucket(Bucket="states", CreateBucketConfiguration={"LocationConstraint": REGION})
-        assert account.leftovers.state("states", "a/b.tfstate") is None
+        assert account.name_conflicts.read_state_object("states", "a/b.tfstate") is None
         s3.put_object(Bucket="states", Key="a/b.tfstate", Body=json.dumps({"resources": []}))
-        assert account.leftovers.state("states", "a/b.tfstate") == b'{"resources": []}'
+        assert (
+            account.name_conflicts.read_state_object("states", "a/b.tfstate")
+            == b'{"resources": []}'
+        )
 
-    def test_a_bucket_that_is_not_there_is_refused(self, account: Account) -> None:
+    def test_a_missing_state_bucket_is_an_error(self, account: Account) -> None:
         with pytest.raises(JarkkitError, match="JK-STATE-BUCKET"):
-            account.leftovers.state("nobody-has-this", "a")
+            account.name_conflicts.read_state_object("no-such-bucket", "a")
 
 
-class TestTheClock:
-    @pytest.mark.parametrize("wrong", [0.0, 300.0, -300.0])
-    def test_is_compared_with_the_answers_date(
-        self, sandbox: control.Running, wrong: float
+class TestClockSkew:
+    @pytest.mark.parametrize("offset", [0.0, 300.0, -300.0])
+    def test_the_clock_skew_is_the_difference_to_the_servers_date(
+        self, sandbox: daemon_client.RunningSandbox, offset: float
     ) -> None:
-        session = Session(REGION, pointed_at(sandbox))
-        found = skew_seconds(session, lambda: time.time() + wrong)
-        assert found == pytest.approx(wrong, abs=2.5)
+        session = AwsSession(REGION, sandbox_environment(sandbox))
+        began = time.monotonic()
+        found = skew_seconds(session, lambda: time.time() + offset)
+        duration = time.monotonic() - began
+        # The server's time is truncated to seconds, and is from some moment of the call.
+        assert found == pytest.approx(offset, abs=1 + duration)
 
     @pytest.mark.parametrize(
-        ("sent", "received", "told", "ahead"),
+        ("sent", "received", "server_time", "skew"),
         [
-            (100.0, 104.0, 102.0, 0.0),  # within the time of the call
-            (100.9, 100.95, 100.0, 0.0),  # what was told is cut off
+            (100.0, 104.0, 102.0, 0.0),  # within the duration of the call
+            (100.9, 100.95, 100.0, 0.0),  # the server's time is truncated to seconds
             (200.0, 201.0, 100.0, 99.0),
             (100.0, 101.0, 200.0, -99.0),
         ],
     )
-    def test_what_the_call_took_is_not_held_against_it(
-        self, sent: float, received: float, told: float, ahead: float
+    def test_the_duration_of_the_call_is_not_counted_as_skew(
+        self, sent: float, received: float, server_time: float, skew: float
     ) -> None:
-        assert between(sent, received, told) == ahead
+        assert skew_between(sent, received, server_time) == skew
 
 
-def test_a_proxy_never_sees_what_is_for_the_sandbox(
+def test_calls_to_the_sandbox_bypass_a_proxy(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy"):

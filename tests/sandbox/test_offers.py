@@ -1,4 +1,4 @@
-"""What the account offers: images for nodes, instance types, prices, reserved capacity."""
+"""The account's node images, instance types, prices and reserved capacity."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Any
 
 import pytest
 
-from jarkkit.sandbox import control
-from jarkkit.sandbox.account import images
+from jarkkit.sandbox import daemon_client
+from jarkkit.sandbox.account import eks_reference_data as facts
+from jarkkit.sandbox.account import node_images
 from jarkkit.sandbox.account.ec2 import prices
-from jarkkit.sandbox.account.eks import facts
-from tests.sandbox.test_account import make_client, refused, reserve
-from tests.sandbox.test_fleets import Place
+from tests.support.account import error_code_of, make_client, reserve
+from tests.support.fleets import NodeTemplate
 
 EKS = "/aws/service/eks/optimized-ami"
 BOTTLEROCKET = "/aws/service/bottlerocket"
 
 
 @pytest.fixture
-def ec2(sandbox: control.Running) -> Any:
+def ec2(sandbox: daemon_client.RunningSandbox) -> Any:
     return make_client(sandbox, "ec2", "us-west-2")
 
 
 class TestImages:
-    def asked_by_karpenter(self, version: str) -> dict[str, str]:
-        """Parameters by architecture, as its AMI families build their names."""
+    def karpenter_parameters(self, version: str) -> dict[str, str]:
+        """Return the SSM parameters that Karpenter's AMI families read, with the architecture."""
         al2023 = {
             f"{EKS}/{version}/amazon-linux-2023/{architecture}/{variant}/recommended/image_id": (
                 architecture
@@ -37,29 +37,31 @@ class TestImages:
             for variant in variants
         }
         bottlerocket = {
-            f"{BOTTLEROCKET}/aws-k8s-{version}{flavour}/{architecture}/latest/image_id": (
+            f"{BOTTLEROCKET}/aws-k8s-{version}{variant}/{architecture}/latest/image_id": (
                 architecture
             )
-            for flavour in ("", "-nvidia")
+            for variant in ("", "-nvidia")
             for architecture in ("x86_64", "arm64")
         }
         return {**al2023, **bottlerocket}
 
     @pytest.mark.parametrize("region", ["us-west-2", "eu-central-1"])
-    def test_every_parameter_names_an_image(self, sandbox: control.Running, region: str) -> None:
+    def test_every_ssm_parameter_names_an_image(
+        self, sandbox: daemon_client.RunningSandbox, region: str
+    ) -> None:
         ec2, ssm = (make_client(sandbox, service, region) for service in ("ec2", "ssm"))
-        wanted = {
+        expected = {
             ssm.get_parameter(Name=name)["Parameter"]["Value"]: architecture
             for version in facts.versions()
-            for name, architecture in self.asked_by_karpenter(version).items()
+            for name, architecture in self.karpenter_parameters(version).items()
         }
-        assert len(wanted) == 9 * len(facts.versions())
+        assert len(expected) == 9 * len(facts.versions())
         filters = [
-            {"Name": "image-id", "Values": list(wanted)},
+            {"Name": "image-id", "Values": list(expected)},
             {"Name": "state", "Values": ["available"]},
         ]
         found = ec2.describe_images(Filters=filters, IncludeDeprecated=True)["Images"]
-        assert {image["ImageId"]: image["Architecture"] for image in found} == wanted
+        assert {image["ImageId"]: image["Architecture"] for image in found} == expected
         for image in found:
             assert image["ImageOwnerAlias"] == "amazon"
             assert datetime.fromisoformat(image["CreationDate"]) < datetime.now(UTC)
@@ -67,35 +69,42 @@ class TestImages:
             assert image["BlockDeviceMappings"][0]["Ebs"]["VolumeType"] == "gp3"
             assert "1.3" in image["Name"]
 
-    def test_versions_can_be_pinned(self, sandbox: control.Running) -> None:
+    def test_image_versions_can_be_pinned(self, sandbox: daemon_client.RunningSandbox) -> None:
         ssm = make_client(sandbox, "ssm", "us-west-2")
-        place = f"{EKS}/1.36/amazon-linux-2023/x86_64/nvidia"
+        parameter_path = f"{EKS}/1.36/amazon-linux-2023/x86_64/nvidia"
         newest, older = (
-            f"amazon-eks-node-al2023-x86_64-nvidia-1.36-v{build}" for build in images.AL2023_BUILDS
+            f"amazon-eks-node-al2023-x86_64-nvidia-1.36-v{build}"
+            for build in node_images.AL2023_BUILDS
         )
 
         def value(name: str) -> str:
             return str(ssm.get_parameter(Name=name)["Parameter"]["Value"])
 
-        assert value(f"{place}/{newest}/image_id") == value(f"{place}/recommended/image_id")
-        assert value(f"{place}/{older}/image_id") != value(f"{place}/recommended/image_id")
-        assert value(f"{place}/recommended/image_name") == newest
-        assert value(f"{place}/recommended/release_version").startswith("1.36.0-")
-        rocket = f"{BOTTLEROCKET}/aws-k8s-1.36/x86_64"
-        release = value(f"{rocket}/latest/image_version")
+        assert value(f"{parameter_path}/{newest}/image_id") == value(
+            f"{parameter_path}/recommended/image_id"
+        )
+        assert value(f"{parameter_path}/{older}/image_id") != value(
+            f"{parameter_path}/recommended/image_id"
+        )
+        assert value(f"{parameter_path}/recommended/image_name") == newest
+        assert value(f"{parameter_path}/recommended/release_version").startswith("1.36.0-")
+        bottlerocket_path = f"{BOTTLEROCKET}/aws-k8s-1.36/x86_64"
+        release = value(f"{bottlerocket_path}/latest/image_version")
         short = release.partition("-")[0]
-        assert value(f"{rocket}/{short}/image_id") == value(f"{rocket}/{release}/image_id")
+        assert value(f"{bottlerocket_path}/{short}/image_id") == value(
+            f"{bottlerocket_path}/{release}/image_id"
+        )
         missing = f"{EKS}/1.12/amazon-linux-2023/x86_64/standard/recommended/image_id"
-        assert refused(ssm.get_parameter, Name=missing) == "ParameterNotFound"
-        listed = ssm.get_parameters_by_path(Path=place, Recursive=True)["Parameters"]
+        assert error_code_of(ssm.get_parameter, Name=missing) == "ParameterNotFound"
+        listed = ssm.get_parameters_by_path(Path=parameter_path, Recursive=True)["Parameters"]
         assert len(listed) > 3
 
-    def test_by_name_and_owner(self, ec2: Any) -> None:
+    def test_images_are_found_by_name_and_owner(self, ec2: Any) -> None:
         filters = [{"Name": "name", "Values": ["amazon-eks-node-al2023-x86_64-neuron-1.36-*"]}]
         found = ec2.describe_images(Owners=["amazon"], Filters=filters)["Images"]
-        assert len(found) == len(images.AL2023_BUILDS)
+        assert len(found) == len(node_images.AL2023_BUILDS)
 
-    def test_own_images_keep_what_they_were_registered_with(self, ec2: Any) -> None:
+    def test_registered_images_keep_their_properties(self, ec2: Any) -> None:
         mappings = [{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 9, "VolumeType": "gp3"}}]
         made = ec2.register_image(
             Name="own",
@@ -115,7 +124,7 @@ class TestImages:
 
 
 class TestInstanceTypes:
-    def test_types_and_offerings_agree(self, ec2: Any) -> None:
+    def test_instance_types_and_offerings_agree(self, ec2: Any) -> None:
         described = {
             item["InstanceType"]
             for page in ec2.get_paginator("describe_instance_types").paginate()
@@ -134,7 +143,7 @@ class TestInstanceTypes:
             ("inf2.48xlarge", 0, 24, 0), ("trn1.32xlarge", 0, 32, 8),
         ],
     )  # fmt: skip
-    def test_accelerators_and_efa(
+    def test_instance_types_list_accelerators_and_efa(
         self, ec2: Any, name: str, gpus: int, cores: int, efa: int
     ) -> None:
         (found,) = ec2.describe_instance_types(InstanceTypes=[name])["InstanceTypes"]
@@ -146,8 +155,8 @@ class TestInstanceTypes:
         assert network["NetworkCards"][network["DefaultNetworkCardIndex"]]
         assert found["EbsInfo"]["EbsOptimizedInfo"]["MaximumBandwidthInMbps"]
 
-    def test_unknown_ones_are_refused(self, ec2: Any) -> None:
-        code = refused(ec2.describe_instance_types, InstanceTypes=["g99.large"])
+    def test_an_unknown_id_is_rejected(self, ec2: Any) -> None:
+        code = error_code_of(ec2.describe_instance_types, InstanceTypes=["g99.large"])
         assert code == "InvalidInstanceType"
 
     def test_spot_prices_differ_and_are_below_on_demand(self, ec2: Any) -> None:
@@ -170,29 +179,29 @@ class TestInstanceTypes:
 
 
 class TestReservedCapacity:
-    def test_an_instance_goes_into_the_reservation_until_it_is_full(
-        self, sandbox: control.Running, ec2: Any
+    def test_instances_use_a_reservation_until_it_is_full(
+        self, sandbox: daemon_client.RunningSandbox, ec2: Any
     ) -> None:
         tags = [{"Key": "of", "Value": "karpenter"}]
-        held = reserve(
+        reservation = reserve(
             ec2,
             "g5.xlarge",
             "us-west-2a",
             InstanceMatchCriteria="targeted",
             TagSpecifications=[{"ResourceType": "capacity-reservation", "Tags": tags}],
         )
-        place = Place(sandbox, "reserved").make(
+        node_template = NodeTemplate(sandbox, "reserved").make(
             CapacityReservationSpecification={
                 "CapacityReservationPreference": "capacity-reservations-only",
-                "CapacityReservationTarget": {"CapacityReservationId": held},
+                "CapacityReservationTarget": {"CapacityReservationId": reservation},
             }
         )
-        fleet = place.fleet(place.override("g5.xlarge"), count=2)
+        fleet = node_template.fleet(node_template.override("g5.xlarge"), count=2)
         assert [e["ErrorCode"] for e in fleet["Errors"]] == ["ReservationCapacityExceeded"]
-        found = place.instance(fleet)
-        assert found["CapacityReservationId"] == held
-        wish = found["CapacityReservationSpecification"]
-        assert wish["CapacityReservationPreference"] == "capacity-reservations-only"
+        found = node_template.instance(fleet)
+        assert found["CapacityReservationId"] == reservation
+        specification = found["CapacityReservationSpecification"]
+        assert specification["CapacityReservationPreference"] == "capacity-reservations-only"
         filters = [
             {"Name": "state", "Values": ["active"]},
             {"Name": "tag:of", "Values": ["karpenter"]},
@@ -201,46 +210,51 @@ class TestReservedCapacity:
 
         def available() -> int:
             listed = ec2.describe_capacity_reservations(Filters=filters)["CapacityReservations"]
-            (known,) = [item for item in listed if item["CapacityReservationId"] == held]
+            (known,) = [item for item in listed if item["CapacityReservationId"] == reservation]
             return int(known["AvailableInstanceCount"])
 
         assert available() == 0
         ec2.terminate_instances(InstanceIds=[found["InstanceId"]])
         assert available() == 1
-        ec2.cancel_capacity_reservation(CapacityReservationId=held)
-        ids = {"CapacityReservationIds": [held]}
+        ec2.cancel_capacity_reservation(CapacityReservationId=reservation)
+        ids = {"CapacityReservationIds": [reservation]}
         (known,) = ec2.describe_capacity_reservations(**ids)["CapacityReservations"]
         assert known["State"] == "cancelled"
 
-    def test_unknown_ones_are_refused(self, ec2: Any) -> None:
-        code = refused(ec2.describe_capacity_reservations, CapacityReservationIds=["cr-none"])
+    def test_an_unknown_id_is_rejected(self, ec2: Any) -> None:
+        code = error_code_of(ec2.describe_capacity_reservations, CapacityReservationIds=["cr-none"])
         assert code == "InvalidCapacityReservationId.NotFound"
 
-    def test_a_capacity_block_is_offered_and_bought(self, ec2: Any) -> None:
-        wish = {"InstanceType": "p5.48xlarge", "InstanceCount": 1, "CapacityDurationHours": 24}
-        offer = ec2.describe_capacity_block_offerings(**wish)["CapacityBlockOfferings"][0]
+    def test_a_capacity_block_is_offered_and_purchased(self, ec2: Any) -> None:
+        request = {"InstanceType": "p5.48xlarge", "InstanceCount": 1, "CapacityDurationHours": 24}
+        offer = ec2.describe_capacity_block_offerings(**request)["CapacityBlockOfferings"][0]
         assert float(offer["UpfrontFee"]) > 1000
         bought = ec2.purchase_capacity_block(
             CapacityBlockOfferingId=offer["CapacityBlockOfferingId"], InstancePlatform="Linux/UNIX"
         )["CapacityReservation"]
         assert (bought["ReservationType"], bought["State"]) == ("capacity-block", "scheduled")
-        none = ec2.describe_capacity_block_offerings(**{**wish, "InstanceType": "m5.large"})
-        assert none["CapacityBlockOfferings"] == []
+        unsupported = ec2.describe_capacity_block_offerings(
+            **{**request, "InstanceType": "m5.large"}
+        )
+        assert unsupported["CapacityBlockOfferings"] == []
 
-    def test_placement_groups(self, sandbox: control.Running, ec2: Any) -> None:
+    def test_a_placement_group_is_used_and_deleted(
+        self, sandbox: daemon_client.RunningSandbox, ec2: Any
+    ) -> None:
         ec2.create_placement_group(GroupName="close", Strategy="cluster")
-        again = refused(ec2.create_placement_group, GroupName="close", Strategy="cluster")
+        again = error_code_of(ec2.create_placement_group, GroupName="close", Strategy="cluster")
         assert again == "InvalidPlacementGroup.Duplicate"
         filters = [{"Name": "state", "Values": ["available"]}]
         found = ec2.describe_placement_groups(GroupNames=["close"], Filters=filters)
         group = found["PlacementGroups"][0]["GroupId"]
-        place = Place(sandbox, "placed").make(Placement={"GroupId": group})
-        fleet = place.fleet(place.override("m5.large"))
-        assert place.instance(fleet)["Placement"]["GroupName"] == "close"
+        node_template = NodeTemplate(sandbox, "placed").make(Placement={"GroupId": group})
+        fleet = node_template.fleet(node_template.override("m5.large"))
+        assert node_template.instance(fleet)["Placement"]["GroupName"] == "close"
         assert (
-            refused(ec2.delete_placement_group, GroupName="close") == "InvalidPlacementGroup.InUse"
+            error_code_of(ec2.delete_placement_group, GroupName="close")
+            == "InvalidPlacementGroup.InUse"
         )
         ec2.terminate_instances(InstanceIds=fleet["Instances"][0]["InstanceIds"])
         ec2.delete_placement_group(GroupName="close")
-        unknown = refused(ec2.describe_placement_groups, GroupNames=["close"])
+        unknown = error_code_of(ec2.describe_placement_groups, GroupNames=["close"])
         assert unknown == "InvalidPlacementGroup.Unknown"

@@ -1,4 +1,4 @@
-"""Preflight when the account refuses, is too busy or is not there: always a whole report, soon."""
+"""Preflight with denied, throttled or unreachable calls: always a complete report, in time."""
 
 from __future__ import annotations
 
@@ -8,75 +8,82 @@ from pathlib import Path
 
 import pytest
 
-from jarkkit.checks import Report
-from jarkkit.errors import JarkkitError
-from jarkkit.kit import Kit
-from jarkkit.sandbox import control
-from jarkkit.steps.preflight.asking import failed
-from tests.conftest import pointed_at
+from jarkkit.deployment import Deployment
+from jarkkit.model.checks import Report
+from jarkkit.model.errors import JarkkitError
+from jarkkit.sandbox import daemon_client
+from jarkkit.steps.preflight.runner import check_of_error
+from tests.support.account import sandbox_environment
 
-# A call is tried four times, with pauses of up to 1, 2 and 4 s; some questions make several calls
+# A call is tried four times, with pauses of up to 1, 2 and 4 s; some checks make several calls
 # one after the other.
 THROTTLED_SECONDS = 60.0
 REFUSED_SECONDS = 15.0
 
-Ask = Callable[..., tuple[Report, float]]
+PreflightWithFaults = Callable[..., tuple[Report, float]]
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
-    """A sandbox whose faults disturb nobody else."""
+def faulty_sandbox(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[daemon_client.RunningSandbox]:
+    """A separate sandbox, so that its faults affect no other tests."""
     home = tmp_path_factory.mktemp("refusing")
-    yield control.start(home, account_only=True)
-    control.stop(home)
+    yield daemon_client.start(home, account_only=True)
+    daemon_client.stop(home)
 
 
 @pytest.fixture
-def ask(running: control.Running, tmp_path: Path) -> Iterator[Ask]:
-    """Preflight under some faults, by an account of which nothing is remembered; and how long it
-    took."""
+def preflight_with_faults(
+    faulty_sandbox: daemon_client.RunningSandbox, tmp_path: Path
+) -> Iterator[PreflightWithFaults]:
+    """Run preflight with faults and an empty cache; return the report and the seconds it took."""
 
-    def asked(*faults: str) -> tuple[Report, float]:
-        control.set_faults(running.home, faults)
-        nothing_known = {"JARKKIT_ACCOUNT_CACHE": str(tmp_path / f"answers {faults}")}
-        environ = {**pointed_at(running), **nothing_known}
-        kit = Kit.create("refused", rehearsal=True, home=tmp_path, environ=environ, exist_ok=True)
+    def run_preflight(*faults: str) -> tuple[Report, float]:
+        daemon_client.set_faults(faulty_sandbox.home, faults)
+        empty_cache = {"JARKKIT_ACCOUNT_CACHE": str(tmp_path / f"answers {faults}")}
+        environ = {**sandbox_environment(faulty_sandbox), **empty_cache}
+        deployment = Deployment.create(
+            "refused", rehearsal=True, home=tmp_path, environ=environ, exist_ok=True
+        )
         began = time.monotonic()
-        return kit.preflight(), time.monotonic() - began
+        return deployment.preflight(), time.monotonic() - began
 
-    yield asked
-    control.set_faults(running.home, ())
+    yield run_preflight
+    daemon_client.set_faults(faulty_sandbox.home, ())
 
 
 @pytest.fixture(scope="module")
-def undisturbed(
-    running: control.Running, tmp_path_factory: pytest.TempPathFactory
+def baseline(
+    faulty_sandbox: daemon_client.RunningSandbox, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
-    """Every question's answer when nothing is wrong."""
+    """The status of every check without faults."""
     home = tmp_path_factory.mktemp("undisturbed")
-    kit = Kit.create("refused", rehearsal=True, home=home, environ=pointed_at(running))
-    return {check.name: check.status for check in kit.preflight().checks}
+    deployment = Deployment.create(
+        "refused", rehearsal=True, home=home, environ=sandbox_environment(faulty_sandbox)
+    )
+    return {check.name: check.status for check in deployment.preflight().checks}
 
 
-def changed(report: Report, before: dict[str, str]) -> set[tuple[str, str]]:
-    """Status and code of the answers that are other than before."""
-    other = (check for check in report.checks if before.get(check.name) != check.status)
+def changed_checks(report: Report, baseline: dict[str, str]) -> set[tuple[str, str]]:
+    """Return status and code of the checks that differ from the baseline."""
+    other = (check for check in report.checks if baseline.get(check.name) != check.status)
     return {(check.status, check.code) for check in other if check.code}
 
 
-def test_undisturbed_nothing_is_unknown(undisturbed: dict[str, str]) -> None:
-    open_ = {name for name, status in undisturbed.items() if status in ("fail", "unknown")}
-    # Nobody can be asked about service control policies.
-    assert open_ <= {"Limits of the organization"}
+def test_no_check_is_unknown_without_faults(baseline: dict[str, str]) -> None:
+    unanswered = {name for name, status in baseline.items() if status in ("fail", "unknown")}
+    # No API shows service control policies to a member account.
+    assert unanswered <= {"Service control policies"}
 
 
-def test_expired_credentials_are_one_finding_and_the_rest_is_unknown(
-    ask: Ask, undisturbed: dict[str, str]
+def test_expired_credentials_are_one_failure_and_the_rest_is_unknown(
+    preflight_with_faults: PreflightWithFaults, baseline: dict[str, str]
 ) -> None:
-    report, seconds = ask("expired-credentials")
+    report, seconds = preflight_with_faults("expired-credentials")
     assert [check.name for check in report.failures()] == ["AWS credentials"]
-    expired = {(status, "JK-AWS-EXPIRED") for status in ("fail", "unknown")}
-    assert changed(report, undisturbed) == expired, report.text()
+    expected = {(status, "JK-AWS-EXPIRED") for status in ("fail", "unknown")}
+    assert changed_checks(report, baseline) == expected, report.text()
     assert seconds < REFUSED_SECONDS
 
 
@@ -87,63 +94,74 @@ def test_expired_credentials_are_one_finding_and_the_rest_is_unknown(
         "elasticloadbalancing", "servicequotas",
     ],
 )  # fmt: skip
-def test_what_one_service_denies_is_unknown_and_the_rest_as_before(
-    service: str, ask: Ask, undisturbed: dict[str, str]
+def test_checks_of_a_denied_service_are_unknown_and_the_rest_unchanged(
+    service: str, preflight_with_faults: PreflightWithFaults, baseline: dict[str, str]
 ) -> None:
-    report, seconds = ask(f"access-denied:{service}")
+    report, seconds = preflight_with_faults(f"access-denied:{service}")
     assert report.ok, report.text()
-    assert changed(report, undisturbed) == {("unknown", "JK-AWS-DENIED")}, report.text()
+    assert changed_checks(report, baseline) == {("unknown", "JK-AWS-DENIED")}, report.text()
     assert seconds < REFUSED_SECONDS
 
 
-def test_everything_is_denied(ask: Ask, undisturbed: dict[str, str]) -> None:
-    report, seconds = ask("access-denied")
+def test_all_affected_checks_are_unknown_when_every_call_is_denied(
+    preflight_with_faults: PreflightWithFaults, baseline: dict[str, str]
+) -> None:
+    report, seconds = preflight_with_faults("access-denied")
     assert report.ok, report.text()
-    assert changed(report, undisturbed) == {("unknown", "JK-AWS-DENIED")}, report.text()
+    assert changed_checks(report, baseline) == {("unknown", "JK-AWS-DENIED")}, report.text()
     assert seconds < REFUSED_SECONDS
 
 
 @pytest.mark.parametrize("fault", ["throttled", "throttled:ec2"])
-def test_throttled_is_unknown_and_does_not_last_for_minutes(
-    fault: str, ask: Ask, undisturbed: dict[str, str]
+def test_throttled_checks_are_unknown_within_a_minute(
+    fault: str, preflight_with_faults: PreflightWithFaults, baseline: dict[str, str]
 ) -> None:
-    report, seconds = ask(fault)
+    report, seconds = preflight_with_faults(fault)
     assert report.ok, report.text()
-    assert changed(report, undisturbed) == {("unknown", "JK-AWS-THROTTLED")}, report.text()
+    assert changed_checks(report, baseline) == {("unknown", "JK-AWS-THROTTLED")}, report.text()
     assert seconds < THROTTLED_SECONDS
 
 
-def test_a_region_that_is_not_enabled_is_told_from_expired_credentials(
-    running: control.Running, tmp_path: Path
+def test_a_disabled_region_is_distinguished_from_expired_credentials(
+    faulty_sandbox: daemon_client.RunningSandbox, tmp_path: Path
 ) -> None:
-    environ = {**pointed_at(running), "JARKKIT_ACCOUNT_CACHE": str(tmp_path / "answers")}
+    environ = {
+        **sandbox_environment(faulty_sandbox),
+        "JARKKIT_ACCOUNT_CACHE": str(tmp_path / "answers"),
+    }
     values = {"region": "af-south-1"}
-    kit = Kit.create("closed", rehearsal=True, home=tmp_path, environ=environ, values=values)
-    report = kit.preflight()
+    deployment = Deployment.create(
+        "closed", rehearsal=True, home=tmp_path, environ=environ, values=values
+    )
+    report = deployment.preflight()
     codes = {check.name: check.code for check in report.failures()}
-    assert codes["The Region"] == "JK-REGION-UNKNOWN", report.text()
-    assert set(codes) == {"AWS credentials", "The Region"}
-    said = next(check for check in report.checks if check.name == "AWS credentials").found
-    assert "af-south-1" in said
-    assert "not enabled" in said
+    assert codes["Region"] == "JK-REGION-UNKNOWN", report.text()
+    assert set(codes) == {"AWS credentials", "Region"}
+    finding = next(check for check in report.checks if check.name == "AWS credentials").found
+    assert "af-south-1" in finding
+    assert "not enabled" in finding
 
 
-def test_what_fails_for_another_reason_is_unknown() -> None:
+def test_a_check_that_fails_for_another_reason_is_unknown() -> None:
     error = JarkkitError("JK-AWS-FAILED", "ec2 DescribeVpcs failed (InternalError).", "Try again.")
-    assert failed(error).status == "unknown"
+    assert check_of_error(error).status == "unknown"
 
 
-def test_nobody_answers(ask: Ask, undisturbed: dict[str, str]) -> None:
-    report, seconds = ask("api-unreachable")
+def test_an_unreachable_account_is_one_failure_and_the_rest_is_unknown(
+    preflight_with_faults: PreflightWithFaults, baseline: dict[str, str]
+) -> None:
+    report, seconds = preflight_with_faults("api-unreachable")
     assert [check.name for check in report.failures()] == ["AWS credentials"]
-    silent = {(status, "JK-AWS-UNREACHABLE") for status in ("fail", "unknown")}
-    assert changed(report, undisturbed) == silent, report.text()
+    unreachable = {(status, "JK-AWS-UNREACHABLE") for status in ("fail", "unknown")}
+    assert changed_checks(report, baseline) == unreachable, report.text()
     assert seconds < REFUSED_SECONDS + 10
 
 
 @pytest.mark.parametrize("service", ["ec2", "eks", "iam"])
-def test_one_service_does_not_answer(service: str, ask: Ask, undisturbed: dict[str, str]) -> None:
-    report, seconds = ask(f"api-unreachable:{service}")
+def test_checks_of_an_unreachable_service_are_unknown(
+    service: str, preflight_with_faults: PreflightWithFaults, baseline: dict[str, str]
+) -> None:
+    report, seconds = preflight_with_faults(f"api-unreachable:{service}")
     assert report.ok, report.text()
-    assert changed(report, undisturbed) == {("unknown", "JK-AWS-UNREACHABLE")}, report.text()
+    assert changed_checks(report, baseline) == {("unknown", "JK-AWS-UNREACHABLE")}, report.text()
     assert seconds < THROTTLED_SECONDS

@@ -1,8 +1,7 @@
-"""Service Quotas: values by profile, requests to raise them, somebody else in the account."""
+"""Service Quotas: values by profile, increase requests, and an account with another user."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,45 +9,43 @@ from typing import Any
 
 import pytest
 
-from jarkkit.sandbox import control, profiles
-from jarkkit.sandbox.account.servicequotas import facts
-from tests.sandbox.test_account import make_client, refused
+from jarkkit.sandbox import account_profiles, daemon_client
+from jarkkit.sandbox.account.servicequotas import reference_data
+from tests.support.account import error_code_of, make_client
+from tests.support.poll import wait_for
 
 STANDARD, GPU, P_SPOT, P5_SPOT = "L-1216C47A", "L-DB2E81BA", "L-7212CCBC", "L-C4BD4855"
 
 
-def quotas(running: control.Running, region: str = "us-west-2") -> Any:
+def quotas(running: daemon_client.RunningSandbox, region: str = "us-west-2") -> Any:
     return make_client(running, "service-quotas", region)
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[daemon_client.RunningSandbox]:
     home = tmp_path_factory.mktemp("fresh")
-    yield control.start(home, profile="fresh-account", account_only=True)
-    control.stop(home)
-
-
-@pytest.fixture(scope="module")
-def half_used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
-    home = tmp_path_factory.mktemp("half-used")
-    yield control.start(home, profile="half-used", account_only=True)
-    control.stop(home)
+    yield daemon_client.start(home, profile="fresh-account", account_only=True)
+    daemon_client.stop(home)
 
 
 class TestValues:
-    def test_a_prepared_account_has_more_than_the_default(self, sandbox: control.Running) -> None:
-        of = {"ServiceCode": "ec2", "QuotaCode": GPU}
-        found = quotas(sandbox).get_service_quota(**of)["Quota"]
+    def test_a_prepared_account_has_raised_quotas(
+        self, sandbox: daemon_client.RunningSandbox
+    ) -> None:
+        quota_id = {"ServiceCode": "ec2", "QuotaCode": GPU}
+        found = quotas(sandbox).get_service_quota(**quota_id)["Quota"]
         assert (found["Value"], found["QuotaName"]) == (64, "Running On-Demand G and VT instances")
-        assert quotas(sandbox).get_aws_default_service_quota(**of)["Quota"]["Value"] == 0
+        assert quotas(sandbox).get_aws_default_service_quota(**quota_id)["Quota"]["Value"] == 0
 
-    def test_vcpu_quotas_say_which_metric_counts_them(self, sandbox: control.Running) -> None:
+    def test_vcpu_quotas_name_their_usage_metric(
+        self, sandbox: daemon_client.RunningSandbox
+    ) -> None:
         found = quotas(sandbox).get_service_quota(ServiceCode="ec2", QuotaCode=STANDARD)["Quota"]
         metric = found["UsageMetric"]
         assert metric["MetricNamespace"] == "AWS/Usage"
         assert metric["MetricDimensions"]["Class"] == "Standard/OnDemand"
 
-    def test_lists_come_in_pages(self, sandbox: control.Running) -> None:
+    def test_quotas_are_listed_in_pages(self, sandbox: daemon_client.RunningSandbox) -> None:
         pages = list(
             quotas(sandbox)
             .get_paginator("list_service_quotas")
@@ -57,90 +54,114 @@ class TestValues:
         codes = [quota["QuotaCode"] for page in pages for quota in page["Quotas"]]
         assert {len(page["Quotas"]) for page in pages[:-1]} == {7}
         assert len(codes) == len(set(codes))
-        assert set(codes) == set(facts.quotas_of("ec2", "us-west-2"))
+        assert set(codes) == set(reference_data.quotas_of("ec2", "us-west-2"))
 
-    @pytest.mark.parametrize("service", facts.QUOTAS)
-    def test_every_quota_is_found_by_its_code(self, sandbox: control.Running, service: str) -> None:
-        client = quotas(sandbox, facts.GLOBAL_REGION)
-        for code, quota in facts.quotas_of(service, facts.GLOBAL_REGION).items():
+    @pytest.mark.parametrize("service", reference_data.QUOTAS)
+    def test_every_quota_is_found_by_its_code(
+        self, sandbox: daemon_client.RunningSandbox, service: str
+    ) -> None:
+        client = quotas(sandbox, reference_data.GLOBAL_REGION)
+        for code, quota in reference_data.quotas_of(service, reference_data.GLOBAL_REGION).items():
             found = client.get_service_quota(ServiceCode=service, QuotaCode=code)["Quota"]
             assert found["QuotaName"] == quota.name
             assert found["GlobalQuota"] is (service == "iam")
             assert found["Adjustable"] is quota.adjustable
 
-    def test_those_of_iam_are_in_one_region(self, sandbox: control.Running) -> None:
-        of = {"ServiceCode": "iam", "QuotaCode": "L-FE177D64"}
-        found = quotas(sandbox, "us-east-1").get_service_quota(**of)["Quota"]
+    def test_iam_quotas_are_listed_in_one_region_only(
+        self, sandbox: daemon_client.RunningSandbox
+    ) -> None:
+        quota_id = {"ServiceCode": "iam", "QuotaCode": "L-FE177D64"}
+        found = quotas(sandbox, "us-east-1").get_service_quota(**quota_id)["Quota"]
         assert found["QuotaArn"].startswith("arn:aws:servicequotas::")
-        assert refused(quotas(sandbox).get_service_quota, **of) == "NoSuchResourceException"
+        assert (
+            error_code_of(quotas(sandbox).get_service_quota, **quota_id)
+            == "NoSuchResourceException"
+        )
         listed = quotas(sandbox).list_services()["Services"]
         assert "iam" not in {service["ServiceCode"] for service in listed}
 
-    def test_some_regions_still_count_spot_p5_apart(self, sandbox: control.Running) -> None:
-        apart, together = quotas(sandbox, "us-east-2"), quotas(sandbox)
-        of = {"ServiceCode": "ec2", "QuotaCode": P5_SPOT}
-        assert apart.get_service_quota(**of)["Quota"]["QuotaName"].startswith("All P5")
-        assert refused(together.get_service_quota, **of) == "NoSuchResourceException"
-        of = {"ServiceCode": "ec2", "QuotaCode": P_SPOT}
+    def test_some_regions_have_a_separate_spot_p5_quota(
+        self, sandbox: daemon_client.RunningSandbox
+    ) -> None:
+        separate, combined = quotas(sandbox, "us-east-2"), quotas(sandbox)
+        quota_id = {"ServiceCode": "ec2", "QuotaCode": P5_SPOT}
+        assert separate.get_service_quota(**quota_id)["Quota"]["QuotaName"].startswith("All P5")
+        assert error_code_of(combined.get_service_quota, **quota_id) == "NoSuchResourceException"
+        quota_id = {"ServiceCode": "ec2", "QuotaCode": P_SPOT}
         names = [
-            client.get_service_quota(**of)["Quota"]["QuotaName"] for client in (apart, together)
+            client.get_service_quota(**quota_id)["Quota"]["QuotaName"]
+            for client in (separate, combined)
         ]
         assert names == [
             "All P4, P3 and P2 Spot Instance Requests",
             "All P Spot Instance Requests",
         ]
 
-    def test_what_is_not_known_is_no_such_resource(self, sandbox: control.Running) -> None:
-        for of in (("ec2", "L-00000000"), ("nonsense", STANDARD)):
-            asked = {"ServiceCode": of[0], "QuotaCode": of[1]}
-            assert refused(quotas(sandbox).get_service_quota, **asked) == "NoSuchResourceException"
+    def test_an_unknown_quota_is_no_such_resource(
+        self, sandbox: daemon_client.RunningSandbox
+    ) -> None:
+        for quota_id in (("ec2", "L-00000000"), ("nonsense", STANDARD)):
+            unknown_quota = {"ServiceCode": quota_id[0], "QuotaCode": quota_id[1]}
+            assert (
+                error_code_of(quotas(sandbox).get_service_quota, **unknown_quota)
+                == "NoSuchResourceException"
+            )
 
     def test_a_fresh_account_has_defaults_and_no_applied_values(
-        self, fresh: control.Running
+        self, fresh: daemon_client.RunningSandbox
     ) -> None:
-        client, of = quotas(fresh), {"ServiceCode": "ec2", "QuotaCode": STANDARD}
+        client, quota_id = quotas(fresh), {"ServiceCode": "ec2", "QuotaCode": STANDARD}
         assert client.list_service_quotas(ServiceCode="ec2")["Quotas"] == []
-        assert refused(client.get_service_quota, **of) == "NoSuchResourceException"
-        assert client.get_aws_default_service_quota(**of)["Quota"]["Value"] == 5
+        assert error_code_of(client.get_service_quota, **quota_id) == "NoSuchResourceException"
+        assert client.get_aws_default_service_quota(**quota_id)["Quota"]["Value"] == 5
         defaults = client.list_aws_default_service_quotas(ServiceCode="ec2")["Quotas"]
         by_code = {quota["QuotaCode"]: quota["Value"] for quota in defaults}
-        assert {by_code[code] for code in facts.ACCELERATORS if code in by_code} == {0}
+        assert {by_code[code] for code in reference_data.ACCELERATORS if code in by_code} == {0}
 
-    def test_no_profile_has_accelerators_that_another_denies(self) -> None:
-        for service, code in ((s, c) for s in facts.QUOTAS for c in facts.QUOTAS[s]):
+    def test_profiles_differ_only_in_their_accelerator_quotas(self) -> None:
+        for service, code in (
+            (s, c) for s in reference_data.QUOTAS for c in reference_data.QUOTAS[s]
+        ):
             values = {
-                p: facts.applied(p, code, facts.QUOTAS[service][code]) for p in profiles.PROFILES
+                p: reference_data.applied(p, code, reference_data.QUOTAS[service][code])
+                for p in account_profiles.PROFILES
             }
             assert values["fresh-account"] is None
             assert values["half-used"] == values["workshop"]
             assert values["no-gpu-quota"] == (
-                0 if code in facts.ACCELERATORS else values["workshop"]
+                0 if code in reference_data.ACCELERATORS else values["workshop"]
             )
 
 
-ASKED: dict[str, Any] = {"ServiceCode": "ec2", "QuotaCode": STANDARD, "DesiredValue": 32.0}
+REQUEST: dict[str, Any] = {"ServiceCode": "ec2", "QuotaCode": STANDARD, "DesiredValue": 32.0}
 
 
 class TestRequests:
-    def test_a_small_one_is_approved_and_holds(self, fresh: control.Running) -> None:
-        client = quotas(fresh, "eu-west-1")
-        made = client.request_service_quota_increase(**ASKED)["RequestedQuota"]
-        assert (made["Status"], made["DesiredValue"]) == ("PENDING", 32)
-        assert "user/learner" in made["Requester"]
-        now = client.get_requested_service_quota_change(RequestId=made["Id"])["RequestedQuota"]
-        assert now["Status"] == "APPROVED"
-        of = {"ServiceCode": "ec2", "QuotaCode": STANDARD}
-        assert client.get_service_quota(**of)["Quota"]["Value"] == 32
-        assert refused(quotas(fresh).get_service_quota, **of) == "NoSuchResourceException"
-
-    def test_one_for_accelerators_becomes_a_case_and_only_one_is_open(
-        self, fresh: control.Running
+    def test_a_small_increase_is_approved_and_applied(
+        self, fresh: daemon_client.RunningSandbox
     ) -> None:
         client = quotas(fresh, "eu-west-1")
-        asked = {**ASKED, "QuotaCode": GPU, "DesiredValue": 8.0}
-        client.request_service_quota_increase(**asked)
+        created = client.request_service_quota_increase(**REQUEST)["RequestedQuota"]
+        assert (created["Status"], created["DesiredValue"]) == ("PENDING", 32)
+        assert "user/learner" in created["Requester"]
+        current = client.get_requested_service_quota_change(RequestId=created["Id"])[
+            "RequestedQuota"
+        ]
+        assert current["Status"] == "APPROVED"
+        quota_id = {"ServiceCode": "ec2", "QuotaCode": STANDARD}
+        assert client.get_service_quota(**quota_id)["Quota"]["Value"] == 32
         assert (
-            refused(client.request_service_quota_increase, **asked)
+            error_code_of(quotas(fresh).get_service_quota, **quota_id) == "NoSuchResourceException"
+        )
+
+    def test_an_increase_for_accelerators_opens_one_case(
+        self, fresh: daemon_client.RunningSandbox
+    ) -> None:
+        client = quotas(fresh, "eu-west-1")
+        increase = {**REQUEST, "QuotaCode": GPU, "DesiredValue": 8.0}
+        client.request_service_quota_increase(**increase)
+        assert (
+            error_code_of(client.request_service_quota_increase, **increase)
             == "ResourceAlreadyExistsException"
         )
         (found,) = client.list_requested_service_quota_change_history_by_quota(
@@ -157,37 +178,36 @@ class TestRequests:
         ("service", "code", "desired"),
         [("ec2", STANDARD, 256.0), ("ec2", STANDARD, 10.0), ("eks", "L-93A74D60", 80.0)],
     )
-    def test_what_is_no_increase_is_refused(
-        self, sandbox: control.Running, service: str, code: str, desired: float
+    def test_an_invalid_increase_is_rejected(
+        self, sandbox: daemon_client.RunningSandbox, service: str, code: str, desired: float
     ) -> None:
-        asked = {"ServiceCode": service, "QuotaCode": code, "DesiredValue": desired}
+        increase = {"ServiceCode": service, "QuotaCode": code, "DesiredValue": desired}
         call = quotas(sandbox).request_service_quota_increase
-        assert refused(call, **asked) == "IllegalArgumentException"
+        assert error_code_of(call, **increase) == "IllegalArgumentException"
 
-    def test_they_are_saved_with_the_account_and_take_their_time(self, tmp_path: Path) -> None:
-        running = control.start(tmp_path, profile="fresh-account", account_only=True, speed=900 / 3)
+    def test_requests_survive_a_restart_and_take_time(self, tmp_path: Path) -> None:
+        running = daemon_client.start(
+            tmp_path, profile="fresh-account", account_only=True, speed=900 / 3
+        )
         try:
             client = quotas(running)
-            made = client.request_service_quota_increase(**ASKED)["RequestedQuota"]
-            of = {"RequestId": made["Id"]}
-            control.stop(tmp_path)
-            again = control.start(
+            created = client.request_service_quota_increase(**REQUEST)["RequestedQuota"]
+            ref = {"RequestId": created["Id"]}
+            daemon_client.stop(tmp_path)
+            again = daemon_client.start(
                 tmp_path, profile="fresh-account", account_only=True, speed=900 / 3
             )
             client = quotas(again)
-            states = [client.get_requested_service_quota_change(**of)["RequestedQuota"]["Status"]]
-            deadline = time.monotonic() + 20
-            while states[-1] != "APPROVED" and time.monotonic() < deadline:
-                time.sleep(0.2)
-                now = client.get_requested_service_quota_change(**of)["RequestedQuota"]
-                states.append(now["Status"])
-            assert states[-1] == "APPROVED"
+            change = lambda: client.get_requested_service_quota_change(**ref)["RequestedQuota"]  # noqa: E731
+            wait_for(lambda: change()["Status"] == "APPROVED", 20)
         finally:
-            control.stop(tmp_path)
+            daemon_client.stop(tmp_path)
 
 
-class TestSomebodyElse:
-    def test_half_of_the_quotas_is_in_use_in_every_region(self, half_used: control.Running) -> None:
+class TestHalfUsedAccount:
+    def test_half_of_every_quota_is_used_in_every_region(
+        self, half_used: daemon_client.RunningSandbox
+    ) -> None:
         for region in ("us-west-2", "ap-northeast-3"):
             ec2 = make_client(half_used, "ec2", region)
             running = [
@@ -206,7 +226,7 @@ class TestSomebodyElse:
             assert len(ec2.describe_vpcs()["Vpcs"]) == 3
             assert len(ec2.describe_addresses()["Addresses"]) == 2
 
-    def test_cloudwatch_counts_them(self, half_used: control.Running) -> None:
+    def test_cloudwatch_reports_the_usage(self, half_used: daemon_client.RunningSandbox) -> None:
         quota = quotas(half_used, "eu-central-1").get_service_quota(
             ServiceCode="ec2", QuotaCode=STANDARD
         )["Quota"]
@@ -222,31 +242,41 @@ class TestSomebodyElse:
         )["Datapoints"]
         assert [point["Maximum"] for point in points] == [128]
 
-    def test_only_the_other_half_is_left(self, half_used: control.Running) -> None:
+    def test_launches_are_limited_to_the_unused_half(
+        self, half_used: daemon_client.RunningSandbox
+    ) -> None:
         ec2 = make_client(half_used, "ec2")
         image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-        wish = {"ImageId": image, "InstanceType": "g4dn.8xlarge", "MaxCount": 2}
-        assert refused(ec2.run_instances, **wish, MinCount=2) == "VcpuLimitExceeded"
-        ec2.run_instances(**{**wish, "MaxCount": 1}, MinCount=1)
+        request = {"ImageId": image, "InstanceType": "g4dn.8xlarge", "MaxCount": 2}
+        assert error_code_of(ec2.run_instances, **request, MinCount=2) == "VcpuLimitExceeded"
+        ec2.run_instances(**{**request, "MaxCount": 1}, MinCount=1)
 
-    def test_they_stay_the_same(self, half_used: control.Running) -> None:
+    def test_instances_of_the_other_user_do_not_change(
+        self, half_used: daemon_client.RunningSandbox
+    ) -> None:
         def ids() -> set[str]:
             found = make_client(half_used, "ec2", "eu-west-1").describe_instances()
             return {i["InstanceId"] for r in found["Reservations"] for i in r["Instances"]}
 
         assert ids() == ids()
 
-    def test_they_do_not_look_like_a_deployment(self, half_used: control.Running) -> None:
+    def test_instances_of_the_other_user_have_no_deployment_tags(
+        self, half_used: daemon_client.RunningSandbox
+    ) -> None:
         found = make_client(half_used, "ec2").describe_instances()["Reservations"]
         tags = {t["Key"] for r in found for i in r["Instances"] for t in i.get("Tags", ())}
         assert tags <= {"Name", "team"}
 
 
-def test_spot_p5_has_the_quota_of_its_region(sandbox: control.Running) -> None:
+def test_a_spot_p5_launch_uses_the_quota_of_its_region(
+    sandbox: daemon_client.RunningSandbox,
+) -> None:
     from jarkkit.sandbox.account.ec2 import capacity
 
     for instance_type in ("p5.48xlarge", "p5en.48xlarge"):
-        assert capacity.quota_code(instance_type, spot=True, p5_apart=True) == P5_SPOT
+        assert capacity.quota_code(instance_type, spot=True, separate_p5_quota=True) == P5_SPOT
         assert capacity.quota_code(instance_type, spot=True) == P_SPOT
-        assert capacity.quota_code(instance_type, spot=False, p5_apart=True) == "L-417A185B"
-    assert capacity.quota_code("p4d.24xlarge", spot=True, p5_apart=True) == P_SPOT
+        assert (
+            capacity.quota_code(instance_type, spot=False, separate_p5_quota=True) == "L-417A185B"
+        )
+    assert capacity.quota_code("p4d.24xlarge", spot=True, separate_p5_quota=True) == P_SPOT

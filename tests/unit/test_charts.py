@@ -15,15 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from jarkkit.addons.catalogue import Chart, catalogue
-from jarkkit.chart_repositories import entry_of
-from jarkkit.charts import STAND_IN, Charts, Pulled, chart_cache
+from jarkkit.catalog.addons import Chart, addon_catalog
 from jarkkit.cli import app as cli
-from jarkkit.errors import JarkkitError
+from jarkkit.model.errors import JarkkitError
+from jarkkit.ports.chart_repositories import ChartRepositories, index_entry
+from jarkkit.ports.charts import STUB_CHART_ANNOTATION, ChartStore, PullResult, chart_cache
 
 
 def archive(name: str, version: str, more: str = "") -> bytes:
-    """A chart as small as can be."""
+    """Return a minimal chart archive."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w:gz") as tar:
         text = f"apiVersion: v2\nname: {name}\nversion: {version}\n{more}".encode()
@@ -34,12 +34,12 @@ def archive(name: str, version: str, more: str = "") -> bytes:
 
 
 @dataclass
-class Site:
-    """A web server: answers by path, and what was asked of it."""
+class ChartServer:
+    """A web server: its responses by path, and the requests that it got."""
 
-    answers: dict[str, bytes] = field(default_factory=dict)
+    responses: dict[str, bytes] = field(default_factory=dict)
     fails: dict[str, list[int]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     token: str = ""
     port: int = 0
 
@@ -48,26 +48,26 @@ class Site:
         return f"http://127.0.0.1:{self.port}"
 
     def registry(self, path: str, tag: str, data: bytes) -> None:
-        """Publish a chart as a registry that wants a token does."""
+        """Publish a chart as a registry that requires a token does."""
         self.token = "anonymous"
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         kind = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
         manifest = {"layers": [{"mediaType": kind, "digest": digest}]}
-        self.answers[f"/v2/{path}/manifests/{tag}"] = json.dumps(manifest).encode()
-        self.answers[f"/v2/{path}/blobs/{digest}"] = data
-        self.answers["/token"] = json.dumps({"token": self.token}).encode()
+        self.responses[f"/v2/{path}/manifests/{tag}"] = json.dumps(manifest).encode()
+        self.responses[f"/v2/{path}/blobs/{digest}"] = data
+        self.responses["/token"] = json.dumps({"token": self.token}).encode()
 
 
 @pytest.fixture
-def site() -> Iterator[Site]:
-    made = Site()
+def site() -> Iterator[ChartServer]:
+    made = ChartServer()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
-            made.asked.append(self.path)
+            made.requests.append(self.path)
             status = made.fails[path].pop(0) if made.fails.get(path) else 200
-            body = made.answers.get(path)
+            body = made.responses.get(path)
             granted = self.headers.get("Authorization") == f"Bearer {made.token}"
             if path.startswith("/v2/") and not granted:
                 status = 401
@@ -96,15 +96,15 @@ def site() -> Iterator[Site]:
 
 
 def chart(repository: str, name: str = "demo", version: str = "1.2.3") -> Chart:
-    """A chart in a repository on loopback, which the catalogue would not allow."""
+    """Return a chart of a repository on loopback, which the catalog does not allow."""
     return Chart.model_construct(repository=repository, name=name, version=version, release=name)
 
 
-def publish(site: Site, url: str, *, digest: str = "") -> bytes:
-    """The demo chart in an index, as Helm writes one."""
+def publish(site: ChartServer, url: str, *, digest: str = "") -> bytes:
+    """Publish the demo chart in an index as Helm writes it; return the archive."""
     data = archive("demo", "1.2.3")
     digest = digest or hashlib.sha256(data).hexdigest()
-    site.answers["/charts/index.yaml"] = f"""apiVersion: v1
+    site.responses["/charts/index.yaml"] = f"""apiVersion: v1
 entries:
   demo:
   - apiVersion: v2
@@ -124,94 +124,112 @@ entries:
     version: 1.2.3
 generated: "2026-11-25T00:00:00Z"
 """.encode()
-    site.answers["/charts/demo-1.2.3.tgz"] = data
+    site.responses["/charts/demo-1.2.3.tgz"] = data
     return data
 
 
-def pull(charts: Charts, *wanted: Chart) -> list[Pulled]:
-    return list(charts.pull(wanted))
+def pull(charts: ChartStore, *requested: Chart) -> list[PullResult]:
+    return list(charts.pull(requested))
 
 
-def recorded(cache: Path) -> dict[str, dict[str, str]]:
+def recorded_checksums(cache: Path) -> dict[str, dict[str, str]]:
     return dict(json.loads((cache / "checksums.json").read_text()))
 
 
 class TestPull:
     @pytest.mark.parametrize("absolute", [False, True])
-    def test_from_a_repository(self, site: Site, tmp_path: Path, absolute: bool) -> None:
-        here = f"{site.url}/charts/demo-1.2.3.tgz"
-        data = publish(site, here if absolute else "demo-1.2.3.tgz")
-        charts = Charts(tmp_path / "cache")
+    def test_from_a_repository(self, site: ChartServer, tmp_path: Path, absolute: bool) -> None:
+        url = f"{site.url}/charts/demo-1.2.3.tgz"
+        data = publish(site, url if absolute else "demo-1.2.3.tgz")
+        charts = ChartStore(tmp_path / "cache")
         (pulled,) = pull(charts, chart(f"{site.url}/charts/"))
         assert (pulled.status, pulled.size, pulled.error) == ("pulled", len(data), None)
         found = charts.find(chart("https://x", "demo"))
         assert found.real
         assert found.path.read_bytes() == data
         assert found.path.name == "demo-1.2.3.tgz"
-        entry = recorded(charts.cache)["demo-1.2.3.tgz"]
+        entry = recorded_checksums(charts.cache)["demo-1.2.3.tgz"]
         assert entry["sha256"] == hashlib.sha256(data).hexdigest()
-        assert entry["from"] == here
+        assert entry["from"] == url
 
-    def test_what_is_there_is_not_fetched_again(self, site: Site, tmp_path: Path) -> None:
+    def test_a_cached_chart_is_not_fetched_again(self, site: ChartServer, tmp_path: Path) -> None:
         publish(site, "demo-1.2.3.tgz")
-        charts, wanted = Charts(tmp_path), chart(f"{site.url}/charts")
-        pull(charts, wanted)
-        asked = len(site.asked)
-        assert [p.status for p in pull(charts, wanted, wanted)] == ["there"]
-        assert len(site.asked) == asked
+        charts, requested = ChartStore(tmp_path), chart(f"{site.url}/charts")
+        pull(charts, requested)
+        request_count = len(site.requests)
+        assert [p.status for p in pull(charts, requested, requested)] == ["there"]
+        assert len(site.requests) == request_count
 
-    def test_an_index_is_fetched_once(self, site: Site, tmp_path: Path) -> None:
+    def test_an_index_is_fetched_once(self, site: ChartServer, tmp_path: Path) -> None:
         publish(site, "demo-1.2.3.tgz")
-        site.answers["/charts/other.tgz"] = archive("demo-2", "1.2.3")
+        site.responses["/charts/other.tgz"] = archive("demo-2", "1.2.3")
         url = f"{site.url}/charts"
-        pulled = pull(Charts(tmp_path), chart(url), chart(url, "demo-2"))
+        pulled = pull(ChartStore(tmp_path), chart(url), chart(url, "demo-2"))
         assert [(p.status, p.done, p.total) for p in pulled] == [("pulled", 1, 2), ("pulled", 2, 2)]
-        assert site.asked.count("/charts/index.yaml") == 1
+        assert site.requests.count("/charts/index.yaml") == 1
 
-    def test_from_a_registry_with_a_token_for_everybody(self, site: Site, tmp_path: Path) -> None:
+    def test_from_a_registry_with_an_anonymous_token(
+        self, site: ChartServer, tmp_path: Path
+    ) -> None:
         data = archive("demo", "1.2.3+one")
         site.registry("team/demo", "1.2.3_one", data)
-        wanted = chart(f"oci://127.0.0.1:{site.port}/team", version="1.2.3+one")
-        (pulled,) = pull(Charts(tmp_path), wanted)
+        requested = chart(f"oci://127.0.0.1:{site.port}/team", version="1.2.3+one")
+        (pulled,) = pull(ChartStore(tmp_path), requested)
         assert pulled.status == "pulled", pulled.error
         assert (tmp_path / "demo-1.2.3+one.tgz").read_bytes() == data
-        assert "/token?service=s&scope=pull" in site.asked
+        assert "/token?service=s&scope=pull" in site.requests
 
-    def test_an_index_may_lead_to_a_registry(self, site: Site, tmp_path: Path) -> None:
+    def test_an_index_may_point_to_a_registry(self, site: ChartServer, tmp_path: Path) -> None:
         data = publish(site, f"oci://127.0.0.1:{site.port}/team/demo:1.2.3")
         site.registry("team/demo", "1.2.3", data)
-        (pulled,) = pull(Charts(tmp_path), chart(f"{site.url}/charts"))
+        (pulled,) = pull(ChartStore(tmp_path), chart(f"{site.url}/charts"))
         assert pulled.status == "pulled", pulled.error
 
-    def test_a_busy_repository_is_asked_again(self, site: Site, tmp_path: Path) -> None:
+    def test_the_versions_of_an_index_and_of_a_registry(self, site: ChartServer) -> None:
+        publish(site, "demo-1.2.3.tgz")
+        site.registry("team/demo", "1.2.3", archive("demo", "1.2.3"))
+        site.responses["/v2/team/demo/tags/list"] = b'{"name": "x", "tags": ["1.2.3", "2.0.0_one"]}'
+        repositories = ChartRepositories()
+        assert repositories.versions(chart(f"{site.url}/charts")) == ("1.2.3", "1.2.2")
+        assert repositories.versions(chart(f"{site.url}/charts", "none")) == ()
+        registry = f"oci://127.0.0.1:{site.port}/team"
+        assert repositories.versions(chart(registry)) == ("1.2.3", "2.0.0+one")
+        with pytest.raises(JarkkitError, match="404"):
+            repositories.versions(chart(registry, "none"))
+
+    def test_a_busy_repository_is_tried_again(self, site: ChartServer, tmp_path: Path) -> None:
         publish(site, "demo-1.2.3.tgz")
         site.fails["/charts/demo-1.2.3.tgz"] = [503]
-        (pulled,) = pull(Charts(tmp_path), chart(f"{site.url}/charts"))
+        (pulled,) = pull(ChartStore(tmp_path), chart(f"{site.url}/charts"))
         assert pulled.status == "pulled"
 
-    def test_one_that_fails_does_not_stop_the_others(self, site: Site, tmp_path: Path) -> None:
+    def test_a_failed_pull_does_not_stop_the_others(
+        self, site: ChartServer, tmp_path: Path
+    ) -> None:
         publish(site, "demo-1.2.3.tgz")
         url = f"{site.url}/charts"
-        pulled = {p.chart.name: p for p in pull(Charts(tmp_path), chart(url, "none"), chart(url))}
+        pulled = {
+            p.chart.name: p for p in pull(ChartStore(tmp_path), chart(url, "none"), chart(url))
+        }
         assert pulled["demo"].status == "pulled"
         assert pulled["none"].error is not None
         assert pulled["none"].error.code == "JK-CHART-PULL"
         assert "it has no none 1.2.3" in pulled["none"].error.message
 
-    def test_no_network(self, tmp_path: Path) -> None:
-        (pulled,) = pull(Charts(tmp_path), chart("https://127.0.0.1:9"))
+    def test_without_a_network(self, tmp_path: Path) -> None:
+        (pulled,) = pull(ChartStore(tmp_path), chart("https://127.0.0.1:9"))
         assert pulled.error is not None
         assert pulled.error.code == "JK-CHART-PULL"
         assert "HTTPS_PROXY" in pulled.error.fix
 
     def test_the_proxy_of_the_environment_is_used(
-        self, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, site: ChartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("http_proxy", site.url)
         monkeypatch.delenv("no_proxy", raising=False)
         monkeypatch.delenv("NO_PROXY", raising=False)
-        pull(Charts(tmp_path), chart("http://charts.invalid"))
-        assert site.asked == ["http://charts.invalid/index.yaml"]
+        pull(ChartStore(tmp_path), chart("http://charts.invalid"))
+        assert site.requests == ["http://charts.invalid/index.yaml"]
 
     @pytest.mark.parametrize(
         ("digest", "sent", "code"),
@@ -220,127 +238,131 @@ class TestPull:
             (hashlib.sha256(b"<html>").hexdigest(), b"<html>", "JK-CHART-PULL"),
         ],
     )
-    def test_not_what_was_asked_for(
-        self, site: Site, tmp_path: Path, digest: str, sent: bytes | None, code: str
+    def test_a_wrong_archive_is_rejected(
+        self, site: ChartServer, tmp_path: Path, digest: str, sent: bytes | None, code: str
     ) -> None:
         publish(site, "demo-1.2.3.tgz", digest=digest)
         if sent:
-            site.answers["/charts/demo-1.2.3.tgz"] = sent
-        (pulled,) = pull(Charts(tmp_path), chart(f"{site.url}/charts"))
+            site.responses["/charts/demo-1.2.3.tgz"] = sent
+        (pulled,) = pull(ChartStore(tmp_path), chart(f"{site.url}/charts"))
         assert pulled.error is not None
         assert pulled.error.code == code
         assert not list(tmp_path.glob("*.tgz"))
 
-    def test_what_was_recorded_once_holds(self, site: Site, tmp_path: Path) -> None:
+    def test_an_archive_must_match_the_recorded_checksum(
+        self, site: ChartServer, tmp_path: Path
+    ) -> None:
         publish(site, "demo-1.2.3.tgz")
-        charts, wanted = Charts(tmp_path), chart(f"{site.url}/charts")
-        pull(charts, wanted)
-        (tmp_path / wanted.archive).unlink()
-        site.answers["/charts/demo-1.2.3.tgz"] = other = archive("demo", "1.2.3", "icon: x\n")
-        index = site.answers["/charts/index.yaml"].decode()
-        old = recorded(tmp_path)[wanted.archive]["sha256"]
+        charts, requested = ChartStore(tmp_path), chart(f"{site.url}/charts")
+        pull(charts, requested)
+        (tmp_path / requested.archive).unlink()
+        site.responses["/charts/demo-1.2.3.tgz"] = other = archive("demo", "1.2.3", "icon: x\n")
+        index = site.responses["/charts/index.yaml"].decode()
+        old = recorded_checksums(tmp_path)[requested.archive]["sha256"]
         new = hashlib.sha256(other).hexdigest()
-        site.answers["/charts/index.yaml"] = index.replace(old, new).encode()
-        (pulled,) = pull(charts, wanted)
+        site.responses["/charts/index.yaml"] = index.replace(old, new).encode()
+        (pulled,) = pull(charts, requested)
         assert pulled.error is not None
         assert pulled.error.code == "JK-CHART-CHECKSUM"
-        assert not (tmp_path / wanted.archive).exists()
+        assert not (tmp_path / requested.archive).exists()
 
 
 class TestFind:
-    def test_by_hand(self, tmp_path: Path) -> None:
+    def test_a_chart_added_by_hand(self, tmp_path: Path) -> None:
         (tmp_path / "demo-1.2.3.tgz").write_bytes(archive("demo", "1.2.3"))
-        charts = Charts(tmp_path)
+        charts = ChartStore(tmp_path)
         assert charts.find(chart("https://x")).real
-        assert recorded(tmp_path)["demo-1.2.3.tgz"]["from"] == "by hand"
+        assert recorded_checksums(tmp_path)["demo-1.2.3.tgz"]["from"] == "by hand"
         (tmp_path / "demo-1.2.3.tgz").write_bytes(archive("demo", "1.2.3", "icon: x\n"))
-        with pytest.raises(JarkkitError, match="that was recorded") as caught:
+        with pytest.raises(JarkkitError, match="differs from the recorded") as caught:
             charts.find(chart("https://x"))
         assert caught.value.code == "JK-CHART-CHECKSUM"
 
     @pytest.mark.parametrize("data", [b"", b"<html>", archive("demo", "1.2.2")])
-    def test_by_hand_but_another(self, tmp_path: Path, data: bytes) -> None:
+    def test_a_wrong_file_added_by_hand_is_rejected(self, tmp_path: Path, data: bytes) -> None:
         (tmp_path / "demo-1.2.3.tgz").write_bytes(data)
         with pytest.raises(JarkkitError, match=r"not demo 1\.2\.3"):
-            Charts(tmp_path).find(chart("https://x"))
+            ChartStore(tmp_path).find(chart("https://x"))
         assert not (tmp_path / "checksums.json").exists()
 
-    def test_a_stand_in_where_the_cache_has_none(self, tmp_path: Path) -> None:
-        cache, stand_ins = tmp_path / "cache", tmp_path / "stand-ins"
-        stand_ins.mkdir()
-        note = f'annotations: {{{STAND_IN}: "true"}}\n'
-        (stand_ins / "demo-1.2.3.tgz").write_bytes(archive("demo", "1.2.3", note))
-        (stand_ins / "karpenter-1.2.3.tgz").write_bytes(archive("karpenter", "1.2.3"))
-        charts = Charts(cache, stand_ins)
-        assert charts.find(chart("https://x")).path.parent == stand_ins
+    def test_a_stub_chart_where_the_cache_has_no_chart(self, tmp_path: Path) -> None:
+        cache, stubs = tmp_path / "cache", tmp_path / "stub-charts"
+        stubs.mkdir()
+        note = f'annotations: {{{STUB_CHART_ANNOTATION}: "true"}}\n'
+        (stubs / "demo-1.2.3.tgz").write_bytes(archive("demo", "1.2.3", note))
+        (stubs / "karpenter-1.2.3.tgz").write_bytes(archive("karpenter", "1.2.3"))
+        charts = ChartStore(cache, stubs)
+        assert charts.find(chart("https://x")).path.parent == stubs
         assert not charts.find(chart("https://x")).real
         assert charts.find(chart("https://x", "karpenter")).real
         cache.mkdir()
         (cache / "demo-1.2.3.tgz").write_bytes(archive("demo", "1.2.3"))
         assert charts.find(chart("https://x")).real
 
-    def test_nowhere(self, tmp_path: Path) -> None:
+    def test_a_missing_chart(self, tmp_path: Path) -> None:
         with pytest.raises(JarkkitError) as caught:
-            Charts(tmp_path / "none").find(chart("https://x"))
+            ChartStore(tmp_path / "none").find(chart("https://x"))
         assert caught.value.code == "JK-CHART-MISSING"
         assert "jarkkit addons pull" in caught.value.fix
         assert not (tmp_path / "none").exists()
 
-    def test_all_that_are_missing_are_named_together(self, tmp_path: Path) -> None:
+    def test_all_missing_charts_are_named_together(self, tmp_path: Path) -> None:
         (tmp_path / "demo-1.2.3.tgz").write_bytes(archive("demo", "1.2.3"))
-        charts, here = Charts(tmp_path), chart("https://x")
-        assert [found.real for found in charts.require([here])] == [True]
+        charts, present = ChartStore(tmp_path), chart("https://x")
+        assert [found.real for found in charts.find_all([present])] == [True]
         with pytest.raises(
             JarkkitError, match=r"2 charts .*: one 1\.2\.3, two 1\.2\.3\."
         ) as caught:
-            charts.require([chart("https://x", "one"), here, chart("https://x", "two")])
+            charts.find_all([chart("https://x", "one"), present, chart("https://x", "two")])
         assert caught.value.code == "JK-CHART-MISSING"
 
-    def test_many_at_once(self, site: Site, tmp_path: Path) -> None:
+    def test_concurrent_pulls_and_finds(self, site: ChartServer, tmp_path: Path) -> None:
         publish(site, "demo-1.2.3.tgz")
         names = [f"c{number}" for number in range(12)]
         for name in names:
             (tmp_path / f"{name}-1.2.3.tgz").write_bytes(archive(name, "1.2.3"))
-        wanted = chart(f"{site.url}/charts")
+        requested = chart(f"{site.url}/charts")
         with ThreadPoolExecutor(16) as workers:
-            pulls = [workers.submit(pull, Charts(tmp_path), wanted) for _ in range(4)]
-            finds = [workers.submit(Charts(tmp_path).find, chart("https://x", n)) for n in names]
+            pulls = [workers.submit(pull, ChartStore(tmp_path), requested) for _ in range(4)]
+            finds = [
+                workers.submit(ChartStore(tmp_path).find, chart("https://x", n)) for n in names
+            ]
             assert {p.result()[0].status for p in pulls} <= {"pulled", "there"}
             assert all(found.result().real for found in finds)
-        assert len(recorded(tmp_path)) == 13
+        assert len(recorded_checksums(tmp_path)) == 13
         assert not [p for p in tmp_path.iterdir() if p.name.endswith(".tmp")]
 
 
-def test_an_index_that_is_not_written_as_helm_does() -> None:
+def test_an_index_in_json_or_without_a_match() -> None:
     entry = {"version": "v1.0.0", "urls": ["a.tgz"]}
     index = json.dumps({"entries": {"demo": [entry]}}).encode()
-    assert entry_of(index, "demo", "1.0.0") == entry
-    assert entry_of(index, "demo", "1.0.1") is None
-    assert entry_of(index, "other", "1.0.0") is None
-    assert entry_of(b"<html>", "demo", "1.0.0") is None
-    assert entry_of(b"entries: [", "demo", "1.0.0") is None
+    assert index_entry(index, "demo", "1.0.0") == entry
+    assert index_entry(index, "demo", "1.0.1") is None
+    assert index_entry(index, "other", "1.0.0") is None
+    assert index_entry(b"<html>", "demo", "1.0.0") is None
+    assert index_entry(b"entries: [", "demo", "1.0.0") is None
 
 
 class TestCommands:
     @pytest.fixture(autouse=True)
-    def _places(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def _folders(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("JARKKIT_CHART_CACHE", str(tmp_path / "cache"))
-        monkeypatch.delenv("JARKKIT_STAND_IN_CHARTS", raising=False)
+        monkeypatch.delenv("JARKKIT_STUB_CHARTS", raising=False)
 
-    def test_pull_says_how_each_ended(
-        self, site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    def test_pull_reports_the_result_of_each_chart(
+        self, site: ChartServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         publish(site, "demo-1.2.3.tgz")
-        like = catalogue()["coredns"]
+        like = addon_catalog()["coredns"]
         table = {
             name: like.model_copy(update={"name": name, "chart": chart(f"{site.url}/charts", name)})
             for name in ("demo", "none")
         }
-        monkeypatch.setattr("jarkkit.addons.catalogue.catalogue", lambda: table)
+        monkeypatch.setattr("jarkkit.catalog.addons.addon_catalog", lambda: table)
         assert cli._run(["addons", "pull", "demo"]) == 0
-        said = capsys.readouterr()
-        assert said.out.startswith("1 of 1 charts are in ")
-        assert "✔ [1/1]     demo 1.2.3 (0 KiB, " in said.err
+        captured = capsys.readouterr()
+        assert captured.out.startswith("1 of 1 charts are in ")
+        assert "✔ [1/1]     demo 1.2.3 (0 KiB, " in captured.err
         assert cli._run(["addons", "pull", "--json"]) == 1
         charts = json.loads(capsys.readouterr().out)["charts"]
         assert {c["name"]: c["status"] for c in charts} == {"demo": "there", "none": "failed"}
@@ -349,7 +371,7 @@ class TestCommands:
         assert cli._run(["addons", "show", "demo"]) == 0
         assert "cache/demo-1.2.3.tgz" in capsys.readouterr().out
 
-    def test_names(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_list_show_and_unknown_names(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli._run(["addons"]) == 0
         assert "  coredns " in capsys.readouterr().out
         assert cli._run(["addons", "show", "coredns", "--json"]) == 0
@@ -358,7 +380,7 @@ class TestCommands:
         assert "coredns" in capsys.readouterr().err
 
 
-def test_where_the_cache_is() -> None:
+def test_the_folder_of_the_cache() -> None:
     assert chart_cache({"JARKKIT_CHART_CACHE": "/c", "JARKKIT_CACHE": "/u"}) == Path("/c")
     assert chart_cache({"JARKKIT_CACHE": "/u"}) == Path("/u/charts")
     assert chart_cache({}).parts[-2:] == ("jarkkit", "charts")

@@ -1,12 +1,13 @@
-"""Which pods run on which nodes, from what an API lists."""
+"""Which pods run on which nodes, from the objects of an API."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from jarkkit import pictures
-from jarkkit.cluster.map import OTHERS, ClusterMap, cluster_map
+from jarkkit.decisions.cluster.cluster_map import OTHERS, ClusterMap, cluster_map
+from jarkkit.render import pictures
 from jarkkit.settings import Settings
+from tests.support.stacks import resolved
 
 MADE = "2026-11-27T10:00:00Z"
 
@@ -41,10 +42,10 @@ def pod(
 
 
 def mapped(nodes: list[Any], pods: list[Any]) -> ClusterMap:
-    return cluster_map(Settings(), nodes, pods, made=MADE)
+    return cluster_map(resolved(Settings()), nodes, pods, made=MADE)
 
 
-class TestWhose:
+class TestAddonOfAPod:
     def test_a_pod_belongs_to_the_add_on_of_its_workload(self) -> None:
         found = mapped(
             [node("a")],
@@ -56,16 +57,16 @@ class TestWhose:
         assert found.addons() == ("Amazon VPC CNI", "CoreDNS")
         assert [(p.count, p.ready) for p in found.pods] == [(1, 0), (1, 1)]
 
-    def test_else_to_the_only_one_that_lives_in_its_namespace(self) -> None:
+    def test_otherwise_to_the_only_add_on_of_its_namespace(self) -> None:
         found = mapped([node("a")], [pod("jupyterhub", "a"), pod("team", "a")])
         assert found.addons() == ("JupyterHub", OTHERS)
 
-    def test_pods_that_have_ended_run_nowhere(self) -> None:
+    def test_finished_pods_are_left_out(self) -> None:
         assert not mapped([node("a")], [pod("team", "a", phase="Succeeded")]).pods
 
 
 class TestColumns:
-    def test_each_node_says_what_it_is(self) -> None:
+    def test_a_column_describes_its_node(self) -> None:
         found = mapped([node("b", pool="g6", gpus=1), node("a", ready="False")], [])
         core, gpu = found.columns()
         assert core.lines == ("core", "m5.xlarge", "us-west-2a", "✘ not Ready")
@@ -83,10 +84,10 @@ class TestColumns:
     def test_pods_without_a_node_have_a_column_of_their_own(self) -> None:
         found = mapped([node("a")], [pod("jupyterhub", "", ready=False, phase="Pending")])
         assert found.columns()[-1].lines == ("no node", "yet")
-        assert "Not all ready: JupyterHub" in found.told()
+        assert "Not all ready: JupyterHub" in found.summary()
 
 
-def test_the_picture_says_in_words_what_it_shows() -> None:
+def test_the_picture_has_an_alternative_text() -> None:
     picture = pictures.cluster_map(mapped([node("a")], [pod("jupyterhub", "a")]))
     assert picture.png.startswith(b"\x89PNG")
     assert "1 node (core 1 x m5.xlarge) with 1 pod of 1 add-on, 1 ready" in picture.alt

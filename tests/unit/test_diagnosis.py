@@ -1,4 +1,4 @@
-"""Findings from what was seen, causes before symptoms."""
+"""Findings from observations, with causes before symptoms."""
 
 from __future__ import annotations
 
@@ -9,33 +9,43 @@ from typing import Any
 
 import pytest
 
-from jarkkit.addons.catalogue import catalogue
-from jarkkit.addons.choice import chosen
-from jarkkit.checks import Check, Report
-from jarkkit.cluster.checks import expected
-from jarkkit.cluster.pod_troubles import Trouble
-from jarkkit.cluster.readiness import Standing, key
-from jarkkit.diagnosis import account, journey, nodes, pods, workloads
-from jarkkit.diagnosis.findings import CHAPTERS, Finding, Rank, check_of, cut, fold, link, listed
-from jarkkit.docs import renewed
-from jarkkit.drills import Drill, drill, drills, faults, hindrance
-from jarkkit.errors import CODES, JarkkitError
-from jarkkit.helm import Release
-from jarkkit.records import (
+from jarkkit.catalog.addons import addon_catalog
+from jarkkit.catalog.drills import Drill, drill, drills
+from jarkkit.decisions.cluster.pod_failures import PodFailure
+from jarkkit.decisions.cluster.readiness import ReplicaStatus, workload_key
+from jarkkit.decisions.diagnosis import account, addons_and_volumes, nodes, pods, step_history
+from jarkkit.decisions.diagnosis.findings import (
+    DOCUMENTED_CODES,
+    Finding,
+    Rank,
+    documentation_link,
+    group_by_cause,
+    short_list,
+    to_check,
+    truncate,
+)
+from jarkkit.decisions.drills import fault_arguments, why_not_runnable
+from jarkkit.model.checks import Check, Report
+from jarkkit.model.errors import CODES, JarkkitError, ObjectNotFound
+from jarkkit.model.records import (
+    AddonState,
+    ClusterComponent,
     ClusterState,
-    ControlPlane,
-    Entry,
-    Gateway,
-    Installed,
+    ControlPlaneHealth,
     Instance,
-    Owned,
-    Part,
+    LedgerEntry,
+    NatGateway,
+    OwnedResource,
     Receipt,
     Target,
 )
-from jarkkit.sandbox.faults import KINDS, parse
+from jarkkit.ports.helm import Release
+from jarkkit.render.html import report_html
+from jarkkit.sandbox.faults import FAULT_KINDS, parse
 from jarkkit.settings import Settings
-from jarkkit.steps.drill import for_a_new_node
+from jarkkit.steps.drill import require_new_node
+from tests.support.stacks import resolved
+from tools.reference_pages import refresh_page
 
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 PAGE = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text()
@@ -53,7 +63,7 @@ def finding(
         rank=rank,
         subject=subject,
         found="seen",
-        fix="mend it",
+        fix="fix it",
         code=more.pop("code", "JK-VERIFY-FAILED"),
         explains=frozenset(explains.split()),
         follows=frozenset(follows.split()),
@@ -61,14 +71,14 @@ def finding(
     )
 
 
-class TestFold:
-    def test_what_follows_from_a_cause_is_told_under_it(self) -> None:
+class TestGroupByCause:
+    def test_symptoms_are_listed_under_their_cause(self) -> None:
         pods = finding("pods", Rank.PODS, follows="node:n1")
         node = finding("node", Rank.NODE, explains="node:n1")
-        (cause,) = fold([pods, node])
+        (cause,) = group_by_cause([pods, node])
         assert cause.finding.subject == "node"
         assert cause.symptoms == (pods,)
-        assert check_of(cause).follows == ("pods: seen [JK-VERIFY-FAILED]",)
+        assert to_check(cause).follows == ("pods: seen [JK-VERIFY-FAILED]",)
 
     def test_a_chain_ends_at_its_root(self) -> None:
         found = [
@@ -77,114 +87,120 @@ class TestFold:
             finding("group", Rank.NODE_GROUP, explains="group", follows="instance:i"),
             finding("instance", Rank.INSTANCE, explains="instance:i"),
         ]
-        (cause,) = fold(found)
+        (cause,) = group_by_cause(found)
         assert cause.finding.subject == "instance"
         assert [s.subject for s in cause.symptoms] == ["group", "terraform", "step"]
 
-    def test_the_nearest_to_the_root_is_the_cause(self) -> None:
+    def test_the_cause_nearest_to_the_root_wins(self) -> None:
         found = [
             finding("pods", Rank.PODS, follows="a b"),
             finding("pool", Rank.POOL, explains="a"),
             finding("network", Rank.NETWORK, explains="b"),
         ]
-        causes = {c.finding.subject: [s.subject for s in c.symptoms] for c in fold(found)}
+        causes = {c.finding.subject: [s.subject for s in c.symptoms] for c in group_by_cause(found)}
         assert causes == {"network": ["pods"], "pool": []}
 
-    def test_two_of_a_rank_are_never_each_others_cause(self) -> None:
+    def test_findings_of_one_rank_never_cause_each_other(self) -> None:
         one = finding("one", Rank.PODS, explains="one", follows="two")
         two = finding("two", Rank.PODS, explains="two", follows="one")
-        assert len(fold([one, two])) == 2
+        assert len(group_by_cause([one, two])) == 2
 
-    def test_the_gravest_comes_first(self) -> None:
+    def test_errors_come_before_warnings(self) -> None:
         mild = finding("mild", Rank.ACCESS, grave=False)
         grave = finding("grave", Rank.STEP)
-        assert [c.finding.subject for c in fold([mild, grave])] == ["grave", "mild"]
+        assert [c.finding.subject for c in group_by_cause([mild, grave])] == ["grave", "mild"]
 
-    def test_a_cause_is_as_grave_as_what_follows_from_it(self) -> None:
+    def test_a_cause_is_as_severe_as_its_symptoms(self) -> None:
         young = finding("instance", Rank.INSTANCE, explains="i", grave=False)
         pods = finding("pods", Rank.PODS, follows="i")
-        assert check_of(fold([young, pods])[0]).status == "fail"
-        assert check_of(fold([young])[0]).status == "warn"
+        assert to_check(group_by_cause([young, pods])[0]).status == "fail"
+        assert to_check(group_by_cause([young])[0]).status == "warn"
 
-    def test_nothing_is_nothing(self) -> None:
-        assert fold([]) == ()
+    def test_no_findings_give_no_causes(self) -> None:
+        assert group_by_cause([]) == ()
 
     def test_many_symptoms_are_counted(self) -> None:
         node = finding("node", Rank.NODE, explains="n")
         many = [finding(f"p{i}", Rank.PODS, follows="n") for i in range(20)]
-        assert check_of(fold([node, *many])[0]).follows[-1] == "and 14 more"
+        assert to_check(group_by_cause([node, *many])[0]).follows[-1] == "and 14 more"
 
 
-class TestWords:
+class TestFindingTexts:
     def test_evidence_is_one_line_of_readable_length(self) -> None:
-        assert cut("a\n  b") == "a b"
-        assert len(cut("x" * 9000)) == 400
+        assert truncate("a\n  b") == "a b"
+        assert len(truncate("x" * 9000)) == 400
 
-    def test_some_names_and_a_count(self) -> None:
-        assert listed("dcba") == "a, b, c and 1 more"
+    def test_a_short_list_counts_the_rest(self) -> None:
+        assert short_list("dcba") == "a, b, c and 1 more"
 
-    def test_every_chapter_is_a_code_and_is_written(self) -> None:
+    def test_every_documented_code_has_a_section(self) -> None:
         written = set(re.findall(r"^### (JK-[A-Z-]+)$", PAGE, re.MULTILINE))
-        assert set(CHAPTERS) == written
+        assert set(DOCUMENTED_CODES) == written
         assert written <= set(CODES)
-        assert link("JK-ADDON-IMAGE") == "docs/troubleshooting.md#jk-addon-image"
-        assert link("JK-USAGE") == ""
+        assert documentation_link("JK-ADDON-IMAGE") == "docs/troubleshooting.md#jk-addon-image"
+        assert documentation_link("JK-USAGE") == ""
 
     def test_symptoms_are_shown_in_text_and_html(self) -> None:
         check = Check(name="n", status="fail", found="f", follows=("a <b>",), link="docs/x.md")
         report = Report(title="t", checks=(check,))
-        assert "      so: a <b>" in report.text().splitlines()
-        assert "<li>a &lt;b&gt;</li>" in report._repr_html_()
-        assert "href" not in report._repr_html_()
+        assert "      therefore: a <b>" in report.text().splitlines()
+        assert "<li>a &lt;b&gt;</li>" in report_html(report)
+        assert "href" not in report_html(report)
 
 
 # -- the folder ------------------------------------------------------------------------------------
 
 
-def entry(step: str, status: str, **more: Any) -> Entry:
-    return Entry.model_validate({"time": "2026-11-27T11:00:00Z", "step": step, "status": status,
-                                 **more})  # fmt: skip
+def entry(step: str, status: str, **more: Any) -> LedgerEntry:
+    fields = {"time": "2026-11-27T11:00:00Z", "step": step, "status": status, **more}
+    return LedgerEntry.model_validate(fields)
 
 
-class TestJourney:
-    def test_a_step_that_ended_well_is_no_finding(self) -> None:
-        assert journey.unfinished(()) is None
-        assert journey.unfinished([entry("deploy", "failed"), entry("deploy", "finished")]) is None
-        assert journey.unfinished([entry("deploy", "finished"), entry("verify", "failed")]) is None
+class TestStepHistory:
+    def test_a_finished_step_is_no_finding(self) -> None:
+        assert step_history.last_unfinished(()) is None
+        assert (
+            step_history.last_unfinished([entry("deploy", "failed"), entry("deploy", "finished")])
+            is None
+        )
+        assert (
+            step_history.last_unfinished([entry("deploy", "finished"), entry("verify", "failed")])
+            is None
+        )
 
-    def test_the_last_deploy_stays_the_matter_until_one_ends_well(self) -> None:
+    def test_a_failed_deploy_counts_until_a_deploy_finishes(self) -> None:
         failed = entry("deploy", "failed", code="JK-TF-FAILED")
-        assert journey.unfinished([failed, entry("plan", "finished")]) == failed
+        assert step_history.last_unfinished([failed, entry("plan", "finished")]) == failed
 
-    def test_a_failure_after_it_counts_too(self) -> None:
+    def test_a_failure_after_a_deploy_counts_too(self) -> None:
         used = entry("use", "failed", code="JK-USE-FAILED")
-        assert journey.unfinished([entry("deploy", "finished"), used]) == used
+        assert step_history.last_unfinished([entry("deploy", "finished"), used]) == used
 
-    def test_a_step_that_was_killed(self) -> None:
-        found = journey.step_finding("demo", entry("deploy", "started"))
+    def test_a_killed_step(self) -> None:
+        found = step_history.step_finding("demo", entry("deploy", "started"))
         assert found.code == "JK-INTERRUPTED"
         assert "jarkkit deploy demo" in found.fix
         assert found.follows == frozenset()
 
-    def test_it_follows_from_what_has_its_code_or_its_add_on(self) -> None:
+    def test_a_failed_step_follows_from_findings_with_its_code_or_add_on(self) -> None:
         failed = entry(
             "deploy", "failed", code="JK-ADDON-TIMEOUT", message="JupyterHub: not ready.", fix="Do."
         )
-        found = journey.step_finding("demo", failed)
+        found = step_history.step_finding("demo", failed)
         assert {"code:JK-ADDON-TIMEOUT", "terraform", "addon:jupyterhub"} <= found.follows
         assert found.fix.startswith("Do.")
 
-    def test_terraform_is_told_by_its_causes(self) -> None:
-        def said(summary: str, address: str, severity: str = "error") -> Object:
+    def test_terraform_errors_become_one_finding_each(self) -> None:
+        def diagnostic(summary: str, address: str, severity: str = "error") -> Object:
             found = {"severity": severity, "summary": summary, "address": address}
             return {"type": "diagnostic", "diagnostic": found}
 
-        found = journey.terraform_findings(
+        found = step_history.terraform_findings(
             [
-                said("VcpuLimitExceeded: limit of 8", "module.nodes.aws_eks_node_group.core"),
-                said("VcpuLimitExceeded: limit of 8", "module.nodes.aws_eks_node_group.core"),
-                said("deprecated", "", "warning"),
-                said("creating: it broke", 'aws_eks_addon.this["coredns"]'),
+                diagnostic("VcpuLimitExceeded: limit of 8", "module.nodes.aws_eks_node_group.core"),
+                diagnostic("VcpuLimitExceeded: limit of 8", "module.nodes.aws_eks_node_group.core"),
+                diagnostic("deprecated", "", "warning"),
+                diagnostic("creating: it broke", 'aws_eks_addon.this["coredns"]'),
                 {"type": "apply_start"},
             ]
         )
@@ -193,37 +209,43 @@ class TestJourney:
         assert "addon:coredns" in found[1].follows
         assert found[0].subject == "Terraform: nodes.eks_node_group.core"
 
-    def test_the_folder_comes_before_the_account(self) -> None:
-        folder = journey.access_finding(JarkkitError("JK-SETTINGS-SYNTAX", "line 3", "Correct it."))
-        away = journey.access_finding(JarkkitError("JK-AWS-EXPIRED", "old", "Log in."))
+    def test_folder_errors_rank_before_account_errors(self) -> None:
+        folder = step_history.access_finding(
+            JarkkitError("JK-SETTINGS-SYNTAX", "line 3", "Correct it.")
+        )
+        away = step_history.access_finding(JarkkitError("JK-AWS-EXPIRED", "old", "Log in."))
         assert folder.rank < away.rank
+        missing = ObjectNotFound("JK-AWS-FAILED", "eks DescribeCluster failed.", "Look.")
+        assert step_history.access_finding(missing).subject == away.subject
 
-    def test_what_a_cleanup_left(self) -> None:
+    def test_leftovers_of_a_cleanup(self) -> None:
         target = Target(account_id="1", region="r", cluster_arn="a", rehearsal=True)
-        left = (Owned(terraform_type="aws_lb", import_id="arn:lb"),)
+        left = (OwnedResource(terraform_type="aws_lb", import_id="arn:lb"),)
         receipt = Receipt(
             time="t", target=target, destroyed=1, left=left, looked_at=(), seconds=1.0
         )
-        (found,) = journey.receipt_finding("demo", receipt)
+        (found,) = step_history.receipt_finding("demo", receipt)
         assert "aws_lb arn:lb" in found.found
-        assert journey.receipt_finding("demo", receipt.model_copy(update={"left": ()})) == ()
+        assert step_history.receipt_finding("demo", receipt.model_copy(update={"left": ()})) == ()
 
 
 # -- the account -----------------------------------------------------------------------------------
 
 
 class TestAccount:
-    def test_a_cluster_that_is_gone_or_ill(self) -> None:
-        (gone,) = account.control_plane_findings("demo", None)
-        assert "api" in gone.explains
-        (failed,) = account.control_plane_findings("demo", ControlPlane(status="FAILED"))
+    def test_a_missing_or_impaired_cluster(self) -> None:
+        (missing,) = account.control_plane_findings("demo", None)
+        assert "api" in missing.explains
+        (failed,) = account.control_plane_findings("demo", ControlPlaneHealth(status="FAILED"))
         assert failed.grave
-        (changing,) = account.control_plane_findings("demo", ControlPlane(status="UPDATING"))
+        (changing,) = account.control_plane_findings("demo", ControlPlaneHealth(status="UPDATING"))
         assert not changing.grave
-        ill = ControlPlane(status="ACTIVE", issues=("KmsKeyDisabled: key x is disabled",))
-        (found,) = account.control_plane_findings("demo", ill)
+        impaired = ControlPlaneHealth(
+            status="ACTIVE", issues=("KmsKeyDisabled: key x is disabled",)
+        )
+        (found,) = account.control_plane_findings("demo", impaired)
         assert "Enable" in found.fix
-        assert not list(account.control_plane_findings("demo", ControlPlane(status="ACTIVE")))
+        assert not list(account.control_plane_findings("demo", ControlPlaneHealth(status="ACTIVE")))
 
     @pytest.mark.parametrize(
         ("kind", "name", "issue", "code", "follows"),
@@ -244,25 +266,27 @@ class TestAccount:
             ),
         ],
     )
-    def test_a_part_says_what_eks_said_and_follows_from_its_instances_or_pods(
+    def test_a_component_has_the_eks_issue_and_follows_from_instances_or_pods(
         self, kind: Any, name: str, issue: str, code: str, follows: str
     ) -> None:
-        part = Part(kind=kind, name=name, status="DEGRADED", issues=(issue,))
-        (found,) = account.part_findings([part])
+        part = ClusterComponent(kind=kind, name=name, status="DEGRADED", issues=(issue,))
+        (found,) = account.component_findings([part])
         assert found.code == code
         assert follows in found.follows
 
-    def test_sound_parts_are_no_findings_and_unknown_issues_are(self) -> None:
-        assert not list(account.part_findings([Part(kind="add-on", name="a", status="ACTIVE")]))
-        silent = Part(kind="add-on", name="a", status="DEGRADED")
-        assert [f.code for f in account.part_findings([silent])] == ["JK-VERIFY-FAILED"]
+    def test_only_degraded_components_are_findings(self) -> None:
+        assert not list(
+            account.component_findings([ClusterComponent(kind="add-on", name="a", status="ACTIVE")])
+        )
+        silent = ClusterComponent(kind="add-on", name="a", status="DEGRADED")
+        assert [f.code for f in account.component_findings([silent])] == ["JK-VERIFY-FAILED"]
 
     def instance(self, **more: Any) -> Instance:
         values = {"instance_id": "i-1", "instance_type": "m5.large", "zone": "a",
                   "state": "running", "launched": ago(60), "group": "core"}  # fmt: skip
         return Instance.model_validate({**values, **more})
 
-    def test_an_instance_that_is_no_node(self) -> None:
+    def test_an_instance_that_has_not_joined(self) -> None:
         (young,) = account.instance_findings([self.instance()], frozenset(), NOW)
         assert not young.grave
         assert "running for 60 s" in young.found
@@ -273,22 +297,22 @@ class TestAccount:
         assert not list(account.instance_findings([old], frozenset({"i-1"}), NOW))
         assert not list(account.instance_findings([old], None, NOW))
 
-    def test_one_that_aws_took_back_or_that_died(self) -> None:
+    def test_a_reclaimed_and_a_terminated_instance(self) -> None:
         spot = self.instance(state="terminated", reason="Server.SpotInstanceTermination: x")
         dead = self.instance(state="terminated", reason="Client.VolumeLimitExceeded: x")
-        asked = self.instance(state="terminated", reason="Client.UserInitiatedShutdown: x")
-        found = account.instance_findings([spot, dead, asked], frozenset(), NOW)
+        user_stopped = self.instance(state="terminated", reason="Client.UserInitiatedShutdown: x")
+        found = account.instance_findings([spot, dead, user_stopped], frozenset(), NOW)
         assert [f.code for f in found] == ["JK-NODE-RECLAIMED", "JK-NODE-NOT-READY"]
 
-    def test_a_gateway_that_failed(self) -> None:
-        bad = Gateway(gateway_id="nat-1", state="failed", message="AddressLimitExceeded x")
-        (found,) = account.gateway_findings([bad, Gateway(gateway_id="n", state="available")])
+    def test_a_failed_nat_gateway(self) -> None:
+        bad = NatGateway(gateway_id="nat-1", state="failed", message="AddressLimitExceeded x")
+        (found,) = account.gateway_findings([bad, NatGateway(gateway_id="n", state="available")])
         assert found.code == "JK-AWS-QUOTA"
 
-    def test_what_holds_the_network_after_a_cleanup(self) -> None:
-        owned = [Owned(terraform_type="aws_lb", import_id="arn", name="leak"),
-                 Owned(terraform_type="aws_subnet", import_id="s")]  # fmt: skip
-        found = list(account.left_findings("demo", owned, ("eni-1 ELB x",)))
+    def test_leftovers_that_block_the_deletion_of_the_network(self) -> None:
+        owned = [OwnedResource(terraform_type="aws_lb", import_id="arn", name="leak"),
+                 OwnedResource(terraform_type="aws_subnet", import_id="s")]  # fmt: skip
+        found = list(account.leftover_findings("demo", owned, ("eni-1 ELB x",)))
         assert [f.subject for f in found] == ["Load balancer leak", "1 network interfaces"]
 
 
@@ -320,10 +344,10 @@ def event(kind: str, name: str, reason: str, message: str = "", **more: Any) -> 
 
 
 class TestNodes:
-    def test_one_that_works_is_no_finding(self) -> None:
+    def test_a_ready_node_is_no_finding(self) -> None:
         assert not list(nodes.node_findings([node(ready("True"))], {}, NOW))
 
-    def test_one_that_stopped_names_whose_pods_it_has(self) -> None:
+    def test_a_lost_node_names_the_workloads_on_it(self) -> None:
         placed = {"n1": {"Deployment a/b"}}
         (found,) = nodes.node_findings([node(ready("False"))], placed, NOW)
         assert found.grave
@@ -331,7 +355,7 @@ class TestNodes:
         assert {"node:n1"} <= found.explains
         assert "instance:i-1" in found.follows
 
-    def test_one_that_has_never_been_ready_may_be_joining(self) -> None:
+    def test_a_young_node_may_still_be_joining(self) -> None:
         (young,) = nodes.node_findings([node(ready("False", 59), made=60)], {}, NOW)
         assert not young.grave
         (broken,) = nodes.node_findings([node(ready("False", 10), made=300)], {}, NOW)
@@ -340,9 +364,9 @@ class TestNodes:
     @pytest.mark.parametrize(
         ("kind", "status"), [("DiskPressure", "True"), ("AcceleratedHardwareReady", "False")]
     )
-    def test_one_that_complains_is_mild(self, kind: str, status: str) -> None:
-        thing = node(ready("True"), {"type": kind, "status": status, "reason": "Why"})
-        (found,) = nodes.node_findings([thing], {}, NOW)
+    def test_a_node_with_a_bad_condition_is_a_warning(self, kind: str, status: str) -> None:
+        manifest = node(ready("True"), {"type": kind, "status": status, "reason": "Why"})
+        (found,) = nodes.node_findings([manifest], {}, NOW)
         assert kind in found.found
         assert not found.grave
         assert found.explains == frozenset()
@@ -362,7 +386,7 @@ class TestNodes:
             },
         }
 
-    def test_a_claim_tells_how_far_it_came(self) -> None:
+    def test_a_node_claim_has_its_last_condition(self) -> None:
         launched = self.claim(60, Launched="True", Registered="Unknown", Initialized="Unknown")
         (found,) = nodes.claim_findings([launched], NOW)
         assert "not Registered" in found.found
@@ -375,19 +399,21 @@ class TestNodes:
         done = self.claim(60, Launched="True", Registered="True", Initialized="True")
         assert not list(nodes.claim_findings([done], NOW))
 
-    def test_a_pool_as_verify_judges_it(self) -> None:
+    def test_a_node_pool_that_fails_in_verify(self) -> None:
         bad = Check(name="Node class cpu", status="fail", found="not Ready", why="no subnets",
                     code="JK-VERIFY-FAILED")  # fmt: skip
         (found,) = nodes.pool_findings([bad, Check(name="Pool cpu", status="pass")])
         assert found.subject == "Karpenter's node class cpu"
         assert "no subnets" in found.found
 
-    def test_what_ec2_refuses_counts_only_while_somebody_lacks_it(self) -> None:
-        said = [event("NodeClaim", "g6-x", "InsufficientCapacityError", "InsufficientCapacity g6")]
-        (found,) = nodes.supply_findings(said, (), {"JK-AWS-CAPACITY"}, NOW)
+    def test_ec2_errors_count_only_while_pods_wait_for_the_capacity(self) -> None:
+        events = [
+            event("NodeClaim", "g6-x", "InsufficientCapacityError", "InsufficientCapacity g6")
+        ]
+        (found,) = nodes.supply_findings(events, (), {"JK-AWS-CAPACITY"}, NOW)
         assert found.code == "JK-AWS-CAPACITY"
-        assert not list(nodes.supply_findings(said, (), {"JK-AWS-QUOTA"}, NOW))
-        old = [{**said[0], "lastTimestamp": ago(3600)}]
+        assert not list(nodes.supply_findings(events, (), {"JK-AWS-QUOTA"}, NOW))
+        old = [{**events[0], "lastTimestamp": ago(3600)}]
         assert not list(nodes.supply_findings(old, (), {"JK-AWS-CAPACITY"}, NOW))
         waiting = [self.claim(60, Launched="Unknown")]
         denied = [event("NodeClaim", "g6-x", "LaunchFailed", "UnauthorizedOperation: no")]
@@ -395,16 +421,16 @@ class TestNodes:
             "JK-AWS-DENIED"
         ]
 
-    def test_what_was_said_before_a_pool_got_its_instance_has_passed(self) -> None:
-        said = event("NodeClaim", "g6-old", "InsufficientCapacityError", ago=120)
+    def test_events_before_the_last_launch_of_a_pool_are_resolved(self) -> None:
+        old = event("NodeClaim", "g6-old", "InsufficientCapacityError", ago=120)
         other = event("NodeClaim", "cpu-x", "InsufficientCapacityError", ago=120)
         launched = self.claim(60, Launched="True")
-        assert nodes.still_true([said, other], [launched]) == (other,)
-        assert nodes.still_true([said], [self.claim(60)]) == (said,)
+        assert nodes.without_resolved([old, other], [launched]) == (other,)
+        assert nodes.without_resolved([old], [self.claim(60)]) == (old,)
 
-    def test_a_spot_instance_that_is_wanted_back(self) -> None:
-        said = [event("Node", name, "SpotInterrupted") for name in ("n1", "gone")]
-        (found,) = nodes.reclaim_findings(said, {"n1"}, NOW)
+    def test_a_reclaimed_spot_instance(self) -> None:
+        events = [event("Node", name, "SpotInterrupted") for name in ("n1", "gone")]
+        (found,) = nodes.reclaim_findings(events, {"n1"}, NOW)
         assert (found.code, found.subject) == ("JK-NODE-RECLAIMED", "Spot node n1")
 
 
@@ -429,86 +455,92 @@ def pod(
     }
 
 
-OWNER = pods.Owner("jupyterhub", "Deployment", "hub")
-HUB = catalogue()["jupyterhub"]
+OWNER = pods.PodOwner("jupyterhub", "Deployment", "hub")
+HUB = addon_catalog()["jupyterhub"]
 
 
 class TestPods:
-    def test_they_are_grouped_by_their_deployment_and_the_ready_left_out(self) -> None:
-        sound = pod(conditions=[{"type": "Ready", "status": "True"}])
+    def test_unready_pods_are_grouped_by_owner(self) -> None:
+        healthy = pod(conditions=[{"type": "Ready", "status": "True"}])
         bare = pod("bare", meta={"ownerReferences": None})
         done = pod("done", phase="Succeeded")
-        groups = pods.unwell([sound, pod(), pod("hub-abc-2"), bare, done])
+        groups = pods.unready_groups([healthy, pod(), pod("hub-abc-2"), bare, done])
         assert {str(g.owner): len(g.pods) for g in groups} == {
             "Deployment jupyterhub/hub": 2,
             "Pod jupyterhub/bare": 1,
         }
 
-    def found(self, *members: Object, wrong: Trouble | None = None, **more: Any) -> list[Finding]:
-        group = pods.Group(OWNER, members, wrong)
-        gone = more.get("gone", "no such node")
+    def found(
+        self, *members: Object, failure: PodFailure | None = None, **more: Any
+    ) -> list[Finding]:
+        group = pods.PodGroup(OWNER, members, failure)
+        missing_node = more.get("missing_node", "no such node")
         events = more.get("events", ())
-        return list(pods.pod_findings([group], {OWNER: HUB}, events, gone.__eq__, NOW))
+        return list(pods.pod_findings([group], {OWNER: HUB}, events, missing_node.__eq__, NOW))
 
-    def test_a_trouble_becomes_a_finding_that_knows_its_node_and_volume(self) -> None:
+    def test_a_pod_failure_becomes_a_finding_with_its_node_and_volume(self) -> None:
         volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "db"}}]
-        thing = pod(spec={"nodeName": "n1", "volumes": volumes})
-        (found,) = self.found(thing, wrong=Trouble("JK-ADDON-IMAGE", "cannot", "fix", "said"))
+        manifest = pod(spec={"nodeName": "n1", "volumes": volumes})
+        (found,) = self.found(
+            manifest, failure=PodFailure("JK-ADDON-IMAGE", "cannot", "fix", "evidence")
+        )
         assert found.why == "JupyterHub: cannot."
         assert {"node:n1", "claim:jupyterhub/db"} <= found.follows
         assert "addon:jupyterhub" in found.explains
 
-    def test_one_that_waits_for_capacity_follows_from_the_supply(self) -> None:
-        (found,) = self.found(pod(), wrong=Trouble("JK-AWS-CAPACITY", "no", "fix"))
+    def test_a_pod_without_capacity_follows_from_the_supply(self) -> None:
+        (found,) = self.found(pod(), failure=PodFailure("JK-AWS-CAPACITY", "no", "fix"))
         assert "supply" in found.follows
-        (other,) = self.found(pod(), wrong=Trouble("JK-ADDON-PENDING", "no", "fix"))
+        (other,) = self.found(pod(), failure=PodFailure("JK-ADDON-PENDING", "no", "fix"))
         assert "supply" not in other.follows
         assert "pools" in other.follows
 
-    def test_one_that_is_silent_gets_some_time(self) -> None:
+    def test_a_pod_without_a_failure_gets_some_time(self) -> None:
         assert not self.found(pod(made=20))
         probe = event("Pod", "hub-abc-1", "Unhealthy", "Readiness probe failed: 503")
         (found,) = self.found(pod(made=60), events=[probe])
         assert found.code == "JK-ADDON-TIMEOUT"
         assert "503" in found.found
 
-    def test_one_whose_node_is_lost_is_told_at_once(self) -> None:
+    def test_a_pod_on_a_lost_node_is_reported_at_once(self) -> None:
         lost = [{"type": "Ready", "status": "False", "lastTransitionTime": ago(2)}]
-        thing = pod(conditions=lost, containerStatuses=[{"ready": True}])
-        assert self.found(thing)
+        manifest = pod(conditions=lost, containerStatuses=[{"ready": True}])
+        assert self.found(manifest)
 
-    def test_one_whose_node_is_no_more_is_missed_by_nobody(self) -> None:
-        assert not self.found(pod(spec={"nodeName": "n9"}), gone="n9")
-        assert self.found(pod(spec={"nodeName": "n1"}), gone="n9")
+    def test_a_pod_on_a_deleted_node_is_no_finding(self) -> None:
+        assert not self.found(pod(spec={"nodeName": "n9"}), missing_node="n9")
+        assert self.found(pod(spec={"nodeName": "n1"}), missing_node="n9")
 
-    def test_one_that_does_not_go_away(self) -> None:
+    def test_a_pod_that_stays_terminating(self) -> None:
         leaving = pod(meta={"deletionTimestamp": ago(900), "finalizers": ["x/y"]})
         (found,) = self.found(leaving)
         assert "x/y" in found.found
         assert not self.found(pod(meta={"deletionTimestamp": ago(20)}))
 
-    def test_what_ended_badly_is_in_nobodys_way(self) -> None:
-        (found,) = self.found(pod(phase="Failed"), wrong=Trouble("JK-ADDON-CRASH", "no", "fix"))
+    def test_a_failed_pod_is_a_warning(self) -> None:
+        (found,) = self.found(
+            pod(phase="Failed"), failure=PodFailure("JK-ADDON-CRASH", "no", "fix")
+        )
         assert not found.grave
 
     def test_pods_of_core_add_ons_come_before_others(self) -> None:
-        core = next(a for a in chosen(Settings()) if a.core)
-        group = pods.Group(OWNER, (pod(),), Trouble("JK-ADDON-CRASH", "no", "fix"))
+        core = next(a for a in resolved(Settings()).addons if a.core)
+        group = pods.PodGroup(OWNER, (pod(),), PodFailure("JK-ADDON-CRASH", "no", "fix"))
         (found,) = pods.pod_findings([group], {OWNER: core}, (), "".__eq__, NOW)
         assert found.rank is Rank.CORE_PODS
 
 
-class TestClusterParts:
-    def test_claims_wait_for_a_reason_or_for_none(self) -> None:
+class TestClusterObjects:
+    def test_pending_volume_claims(self) -> None:
         def claim(name: str, cls: str | None = "gp3") -> Object:
             return {"metadata": {"name": name, "namespace": "a"},
                     "spec": {"storageClassName": cls},
                     "status": {"phase": "Pending"}}  # fmt: skip
 
         classes = [{"metadata": {"name": "gp3"}}]
-        said = [event("PersistentVolumeClaim", "full", "ProvisioningFailed", "quota", of="a")]
+        events = [event("PersistentVolumeClaim", "full", "ProvisioningFailed", "quota", of="a")]
         claims = [claim("unused"), claim("full"), claim("odd", "nope")]
-        found = {f.subject: f for f in workloads.claim_findings(claims, classes, said)}
+        found = {f.subject: f for f in addons_and_volumes.claim_findings(claims, classes, events)}
         assert list(found) == ["Volume claim a/full", "Volume claim a/odd"]
         assert found["Volume claim a/full"].found == "quota"
         assert "does not exist" in found["Volume claim a/odd"].why
@@ -518,98 +550,109 @@ class TestClusterParts:
         hook = {"name": "h.io", "failurePolicy": policy, "clientConfig": {"service": service}}
         return {"webhooks": [hook, {"name": "url.io", "clientConfig": {"url": "https://x"}}]}
 
-    def slices(self, *, sound: bool) -> list[Object]:
+    def slices(self, *, healthy: bool) -> list[Object]:
         meta = {"namespace": "jupyterhub", "labels": {"kubernetes.io/service-name": "hook"}}
-        return [{"metadata": meta, "endpoints": [{"conditions": {"ready": sound}}]}]
+        return [{"metadata": meta, "endpoints": [{"conditions": {"ready": healthy}}]}]
 
-    def test_a_webhook_with_nobody_behind_it_follows_from_its_pods(self) -> None:
-        group = pods.Group(OWNER, (pod(),))
-        hooks, slices = [self.webhook("Fail")], self.slices(sound=False)
-        (found,) = workloads.webhook_findings(hooks, slices, [group])
+    def test_a_webhook_without_endpoints_follows_from_its_pods(self) -> None:
+        group = pods.PodGroup(OWNER, (pod(),))
+        hooks, slices = [self.webhook("Fail")], self.slices(healthy=False)
+        (found,) = addons_and_volumes.webhook_findings(hooks, slices, [group])
         assert found.grave
         assert "pods:jupyterhub/hub" in found.follows
-        assert not list(workloads.webhook_findings(hooks, self.slices(sound=True), [group]))
-        (mild,) = workloads.webhook_findings([self.webhook("Ignore")], (), [])
+        assert not list(
+            addons_and_volumes.webhook_findings(hooks, self.slices(healthy=True), [group])
+        )
+        (mild,) = addons_and_volumes.webhook_findings([self.webhook("Ignore")], (), [])
         assert not mild.grave
 
-    def test_pods_that_a_webhook_keeps_out_follow_from_it(self) -> None:
+    def test_pods_that_a_webhook_rejects_follow_from_it(self) -> None:
         text = 'Internal error: failed calling webhook "h.io": no endpoints available'
-        said = [event("ReplicaSet", "r-1", "FailedCreate", text, of="a")]
-        (found,) = workloads.refused_findings(said, NOW)
+        events = [event("ReplicaSet", "r-1", "FailedCreate", text, of="a")]
+        (found,) = addons_and_volumes.refused_findings(events, NOW)
         assert found.code == "JK-KUBE-REFUSED"
         assert found.follows == frozenset({"webhook:h.io"})
-        assert not list(workloads.refused_findings([{**said[0], "lastTimestamp": ago(900)}], NOW))
+        assert not list(
+            addons_and_volumes.refused_findings([{**events[0], "lastTimestamp": ago(900)}], NOW)
+        )
 
-    def test_a_release_that_was_cut_short(self) -> None:
+    def test_an_interrupted_release(self) -> None:
         def release(status: str) -> Release:
             return Release("hub", "jupyterhub", "jupyterhub", "4", status, 3)
 
-        (found,) = workloads.release_findings([release("pending-upgrade"), release("deployed")])
+        (found,) = addons_and_volumes.release_findings(
+            [release("pending-upgrade"), release("deployed")]
+        )
         assert "pending-upgrade" in found.found
-        assert "cut short" in found.why
+        assert "interrupted" in found.why
 
-    def test_an_add_on_that_is_not_whole_follows_from_what_it_needs(self) -> None:
-        every = expected(Settings())
-        there = {key(a, w): Standing(1, 1) for a, w in every if a.name != "jupyterhub"}
-        (found,) = workloads.addon_findings(every, there, ClusterState())
+    def test_an_incomplete_add_on_follows_from_its_dependencies(self) -> None:
+        every = resolved(Settings()).workloads
+        there = {
+            workload_key(a, w): ReplicaStatus(1, 1) for a, w in every if a.name != "jupyterhub"
+        }
+        (found,) = addons_and_volumes.addon_findings(every, there, ClusterState())
         assert found.subject == "Add-on jupyterhub"
         assert "Deployment hub" in found.found
         assert {f"addon:{n}" for n in HUB.needs} <= found.follows
 
-    def test_one_that_was_begun_and_not_ended(self) -> None:
-        every = expected(Settings())
-        there = {key(a, w): Standing(1, 1) for a, w in every}
-        begun = ClusterState(addons={"jupyterhub": Installed(namespace="jupyterhub")})
-        (found,) = workloads.addon_findings(every, there, begun)
-        assert "has not ended" in found.found
+    def test_an_unfinished_add_on(self) -> None:
+        every = resolved(Settings()).workloads
+        there = {workload_key(a, w): ReplicaStatus(1, 1) for a, w in every}
+        state = ClusterState(addons={"jupyterhub": AddonState(namespace="jupyterhub")})
+        (found,) = addons_and_volumes.addon_findings(every, there, state)
+        assert "unfinished" in found.found
 
-    def test_warnings_that_no_finding_is_about_are_counted(self) -> None:
-        told = [finding("Node n1", Rank.NODE)]
-        group = pods.Group(OWNER, (pod("mine"),))
-        said = [
+    def test_unrelated_warnings_are_counted(self) -> None:
+        reported = [finding("Node n1", Rank.NODE)]
+        group = pods.PodGroup(OWNER, (pod("mine"),))
+        events = [
             event("Node", "n1", "NodeNotReady"),
             event("Pod", "mine", "BackOff", count=4),
             event("Pod", "gone", "Failed"),
             event("Ingress", "web", "FailedBuildModel"),
             event("Ingress", "old", "FailedBuildModel", ago=900),
         ]
-        text = workloads.summary(said, told, [group], NOW)
+        text = addons_and_volumes.unrelated_warnings(events, reported, [group], NOW)
         assert "BackOff (Pod default/mine) ×4" in text  # noqa: RUF001
         assert "web" in text
         assert not [word for word in ("n1", "gone", "old") if word in text]
-        assert workloads.summary([], told, [], NOW) == ""
+        assert addons_and_volumes.unrelated_warnings([], reported, [], NOW) == ""
 
 
 # -- drills ----------------------------------------------------------------------------------------
 
 
 class TestDrills:
-    def test_there_is_one_for_every_fault_of_the_sandbox(self) -> None:
+    def test_every_fault_of_the_sandbox_has_a_drill(self) -> None:
         names = {word.partition(":")[0] for d in drills().values() for word in d.faults}
-        assert names == set(KINDS)
+        # A drill works on the deployment's cluster, which this fault keeps from coming into being.
+        assert names == set(FAULT_KINDS) - {"cluster-fails"}
 
-    @pytest.mark.parametrize("thing", drills().values(), ids=list(drills()))
-    def test_every(self, thing: Drill) -> None:
+    @pytest.mark.parametrize("manifest", drills().values(), ids=list(drills()))
+    def test_every_drill(self, manifest: Drill) -> None:
         outputs = {"availability_zones": ["us-west-2a"]}
-        assert parse(faults(thing, outputs))
-        assert link(thing.code)
-        assert set(thing.needs) <= {*catalogue(), "spot"}
-        for made in thing.objects:
+        assert parse(fault_arguments(manifest, outputs))
+        assert documentation_link(manifest.code)
+        assert set(manifest.needs) <= {*addon_catalog(), "spot"}
+        for made in manifest.objects:
             assert made["kind"] == "Pod"
-            assert for_a_new_node(made, ("m5.large",))["metadata"]["namespace"] == "jarkkit-drill"
+            assert require_new_node(made, ("m5.large",))["metadata"]["namespace"] == "jarkkit-drill"
 
-    def test_the_page_has_them(self) -> None:
-        assert renewed("troubleshooting.md", PAGE) == PAGE
-        with pytest.raises(ValueError, match="marks"):
-            renewed("troubleshooting.md", "# Troubleshooting")
+    def test_the_page_lists_the_drills(self) -> None:
+        assert refresh_page("troubleshooting.md", PAGE) == PAGE
+        with pytest.raises(ValueError, match="markers"):
+            refresh_page("troubleshooting.md", "# Troubleshooting")
 
-    def test_what_keeps_one_from_being_done_is_said(self) -> None:
+    def test_why_a_drill_is_not_runnable(self) -> None:
         def why(name: str, deployed: bool = True, clusters: bool = True, **changes: Any) -> str:
-            settings = Settings().changed(changes)
-            return hindrance(drill(name), settings, deployed=deployed, clusters=clusters)
+            settings = Settings().with_changes(changes)
+            return why_not_runnable(
+                drill(name), resolved(settings), deployed=deployed, clusters=clusters
+            )
 
         assert why("image-pull") == ""
-        assert "alone" in why("image-pull", clusters=False)
+        assert "only the account" in why("image-pull", clusters=False)
         assert "deployed" in why("node-unhealthy", deployed=False)
         assert "JupyterHub" in why("oom", addons={"jupyterhub": False})
         assert "spot" in why("spot-interruption")
@@ -617,6 +660,6 @@ class TestDrills:
         assert "by hand" in why("apply-fails")
         assert why("expired-credentials", deployed=False, clusters=False) == ""
 
-    def test_an_unknown_one_is_refused(self) -> None:
+    def test_an_unknown_drill_is_rejected(self) -> None:
         with pytest.raises(JarkkitError, match="JK-DRILL-UNKNOWN"):
             drill("nothing")

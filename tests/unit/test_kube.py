@@ -1,4 +1,4 @@
-"""The door to the Kubernetes API without a cluster: what answers mean, lists, watches, patience."""
+"""The client of the Kubernetes API without a cluster: errors, lists, watches, retries."""
 
 from __future__ import annotations
 
@@ -6,61 +6,60 @@ import base64
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from jarkkit.errors import JarkkitError
-from jarkkit.kube import Kube, reading
-from jarkkit.kube.client import happened_at
-from jarkkit.kube.discovery import Kinds, Resource
-from jarkkit.kube.http import Calls
-from jarkkit.kube.problems import NoAnswerError, RefusedError, explain, refusal
-from jarkkit.kube.reading import pages, watched
+from jarkkit.model.errors import (
+    AccessDenied,
+    ApiCallError,
+    JarkkitError,
+    ObjectConflict,
+    ObjectNotFound,
+    Throttled,
+    Unreachable,
+)
+from jarkkit.model.kubernetes_values import event_time
+from jarkkit.model.port_answers import ClusterToken
+from jarkkit.ports.kube import Kube, list_watch
+from jarkkit.ports.kube.discovery import ApiResource, Discovery
+from jarkkit.ports.kube.errors import (
+    ApiStatusError,
+    NoResponseError,
+    explain,
+    parse_status_error,
+    unknown_kind,
+)
+from jarkkit.ports.kube.http import HttpClient
+from jarkkit.ports.kube.list_watch import list_pages, watch_events
+from tests.support.certificates import make_ca_certificate
 
 
 def status(code: int, reason: str, message: str, *fields: str) -> bytes:
-    """A Status object as the API server writes it."""
+    """Return a Status object as the API server writes it."""
     causes = [{"field": field} for field in fields]
-    said = {"kind": "Status", "reason": reason, "message": message, "details": {"causes": causes}}
-    return json.dumps({**said, "code": code}).encode()
+    details = {
+        "kind": "Status",
+        "reason": reason,
+        "message": message,
+        "details": {"causes": causes},
+    }
+    return json.dumps({**details, "code": code}).encode()
 
 
-def thing(name: str, version: int = 1) -> dict[str, Any]:
+def make_object(name: str, version: int = 1) -> dict[str, Any]:
     return {"metadata": {"name": name, "uid": name, "resourceVersion": str(version)}}
 
 
-def an_authority() -> str:
-    """Some authority, as EKS would tell it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "somebody")])
-    today = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(today)
-        .not_valid_after(today + timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    return base64.b64encode(made.public_bytes(serialization.Encoding.PEM)).decode()
+class FakeHttpClient:
+    """Returns the given responses in their order; raises those that are exceptions."""
 
-
-class FakeCalls:
-    """Answers what it was told to, in that order; an exception is raised."""
-
-    patience = 0.1
+    retry_seconds = 0.1
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
         self.queries: list[dict[str, str]] = []
+        self.client = cast("HttpClient", self)
 
     def json(self, method: str, path: str, *, query: Any = None) -> Any:
         return self._next(query)
@@ -71,7 +70,7 @@ class FakeCalls:
     def _next(self, query: Any) -> Any:
         self.queries.append(dict(query or {}))
         if not self.answers:
-            raise RefusedError(404, "NotFound", "nothing left to say")
+            raise ApiStatusError(404, "NotFound", "nothing left")
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -79,7 +78,7 @@ class FakeCalls:
 
 
 class FakeStream:
-    """A watch's answer: lines, cut in odd places."""
+    """The response of a watch: lines in chunks that split them."""
 
     def __init__(self, events: list[dict[str, Any]]) -> None:
         self._data = b"".join(json.dumps(event).encode() + b"\n" for event in events)
@@ -94,10 +93,10 @@ class FakeStream:
 
 def page(*names: str, version: int = 1, more: str = "") -> dict[str, Any]:
     meta = {"resourceVersion": str(version), **({"continue": more} if more else {})}
-    return {"metadata": meta, "items": [thing(name) for name in names] or None}
+    return {"metadata": meta, "items": [make_object(name) for name in names] or None}
 
 
-class TestMeanings:
+class TestErrors:
     @pytest.mark.parametrize(
         ("code", "reason", "message", "expected"),
         [
@@ -114,16 +113,47 @@ class TestMeanings:
             (500, "", "etcdserver: leader changed", "JK-KUBE-FAILED"),
         ],
     )
-    def test_every_refusal_has_a_code_and_its_words(
+    def test_every_error_has_a_code_and_its_message(
         self, code: int, reason: str, message: str, expected: str
     ) -> None:
-        error = explain(refusal(code, status(code, reason, message)), "do it")
+        error = explain(parse_status_error(code, status(code, reason, message)), "do it")
         assert error.code == expected
         assert error.evidence == message
         assert "do it" in error.message
 
     @pytest.mark.parametrize(
-        ("code", "message", "passing"),
+        ("code", "reason", "message", "kind", "transient"),
+        [
+            (401, "Unauthorized", "Unauthorized", AccessDenied, False),
+            (403, "Forbidden", 'User "u" cannot get resource "pods"', AccessDenied, False),
+            (403, "Forbidden", "exceeded quota: gpus", ApiCallError, False),
+            (403, "Forbidden", "namespace x because it is being terminated", ApiCallError, True),
+            (404, "NotFound", 'namespaces "x" not found', ObjectNotFound, False),
+            (404, "NotFound", "could not find the requested resource", ObjectNotFound, True),
+            (409, "Conflict", "the object has been modified", ObjectConflict, True),
+            (409, "AlreadyExists", 'pods "x" already exists', ObjectConflict, False),
+            (422, "Invalid", "spec.replicas: Invalid value", ApiCallError, False),
+            (429, "TooManyRequests", "too many requests", Throttled, True),
+            (500, "InternalError", "failed calling webhook: no endpoints", ApiCallError, True),
+        ],
+    )
+    def test_every_error_has_a_class(
+        self, code: int, reason: str, message: str, kind: type[JarkkitError], transient: bool
+    ) -> None:
+        error = explain(parse_status_error(code, status(code, reason, message)), "do it")
+        assert (type(error), error.transient) == (kind, transient)
+
+    def test_no_response_is_unreachable_and_transient_unless_the_certificate_is_wrong(self) -> None:
+        for transient in (True, False):
+            error = explain(NoResponseError("no route", is_transient=transient), "do it")
+            assert (type(error), error.transient) == (Unreachable, transient)
+
+    def test_a_kind_that_is_not_served_may_be_soon(self) -> None:
+        error = unknown_kind("karpenter.sh/v1", "NodePool")
+        assert (type(error), error.transient) == (ObjectNotFound, True)
+
+    @pytest.mark.parametrize(
+        ("code", "message", "transient"),
         [
             (429, "too many requests", True),
             (503, "apiserver not ready", True),
@@ -133,86 +163,93 @@ class TestMeanings:
             (404, "not found", False),
         ],
     )
-    def test_what_may_pass_is_known(self, code: int, message: str, passing: bool) -> None:
-        assert refusal(code, status(code, "", message)).passing is passing
+    def test_transient_and_permanent_errors(self, code: int, message: str, transient: bool) -> None:
+        assert parse_status_error(code, status(code, "", message)).is_transient is transient
 
-    def test_a_secrets_values_are_not_shown(self) -> None:
-        said = "Secret is invalid: data.key: Invalid value: hunter2"
-        error = explain(refusal(422, status(422, "Invalid", said, "data.key")), "x", secret=True)
+    def test_values_of_a_secret_are_not_shown(self) -> None:
+        details = "Secret is invalid: data.key: Invalid value: hunter2"
+        error = explain(
+            parse_status_error(422, status(422, "Invalid", details, "data.key")), "x", secret=True
+        )
         assert error.evidence == "data.key"
         misfit = "failed to create typed patch object: .data.key: expected string, got hunter2"
-        error = explain(refusal(500, status(500, "", misfit)), "x", secret=True)
+        error = explain(parse_status_error(500, status(500, "", misfit)), "x", secret=True)
         assert error.evidence == ".data.key"
 
-    def test_evidence_is_short(self) -> None:
-        error = explain(refusal(422, status(422, "Invalid", "x" * 5000)), "do it")
+    def test_evidence_is_truncated(self) -> None:
+        error = explain(parse_status_error(422, status(422, "Invalid", "x" * 5000)), "do it")
         assert len(error.evidence) == 600
 
-    def test_what_is_not_a_status_is_shown_as_it_is(self) -> None:
-        assert refusal(502, b"<html>Bad Gateway").message == "<html>Bad Gateway"
-        assert refusal(502, b"[]").message == "[]"
+    def test_a_body_that_is_not_a_status_is_shown_unchanged(self) -> None:
+        assert parse_status_error(502, b"<html>Bad Gateway").message == "<html>Bad Gateway"
+        assert parse_status_error(502, b"[]").message == "[]"
 
-    def test_the_wait_that_is_asked_for_is_known(self) -> None:
-        assert refusal(429, b"{}", "3").wait == 3.0
-        assert refusal(429, b"{}", "Wed, 21 Oct 2026 07:28:00 GMT").wait == 0.0
+    def test_retry_after_is_read(self) -> None:
+        assert parse_status_error(429, b"{}", "3").retry_after_seconds == 3.0
+        assert (
+            parse_status_error(429, b"{}", "Wed, 21 Oct 2026 07:28:00 GMT").retry_after_seconds
+            == 0.0
+        )
 
 
 class TestPages:
     def test_all_pages_are_read(self) -> None:
-        calls = FakeCalls(page("a", "b", more="t"), page("c"))
-        assert [p.items for p in pages(calls, "/x", {"labelSelector": "l"})] == [
-            (thing("a"), thing("b")),
-            (thing("c"),),
+        calls = FakeHttpClient(page("a", "b", more="t"), page("c"))
+        assert [p.items for p in list_pages(calls.client, "/x", {"labelSelector": "l"})] == [
+            (make_object("a"), make_object("b")),
+            (make_object("c"),),
         ]
         assert [q.get("continue") for q in calls.queries] == [None, "t"]
         assert {q["labelSelector"] for q in calls.queries} == {"l"}
 
     def test_an_empty_list_may_be_null(self) -> None:
-        assert [p.items for p in pages(FakeCalls(page()), "/x", {})] == [()]
+        assert [p.items for p in list_pages(FakeHttpClient(page()).client, "/x", {})] == [()]
 
-    def test_a_list_that_took_too_long_begins_again_without_repeating(self) -> None:
-        gone = RefusedError(410, "Expired", "too old")
-        calls = FakeCalls(page("a", "b", more="t"), gone, page("a", "b", more="u"), page("c"))
-        read = [one["metadata"]["name"] for p in pages(calls, "/x", {}) for one in p.items]
+    def test_an_expired_list_starts_again_without_duplicates(self) -> None:
+        gone = ApiStatusError(410, "Expired", "too old")
+        calls = FakeHttpClient(page("a", "b", more="t"), gone, page("a", "b", more="u"), page("c"))
+        read = [
+            one["metadata"]["name"] for p in list_pages(calls.client, "/x", {}) for one in p.items
+        ]
         assert read == ["a", "b", "c"]
         assert [q.get("continue") for q in calls.queries] == [None, "t", None, "u"]
 
-    def test_it_gives_up_at_last(self) -> None:
-        gone = RefusedError(410, "Expired", "too old")
-        calls = FakeCalls(*[page("a", more="t"), gone] * 4)
-        with pytest.raises(RefusedError):
-            list(pages(calls, "/x", {}))
+    def test_a_list_that_keeps_expiring_fails(self) -> None:
+        gone = ApiStatusError(410, "Expired", "too old")
+        calls = FakeHttpClient(*[page("a", more="t"), gone] * 4)
+        with pytest.raises(ApiStatusError):
+            list(list_pages(calls.client, "/x", {}))
 
 
 class TestWatch:
-    def watch(self, calls: FakeCalls) -> list[tuple[str, str]]:
-        """The events until the fake has nothing left, which it says by 404."""
+    def watch(self, calls: FakeHttpClient) -> list[tuple[str, str]]:
+        """Return the events until the fake has no response left, which it reports as 404."""
         seen: list[tuple[str, str]] = []
-        happened = watched(calls, "/x", {}, 60.0, lambda _: None)
-        with pytest.raises(RefusedError, match="nothing left"):
-            seen.extend((kind, one["metadata"]["name"]) for kind, one in happened)
+        stream = watch_events(calls.client, "/x", {}, 60.0, lambda _: None)
+        with pytest.raises(ApiStatusError, match="nothing left"):
+            seen.extend((kind, one["metadata"]["name"]) for kind, one in stream)
         return seen
 
-    def test_what_is_there_comes_first_and_bookmarks_are_for_us(self) -> None:
-        calls = FakeCalls(
+    def test_existing_objects_come_first_and_bookmarks_are_not_yielded(self) -> None:
+        calls = FakeHttpClient(
             page("a", version=5),
             [
-                {"type": "MODIFIED", "object": thing("a", 6)},
+                {"type": "MODIFIED", "object": make_object("a", 6)},
                 {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "9"}}},
             ],
-            [{"type": "DELETED", "object": thing("a", 11)}],
+            [{"type": "DELETED", "object": make_object("a", 11)}],
         )
         assert self.watch(calls) == [("ADDED", "a"), ("MODIFIED", "a"), ("DELETED", "a")]
         assert [q["resourceVersion"] for q in calls.queries[1:]] == ["5", "9", "11"]
 
-    def test_after_too_long_it_lists_again_and_tells_what_has_gone(self) -> None:
+    def test_an_expired_watch_lists_again_and_reports_deleted_objects(self) -> None:
         gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
-        calls = FakeCalls(
+        calls = FakeHttpClient(
             page("a", "b", version=5),
             [{"type": "ERROR", "object": gone}],
             page("b", "c", version=50),
-            [{"type": "MODIFIED", "object": thing("c", 51)}],
-            RefusedError(410, "Expired", "too old"),
+            [{"type": "MODIFIED", "object": make_object("c", 51)}],
+            ApiStatusError(410, "Expired", "too old"),
             page("c", version=60),
         )
         assert self.watch(calls) == [
@@ -222,20 +259,20 @@ class TestWatch:
             ("ADDED", "c"), ("DELETED", "b"),
         ]  # fmt: skip
 
-    def test_an_error_that_may_pass_is_a_lost_connection(self) -> None:
+    def test_a_transient_error_is_a_lost_connection(self) -> None:
         busy = {"kind": "Status", "code": 500, "reason": "InternalError", "message": "etcd"}
-        calls = FakeCalls(
+        calls = FakeHttpClient(
             page("a", version=5),
             [{"type": "ERROR", "object": busy}],
-            [{"type": "MODIFIED", "object": thing("a", 6)}],
+            [{"type": "MODIFIED", "object": make_object("a", 6)}],
         )
         assert self.watch(calls) == [("ADDED", "a"), ("MODIFIED", "a")]
 
-    def test_it_ends_when_the_time_is_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_watch_ends_at_its_timeout(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = iter(range(1000))
-        monkeypatch.setattr(reading, "monotonic", lambda: float(next(clock)))
-        calls = FakeCalls(page("a"), *[[]] * 50)
-        events = list(watched(calls, "/x", {}, 20.0, lambda _: None))
+        monkeypatch.setattr(list_watch, "monotonic", lambda: float(next(clock)))
+        calls = FakeHttpClient(page("a"), *[[]] * 50)
+        events = list(watch_events(calls.client, "/x", {}, 20.0, lambda _: None))
         assert [kind for kind, _ in events] == ["ADDED"]
         assert all(int(q["timeoutSeconds"]) <= 20 for q in calls.queries[1:])
 
@@ -248,41 +285,55 @@ SERVED = {
 }
 
 
-class TestKinds:
+class TestDiscovery:
     def test_subresources_are_not_kinds(self) -> None:
-        kinds = Kinds(FakeCalls(SERVED, SERVED))
+        kinds = Discovery(FakeHttpClient(SERVED, SERVED).client)
         found = kinds.find("apps/v1", "Deployment")
-        assert found == Resource("/apis/apps/v1", "deployments", True)
+        assert found == ApiResource("/apis/apps/v1", "deployments", True)
         assert kinds.find("apps/v1", "Scale") is None
 
-    def test_what_was_missing_is_looked_for_again(self) -> None:
-        absent = RefusedError(404, "NotFound", "no such group")
-        calls = FakeCalls(absent, {"resources": []}, SERVED)
-        kinds = Kinds(calls)
+    def test_a_missing_kind_is_looked_up_again(self) -> None:
+        absent = ApiStatusError(404, "NotFound", "no such group")
+        calls = FakeHttpClient(absent, {"resources": []}, SERVED)
+        kinds = Discovery(calls.client)
         found = [kinds.find("apps/v1", "Deployment") for _ in range(4)]
         assert [one is not None for one in found] == [False, False, True, True]
         assert len(calls.queries) == 3
 
     def test_paths(self) -> None:
-        pods, nodes = Resource("/api/v1", "pods", True), Resource("/api/v1", "nodes", False)
-        assert pods.collection() == "/api/v1/pods"
-        assert pods.collection("a") == "/api/v1/namespaces/a/pods"
-        assert pods.path("x") == "/api/v1/namespaces/default/pods/x"
-        assert nodes.path("x", "a") == "/api/v1/nodes/x"
-        assert nodes.path("system:x") == "/api/v1/nodes/system%3Ax"
+        pods, nodes = ApiResource("/api/v1", "pods", True), ApiResource("/api/v1", "nodes", False)
+        assert pods.collection_path() == "/api/v1/pods"
+        assert pods.collection_path("a") == "/api/v1/namespaces/a/pods"
+        assert pods.object_path("x") == "/api/v1/namespaces/default/pods/x"
+        assert nodes.object_path("x", "a") == "/api/v1/nodes/x"
+        assert nodes.object_path("system:x") == "/api/v1/nodes/system%3Ax"
 
 
-class TestPatience:
-    def calls(self, monkeypatch: pytest.MonkeyPatch, *answers: Any, patience: float = 30.0) -> Any:
-        """Calls whose attempts end as told, on a clock that only sleeping moves."""
-        told, slept = list(answers), []
-        monkeypatch.setattr("jarkkit.kube.http.monotonic", lambda: 100.0 + sum(slept))
-        made = Calls("https://x", "", lambda: ("t", datetime.now(UTC)), patience, slept.append)
+class TestRetries:
+    def calls(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        *answers: Any,
+        retry_seconds: float = 30.0,
+        readyz: tuple[Any, ...] = (),
+    ) -> Any:
+        """Return a client whose attempts get these answers, on a clock that only sleeping moves."""
+        pending, reports = list(answers), list(readyz)
+        slept: list[float] = []
+        monkeypatch.setattr("jarkkit.ports.kube.http.monotonic", lambda: 100.0 + sum(slept))
+        made: Any = HttpClient(
+            "https://x",
+            "",
+            lambda: ClusterToken("t", datetime.now(UTC)),
+            retry_seconds,
+            slept.append,
+        )
 
         def attempt(method: str, path: str, **_: Any) -> Any:
             if path == "/readyz":
-                return FakeStream([])
-            answer = told.pop(0) if told else NoAnswerError("refused")
+                answer = reports.pop(0) if reports else FakeStream([])
+            else:
+                answer = pending.pop(0) if pending else NoResponseError("refused")
             if isinstance(answer, Exception):
                 raise answer
             return answer
@@ -291,94 +342,111 @@ class TestPatience:
         made.slept = slept
         return made
 
-    def test_a_server_that_is_away_for_a_while_is_waited_for(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        gone = NoAnswerError("refused")
-        calls = self.calls(monkeypatch, gone, gone, RefusedError(503, "", "not ready"), "answer")
+    def test_an_unreachable_server_is_retried(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        gone = NoResponseError("refused")
+        calls = self.calls(monkeypatch, gone, gone, ApiStatusError(503, "", "not ready"), "answer")
         assert calls.open("GET", "/x") == "answer"
         assert calls.slept == [0.1, 0.2, 0.4]
 
-    def test_patience_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        calls = self.calls(monkeypatch, patience=5.0)
-        with pytest.raises(NoAnswerError):
+    def test_retries_end_at_the_timeout(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls = self.calls(monkeypatch, retry_seconds=5.0)
+        with pytest.raises(NoResponseError):
             calls.open("GET", "/x")
         assert sum(calls.slept) == pytest.approx(5.0)
 
-    def test_what_the_server_wants_is_respected(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        calls = self.calls(monkeypatch, RefusedError(429, "", "busy", wait=7.0), "answer")
-        calls.open("POST", "/x", repeat=False)  # it was turned away, so nothing was done
+    def test_retry_after_is_respected(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls = self.calls(
+            monkeypatch, ApiStatusError(429, "", "busy", retry_after_seconds=7.0), "answer"
+        )
+        calls.open("POST", "/x", repeat=False)  # the server rejected it, so nothing was done
         assert calls.slept == [7.0]
 
     @pytest.mark.parametrize(
         "error",
-        [RefusedError(422, "Invalid", "x"), NoAnswerError("certificate", passing=False)],
+        [ApiStatusError(422, "Invalid", "x"), NoResponseError("certificate", is_transient=False)],
     )
-    def test_what_cannot_pass_is_not_repeated(
+    def test_a_permanent_error_is_not_retried(
         self, monkeypatch: pytest.MonkeyPatch, error: Exception
     ) -> None:
         calls = self.calls(monkeypatch, error, "answer")
         with pytest.raises(type(error)):
             calls.open("GET", "/x")
 
-    def test_what_must_not_be_done_twice_is_not_repeated(
+    def test_a_call_that_must_not_repeat_is_not_retried(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        calls = self.calls(monkeypatch, NoAnswerError("reset"), "answer")
-        with pytest.raises(NoAnswerError):
+        calls = self.calls(monkeypatch, NoResponseError("reset"), "answer")
+        with pytest.raises(NoResponseError):
             calls.open("POST", "/x", repeat=False)
 
-    def test_one_denial_is_not_believed_two_are(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        denial = RefusedError(403, "Forbidden", "User cannot get resource")
+    def test_a_denial_is_retried_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        denial = ApiStatusError(403, "Forbidden", "User cannot get resource")
         assert self.calls(monkeypatch, denial, "answer").open("GET", "/x") == "answer"
-        with pytest.raises(RefusedError):
+        with pytest.raises(ApiStatusError):
             self.calls(monkeypatch, denial, denial, "answer").open("GET", "/x")
 
-    def test_a_token_that_is_not_accepted_is_made_anew(
+    def test_denials_of_a_server_that_starts_are_retried(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        calls = self.calls(monkeypatch, RefusedError(401, "Unauthorized", ""), "answer")
+        denial = ApiStatusError(403, "Forbidden", "User cannot get resource")
+        starting = ApiStatusError(503, "", "not ready")
+        # The second denial was answered before the server became ready.
+        calls = self.calls(monkeypatch, denial, denial, "answer", readyz=(starting,))
+        assert calls.open("GET", "/x") == "answer"
+
+    def test_denials_are_final_when_the_server_denies_readyz_too(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        denial = ApiStatusError(403, "Forbidden", "User cannot get resource")
+        calls = self.calls(monkeypatch, *[denial] * 4, "answer", readyz=(denial,) * 4)
+        assert calls.open("GET", "/x") == "answer"
+        with pytest.raises(ApiStatusError):
+            self.calls(monkeypatch, *[denial] * 5, "answer", readyz=(denial,) * 4).open("GET", "/x")
+
+    def test_a_rejected_token_is_renewed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls = self.calls(monkeypatch, ApiStatusError(401, "Unauthorized", ""), "answer")
         assert calls.open("GET", "/x") == "answer"
         assert calls.slept == []
 
 
 class TestToken:
-    def test_it_is_renewed_a_minute_early(self) -> None:
+    def test_a_token_is_renewed_a_minute_early(self) -> None:
         ends = [30.0, 90.0, 900.0]
         made: list[str] = []
 
-        def token() -> tuple[str, datetime]:
+        def token() -> ClusterToken:
             made.append(f"t{len(made)}")
-            return made[-1], datetime.now(UTC) + timedelta(seconds=ends[len(made) - 1])
+            expires = datetime.now(UTC) + timedelta(seconds=ends[len(made) - 1])
+            return ClusterToken(made[-1], expires)
 
-        calls = Calls("https://x", "", token, 0.0)
-        assert [calls.bearer() for _ in range(3)] == ["t0", "t1", "t1"]
+        calls = HttpClient("https://x", "", token, 0.0)
+        assert [calls.bearer_token() for _ in range(3)] == ["t0", "t1", "t1"]
 
 
 @pytest.mark.parametrize(
-    "authority",
+    "ca_certificate",
     ["no base64!", "", base64.b64encode(b"-----BEGIN CERTIFICATE-----\n").decode()],
 )
-def test_an_authority_that_is_none_is_said(authority: str) -> None:
-    kube = Kube("https://127.0.0.1:1", authority, lambda: ("t", datetime.now(UTC)))
+def test_an_invalid_ca_certificate_is_an_error(ca_certificate: str) -> None:
+    kube = Kube("https://127.0.0.1:1", ca_certificate, lambda: ClusterToken("t", datetime.now(UTC)))
     with pytest.raises(JarkkitError) as caught:
         kube.version()
     assert caught.value.code == "JK-KUBE-FAILED"
 
 
-def test_nobody_there_is_unreachable() -> None:
-    def token() -> tuple[str, datetime]:
-        return "t", datetime.now(UTC)
+def test_an_unreachable_server_is_an_error() -> None:
+    def token() -> ClusterToken:
+        return ClusterToken("t", datetime.now(UTC))
 
-    kube = Kube("https://127.0.0.1:1", an_authority(), token, patience=0.0)
+    kube = Kube("https://127.0.0.1:1", make_ca_certificate(), token, retry_seconds=0.0)
     with pytest.raises(JarkkitError) as caught:
         kube.version()
     assert caught.value.code == "JK-KUBE-UNREACHABLE"
 
 
-def test_events_have_a_time_whoever_wrote_them() -> None:
+def test_every_form_of_event_has_a_time() -> None:
     meta = {"metadata": {"creationTimestamp": "1"}}
-    assert happened_at({**meta, "series": {"lastObservedTime": "4"}, "eventTime": "2"}) == "4"
-    assert happened_at({**meta, "lastTimestamp": "3", "eventTime": None}) == "3"
-    assert happened_at({**meta, "lastTimestamp": None, "eventTime": "2"}) == "2"
-    assert happened_at(meta) == "1"
+    assert event_time({**meta, "series": {"lastObservedTime": "4"}, "eventTime": "2"}) == "4"
+    assert event_time({**meta, "lastTimestamp": "3", "eventTime": None}) == "3"
+    assert event_time({**meta, "lastTimestamp": None, "eventTime": "2"}) == "2"
+    assert event_time(meta) == "1"

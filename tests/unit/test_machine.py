@@ -1,4 +1,4 @@
-"""The door to this machine: programs on PATH, the proxy, what answers."""
+"""The local machine: programs on PATH, the proxy, reachable hosts."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from jarkkit.machine import Machine
+from jarkkit.ports.machine import LocalMachine
 
-PROXIED = Machine(
+PROXIED = LocalMachine(
     {"https_proxy": "http://me:s%40fe@proxy.example:3128", "NO_PROXY": ".corp,10.1.1.1"}
 )
 
@@ -33,38 +33,38 @@ PROXIED = Machine(
         ("10.1.1.2", "proxy.example:3128"),
     ],
 )
-def test_which_proxy_a_host_is_reached_by(host: str, proxy: str) -> None:
+def test_the_proxy_of_a_host(host: str, proxy: str) -> None:
     assert PROXIED.proxy(host) == proxy
 
 
-def test_a_proxy_may_be_named_without_a_scheme_and_in_large_letters() -> None:
-    assert Machine({"HTTPS_PROXY": "proxy.example"}).proxy("a.b") == "proxy.example:80"
-    assert Machine({}).proxy("a.b") == ""
+def test_a_proxy_variable_may_lack_a_scheme_and_be_upper_case() -> None:
+    assert LocalMachine({"HTTPS_PROXY": "proxy.example"}).proxy("a.b") == "proxy.example:80"
+    assert LocalMachine({}).proxy("a.b") == ""
 
 
-def program(folder: Path, text: str) -> Machine:
+def program(folder: Path, text: str) -> LocalMachine:
     path = folder / "kubectl"
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
-    return Machine({"PATH": f"{folder}:/bin:/usr/bin"})
+    return LocalMachine({"PATH": f"{folder}:/bin:/usr/bin"})
 
 
-def test_kubectl_says_its_version(tmp_path: Path) -> None:
+def test_the_version_of_kubectl(tmp_path: Path) -> None:
     answer = """echo '{"clientVersion": {"gitVersion": "v1.36.2"}}'"""
     assert program(tmp_path, answer).kubectl_version() == "v1.36.2"
 
 
 @pytest.mark.parametrize("text", ["exit 1", "echo no", "echo '{}'", "echo '[]'"])
-def test_a_kubectl_that_does_not_say_it(tmp_path: Path, text: str) -> None:
+def test_a_kubectl_without_a_version(tmp_path: Path, text: str) -> None:
     assert program(tmp_path, text).kubectl_version() == ""
 
 
-def test_there_is_no_kubectl(tmp_path: Path) -> None:
-    assert Machine({"PATH": str(tmp_path)}).kubectl_version() is None
+def test_without_kubectl(tmp_path: Path) -> None:
+    assert LocalMachine({"PATH": str(tmp_path)}).kubectl_version() is None
 
 
-class _Refusing(BaseHTTPRequestHandler):
-    """Says no to everything; as a proxy it wants a login."""
+class _RejectingHandler(BaseHTTPRequestHandler):
+    """Rejects every request; as a proxy it requires a login."""
 
     def do_HEAD(self) -> None:
         self.send_error(403)
@@ -88,17 +88,17 @@ def serving(server: HTTPServer) -> Iterator[str]:
 
 @pytest.fixture
 def plain() -> Iterator[str]:
-    yield from serving(HTTPServer(("127.0.0.1", 0), _Refusing))
+    yield from serving(HTTPServer(("127.0.0.1", 0), _RejectingHandler))
 
 
 @pytest.fixture
 def encrypted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An HTTPS server that is trusted."""
+    """Start an HTTPS server with a trusted certificate."""
     key, certificate = _certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    server = HTTPServer(("127.0.0.1", 0), _Refusing)
+    server = HTTPServer(("127.0.0.1", 0), _RejectingHandler)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     yield from serving(server)
 
@@ -128,27 +128,27 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
     return folder / "key.pem", folder / "certificate.pem"
 
 
-def test_a_refusal_is_an_answer_too(encrypted: str) -> None:
-    assert Machine().silent([encrypted], 5) == {}
+def test_a_host_that_returns_an_error_is_reachable(encrypted: str) -> None:
+    assert LocalMachine().unreachable_hosts([encrypted], 5) == {}
 
 
-def test_what_is_no_https_does_not_answer(plain: str) -> None:
-    assert set(Machine().silent([plain], 5)) == {plain}
+def test_a_host_without_https_is_unreachable(plain: str) -> None:
+    assert set(LocalMachine().unreachable_hosts([plain], 5)) == {plain}
 
 
-def test_a_host_that_accepts_and_says_nothing_is_not_waited_for() -> None:
-    with create_server(("127.0.0.1", 0)) as mute:
-        host = f"127.0.0.1:{mute.getsockname()[1]}"
+def test_a_silent_host_times_out() -> None:
+    with create_server(("127.0.0.1", 0)) as silent_server:
+        host = f"127.0.0.1:{silent_server.getsockname()[1]}"
         began = time.monotonic()
-        found = Machine().silent([host, host], 0.3)
+        found = LocalMachine().unreachable_hosts([host, host], 0.3)
     assert set(found) == {host}
     assert time.monotonic() - began < 2
 
 
-def test_the_proxy_is_asked_with_its_login(plain: str) -> None:
-    def silent(login: str) -> str:
-        machine = Machine({"HTTPS_PROXY": f"http://{login}{plain}"})
-        return machine.silent(["sts.example"], 5)["sts.example"]
+def test_the_login_of_the_proxy_is_sent(plain: str) -> None:
+    def reason_by_proxy(login: str) -> str:
+        machine = LocalMachine({"HTTPS_PROXY": f"http://{login}{plain}"})
+        return machine.unreachable_hosts(["sts.example"], 5)["sts.example"]
 
-    assert "502" in silent("me:s%40fe@")
-    assert "407" in silent("")
+    assert "502" in reason_by_proxy("me:s%40fe@")
+    assert "407" in reason_by_proxy("")

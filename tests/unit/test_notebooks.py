@@ -1,4 +1,4 @@
-"""The law of the notebooks: thin, prose first, checked at the end, no output in git."""
+"""Rules for the notebooks: little code, more prose, a check at the end, no saved output."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from jarkkit.headless import known_parameters
-from jarkkit.home import notebooks_folder
+from jarkkit.headless.runner import known_parameters
+from jarkkit.ports.paths import notebooks_folder
 
 NOTEBOOKS = sorted(notebooks_folder().glob("*.ipynb"))
 NAMES = [path.stem for path in NOTEBOOKS]
@@ -21,7 +21,7 @@ def cells(path: Path, kind: str) -> list[Any]:
     return [c for c in nbformat.read(str(path), as_version=4).cells if c.cell_type == kind]
 
 
-def test_they_are_those_of_the_journey() -> None:
+def test_the_notebooks_are_complete() -> None:
     assert NAMES == [
         "00-start", "01-preflight", "02-configure", "03-plan", "04-deploy", "05-verify", "06-use",
         "07-troubleshoot", "08-cleanup",
@@ -29,7 +29,7 @@ def test_they_are_those_of_the_journey() -> None:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
-class TestEvery:
+class TestEveryNotebook:
     def test_has_one_cell_of_parameters_each_explained(self, path: Path) -> None:
         tagged = [c for c in cells(path, "code") if "parameters" in c.metadata.get("tags", [])]
         assert len(tagged) == 1
@@ -37,7 +37,7 @@ class TestEvery:
             assert re.match(r"^[a-z_]+ = .+  # .+$", line), line
         assert "deployment" in known_parameters(path)
 
-    def test_has_code_of_few_lines_and_no_machinery(self, path: Path) -> None:
+    def test_has_short_cells_without_control_flow(self, path: Path) -> None:
         for cell in cells(path, "code"):
             tree = ast.parse(cell.source)  # magics and shell lines would not parse
             forbidden = ast.FunctionDef | ast.ClassDef | ast.For | ast.While | ast.Try | ast.Lambda
@@ -52,8 +52,8 @@ class TestEvery:
         prose = sum(len(c.source) for c in cells(path, "markdown"))
         assert prose > 2 * sum(len(c.source) for c in cells(path, "code"))
 
-    def test_ends_with_a_check_and_the_way_on(self, path: Path) -> None:
-        assert "ui.must(" in cells(path, "code")[-1].source
+    def test_ends_with_a_check_and_the_next_step(self, path: Path) -> None:
+        assert "ui.check(" in cells(path, "code")[-1].source
         end = cells(path, "markdown")[-1].source
         for words in ("What you now have", "If it failed", "Exercise", "Solution", ".ipynb)"):
             assert words in end

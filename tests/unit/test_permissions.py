@@ -1,8 +1,9 @@
-"""The policy of a deployment: exact, no broader than it says, enough for recorded rehearsals."""
+"""The policy of a deployment: exact, no broader than documented, enough for rehearsals."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -10,49 +11,70 @@ from typing import Any
 
 import pytest
 
-from jarkkit.addons.catalogue import catalogue
-from jarkkit.docs import policies, renewed
-from jarkkit.errors import JarkkitError
-from jarkkit.permissions import Statement, needed
-from jarkkit.permissions.policy import MANAGED_POLICY, document, length, parts
-from jarkkit.permissions.questions import (
-    Decision,
-    Question,
-    kind_of,
-    missing,
-    questions,
-    steps_of,
+from jarkkit.catalog.addons import addon_catalog
+from jarkkit.decisions.permissions import (
+    AppliedPermissions,
+    Statement,
+    applied_permissions,
+    deployment_statements,
+    needed_statements,
 )
-from jarkkit.permissions.statements import SERVICE_LINKED, templates
+from jarkkit.decisions.permissions.policy import (
+    MANAGED_POLICY_MAX_LENGTH,
+    policy_document,
+    policy_length,
+    split_policies,
+)
+from jarkkit.decisions.permissions.simulation import (
+    SimulationRequest,
+    SimulationResult,
+    caller_kind,
+    missing_permissions,
+    simulation_requests,
+    steps_that_need,
+)
+from jarkkit.decisions.permissions.statements import SERVICE_LINKED_ROLES, statement_templates
+from jarkkit.model.errors import JarkkitError
 from jarkkit.sandbox.account.iam import service_linked
-from jarkkit.sandbox.account.iam.needs import reference
-from jarkkit.sandbox.account.iam.policies import Need, Verdict, check, decide
+from jarkkit.sandbox.account.iam.policies import RequiredPermission, Verdict, evaluate, validate
+from jarkkit.sandbox.account.iam.required_actions import action_reference
 from jarkkit.settings import Settings
 from jarkkit.steps.preflight.permissions import (
     judge_organization,
     judge_permissions,
     judge_service_roles,
 )
+from tests.support.stacks import resolved
+from tools.reference_pages import policies, refresh_page
 
 DOCS = Path(__file__).parents[2] / "docs"
+TERRAFORM = Path(__file__).parents[2] / "terraform"
+BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"
 ACCOUNT = "123456789012"
 # Characters that all inline policies of a role may have together:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-INLINE_OF_A_ROLE = 10_240
+INLINE_POLICY_MAX_LENGTH = 10_240
 RECORDED: dict[str, Any] = json.loads((Path(__file__).parent / "recorded_needs.json").read_text())
 
-# What may be broad: statements whose things are bound neither by name nor by the deployment's tag.
+# Broad statements: their resources are limited neither by name nor by the deployment's tag.
 EXCEPTIONS = (
-    "WhoAmI", "LookAtRegions", "LookAtQuotasAndPrices", "LookAtNetwork", "LookForLeftovers",
-    "LookAtKeysAndFiles", "LookAtVpcs", "LetGoOfAddress", "MountTargets", "LaunchNodes",
-    "UseNewKey", "LendKey",
+    "IdentifyCaller", "ReadRegions", "ReadQuotasAndPrices", "ReadNetwork", "FindLeftovers",
+    "ReadKeysAndFileSystems", "ReadVpcAttributes", "DisassociateAddress", "ManageMountTargets",
+    "LaunchNodes", "ConfigureNewKey", "GrantKey",
 )  # fmt: skip
-# Bound by the tag in the request alone: a thing of others could be given it.
+# Limited by the tag in the request alone: a resource of others could get the tag.
 TAGGED_ONLY = (
-    "MakeNetwork", "TagNewNetwork", "TagDefaultSecurityGroup", "NfsRule", "MakeCluster",
-    "MakeKeyAndFileSystem", "TagNewKeyAndFileSystem",
+    "CreateNetwork", "TagNewNetwork", "TagDefaultSecurityGroup", "AllowNfs", "CreateCluster",
+    "CreateKeyAndFileSystem", "TagNewKeyAndFileSystem",
 )  # fmt: skip
 OWN_TAG = {"aws:ResourceTag/jarkkit:deployment"}
+# Tags of the cluster's controllers; each names the deployment.
+CONTROLLER_TAGS = {
+    "aws:ResourceTag/kubernetes.io/cluster/demo",
+    "aws:ResourceTag/elbv2.k8s.aws/cluster",
+    "aws:ResourceTag/cluster.k8s.amazonaws.com/name",
+    "aws:ResourceTag/eks:cluster-name",
+}
 GIVEN_TAG = {"aws:RequestTag/jarkkit:deployment"}
 
 
@@ -65,12 +87,12 @@ def everything() -> Settings:
         budget_emails=("a@example.org",),
         state_bucket="states",
         huggingface_token="arn:aws:secretsmanager:us-west-2:123456789012:secret:token-AbCdEf",
-        addons={name: True for name in catalogue() if name != "gpu-operator"},
+        addons={name: True for name in addon_catalog() if name != "gpu-operator"},
     )
 
 
 def statement(sid: str) -> Statement:
-    return next(s for s in needed(everything(), ACCOUNT) if s.sid == sid)
+    return next(s for s in needed_statements(resolved(everything()), ACCOUNT) if s.sid == sid)
 
 
 def keys_of(statement: Statement) -> set[str]:
@@ -79,152 +101,292 @@ def keys_of(statement: Statement) -> set[str]:
 
 class TestWhatItAllows:
     @pytest.mark.parametrize("name", RECORDED)
-    def test_everything_that_a_recorded_rehearsal_needed(self, name: str) -> None:
-        policy = document(needed(Settings.make(RECORDED[name]["settings"]), ACCOUNT))
-        refused = [n for n in needs(name) if decide([policy], n).decision != "allowed"]
+    def test_every_permission_of_a_recorded_rehearsal(self, name: str) -> None:
+        policy = policy_document(
+            needed_statements(resolved(Settings.from_values(RECORDED[name]["settings"])), ACCOUNT)
+        )
+        rejected = [n for n in needs(name) if evaluate([policy], n).decision != "allowed"]
         assert len(needs(name)) > 100
-        assert refused == []
+        assert rejected == []
 
     @pytest.mark.parametrize("name", RECORDED)
-    def test_nothing_of_a_deployment_of_another_name(self, name: str) -> None:
-        settings = Settings.make({**RECORDED[name]["settings"], "name": "other"})
-        changing = [s for s in needed(settings, ACCOUNT) if not s.look and s.sid not in EXCEPTIONS]
-        policy = document(changing)
-        ours = [n for n in needs(name) if decide([policy], n).decision == "allowed"]
+    def test_no_permission_on_another_deployment(self, name: str) -> None:
+        settings = Settings.from_values({**RECORDED[name]["settings"], "name": "other"})
+        changing = [
+            s
+            for s in needed_statements(resolved(settings), ACCOUNT)
+            if not s.read_only and s.sid not in EXCEPTIONS
+        ]
+        policy = policy_document(changing)
+        ours = [n for n in needs(name) if evaluate([policy], n).decision == "allowed"]
         shared = {"iam:CreateServiceLinkedRole", "s3:ListBucket"}
-        brought = {"ec2:CreateSecurityGroup"} if settings.vpc_id else set()
-        assert {need.action for need in ours} <= shared | brought
+        existing_vpc = {"ec2:CreateSecurityGroup"} if settings.vpc_id else set()
+        assert {need.action for need in ours} <= shared | existing_vpc
 
-    def test_every_action_was_recorded_or_says_who_makes_it(self) -> None:
+    def test_every_action_was_recorded_or_is_listed_as_unrehearsed(self) -> None:
         recorded = {need.action for name in RECORDED for need in needs(name)}
-        for each in templates():
-            assert set(each.actions) - recorded <= set(each.unseen), each.sid
-            assert not set(each.unseen) & recorded - _ALSO_ELSEWHERE, each.sid
+        for each in statement_templates():
+            assert set(each.actions) - recorded <= set(each.unrehearsed), each.sid
+            assert not set(each.unrehearsed) & recorded - _ALSO_ELSEWHERE, each.sid
 
-    @pytest.mark.parametrize("sid", [s.sid for s in templates() if set(s.actions) - set(s.unseen)])
-    def test_no_statement_is_superfluous(self, sid: str) -> None:
+    @pytest.mark.parametrize(
+        "sid", [s.sid for s in statement_templates() if set(s.actions) - set(s.unrehearsed)]
+    )
+    def test_every_statement_is_needed(self, sid: str) -> None:
         for name in RECORDED:
-            settings = Settings.make(RECORDED[name]["settings"])
-            others = document([s for s in needed(settings, ACCOUNT) if s.sid != sid])
-            if any(decide([others], need).decision != "allowed" for need in needs(name)):
+            settings = Settings.from_values(RECORDED[name]["settings"])
+            others = policy_document(
+                [s for s in needed_statements(resolved(settings), ACCOUNT) if s.sid != sid]
+            )
+            if any(evaluate([others], need).decision != "allowed" for need in needs(name)):
                 return
         pytest.fail(f"nothing that was recorded needs {sid}")
 
 
-# In one statement recorded, in another not: the bucket of the state and that of artifacts.
-_ALSO_ELSEWHERE = {"s3:DeleteObject"}
+# Recorded for one statement and not for another: the buckets of the state and of artifacts; what
+# Terraform deletes, and what cleanup deletes without it.
+_ALSO_ELSEWHERE = {
+    "ec2:DeleteLaunchTemplate",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DeleteSecurityGroup",
+    "ec2:RevokeSecurityGroupEgress",
+    "ec2:RevokeSecurityGroupIngress",
+    "iam:DeleteInstanceProfile",
+    "iam:GetInstanceProfile",
+    "iam:RemoveRoleFromInstanceProfile",
+    "s3:DeleteObject",
+}
 
 
 @cache
-def needs(name: str) -> tuple[Need, ...]:
+def needs(name: str) -> tuple[RequiredPermission, ...]:
     return tuple(
-        Need(action, resource, {key: tuple(values) for key, values in context.items()})
+        RequiredPermission(
+            action, resource, {key: tuple(values) for key, values in context.items()}
+        )
         for action, resource, context in RECORDED[name]["needs"]
     )
 
 
 class TestHowNarrowItIs:
-    def test_actions_are_named_exactly_and_exist(self) -> None:
-        for each in templates():
-            assert not [action for action in each.actions if action not in reference()]
+    def test_actions_have_no_wildcards_and_exist(self) -> None:
+        for each in statement_templates():
+            assert not [action for action in each.actions if action not in action_reference()]
             assert len(set(each.actions)) == len(each.actions)
 
-    def test_every_word_is_filled_in(self) -> None:
-        for settings in (everything(), Settings(), everything().changed(BROUGHT)):
-            text = json.dumps(document(needed(settings, ACCOUNT)))
+    def test_every_placeholder_is_filled_in(self) -> None:
+        for settings in (everything(), Settings(), everything().with_changes(EXISTING_VPC)):
+            text = json.dumps(policy_document(needed_statements(resolved(settings), ACCOUNT)))
             assert "{name}" not in text
             assert "{partition}" not in text
             assert '""' not in text
-            check(json.loads(text))
+            validate(json.loads(text))
 
-    @pytest.mark.parametrize("each", needed(everything(), ACCOUNT), ids=lambda s: s.sid)
-    def test_nothing_is_broader_than_the_documented_exceptions(self, each: Statement) -> None:
-        bound_by_tag = keys_of(each) >= OWN_TAG
+    @pytest.mark.parametrize(
+        "each", needed_statements(resolved(everything()), ACCOUNT), ids=lambda s: s.sid
+    )
+    def test_only_documented_exceptions_are_broad(self, each: Statement) -> None:
+        bound_by_tag = keys_of(each) >= OWN_TAG or bool(keys_of(each) & CONTROLLER_TAGS)
         bound_by_request = keys_of(each) >= GIVEN_TAG
-        loose = [resource for resource in each.resources if not names_ours(resource)]
+        unnamed = [resource for resource in each.resources if not has_own_name(resource)]
         if each.sid in TAGGED_ONLY:
             assert bound_by_request
         elif each.sid in EXCEPTIONS:
-            assert loose
+            assert unnamed
             assert not bound_by_tag
-            assert each.unbound
+            assert each.why_not_narrower
         else:
-            assert bound_by_tag or not loose
+            assert bound_by_tag or not unnamed
 
-    def test_exceptions_that_change_something_are_few(self) -> None:
-        changing = {s.sid for s in templates() if s.sid in EXCEPTIONS and not s.look}
-        assert changing == {"LetGoOfAddress", "MountTargets", "LaunchNodes", "UseNewKey", "LendKey"}
+    def test_few_exceptions_change_resources(self) -> None:
+        changing = {s.sid for s in statement_templates() if s.sid in EXCEPTIONS and not s.read_only}
+        assert changing == {
+            "DisassociateAddress",
+            "ManageMountTargets",
+            "LaunchNodes",
+            "ConfigureNewKey",
+            "GrantKey",
+        }
 
-    @pytest.mark.parametrize("each", needed(everything(), ACCOUNT), ids=lambda s: s.sid)
-    def test_all_resources_at_once_only_for_actions_that_know_none(self, each: Statement) -> None:
+    @pytest.mark.parametrize(
+        "each", needed_statements(resolved(everything()), ACCOUNT), ids=lambda s: s.sid
+    )
+    def test_all_resources_only_for_actions_without_resource_types(self, each: Statement) -> None:
         if each.resources == ("*",):
-            assert all("*" in reference()[action] for action in each.actions)
+            assert all("*" in action_reference()[action] for action in each.actions)
         else:
-            assert not [action for action in each.actions if "*" in reference()[action]]
+            assert not [action for action in each.actions if "*" in action_reference()[action]]
 
-    @pytest.mark.parametrize("each", needed(everything(), ACCOUNT), ids=lambda s: s.sid)
-    def test_actions_know_the_condition_keys(self, each: Statement) -> None:
-        for keys, flag in ((GIVEN_TAG, "Q"), (OWN_TAG, "R")):
+    @pytest.mark.parametrize(
+        "each", needed_statements(resolved(everything()), ACCOUNT), ids=lambda s: s.sid
+    )
+    def test_actions_support_their_condition_keys(self, each: Statement) -> None:
+        of_controllers = ((({tag}), "R") for tag in CONTROLLER_TAGS)
+        for keys, flag in ((GIVEN_TAG, "Q"), (OWN_TAG, "R"), *of_controllers):
             for action in each.actions if keys <= keys_of(each) else ():
-                assert any(flag in known for known in reference()[action].values()), action
+                assert any(flag in known for known in action_reference()[action].values()), action
 
-    @pytest.mark.parametrize("each", needed(everything(), ACCOUNT), ids=lambda s: s.sid)
-    def test_what_only_looks_is_called_so(self, each: Statement) -> None:
+    @pytest.mark.parametrize(
+        "each", needed_statements(resolved(everything()), ACCOUNT), ids=lambda s: s.sid
+    )
+    def test_read_only_statements_are_marked(self, each: Statement) -> None:
         verbs = ("Get", "List", "Describe", "View", "Simulate")
-        looks = all(action.partition(":")[2].startswith(verbs) for action in each.actions)
-        assert looks == each.look or each.sid == "FindState"
+        reads = all(action.partition(":")[2].startswith(verbs) for action in each.actions)
+        assert reads == each.read_only or each.sid == "FindState"
 
-    def test_roles_go_to_named_services_and_known_policies_to_roles(self) -> None:
+    def test_roles_pass_to_named_services_and_only_known_policies_attach(self) -> None:
         assert keys_of(statement("PassRoles")) == {"iam:PassedToService"}
-        allowed = statement("AttachKnownPolicies").conditions["ArnEquals"]["iam:PolicyARN"]
+        allowed = statement("AttachManagedPolicies").conditions["ArnEquals"]["iam:PolicyARN"]
         assert "arn:aws:iam::aws:policy/AdministratorAccess" not in allowed
         assert "arn:aws:iam::aws:policy/AmazonFSxFullAccess" in allowed
-        plain = document(needed(Settings(), ACCOUNT))
+        plain = policy_document(needed_statements(resolved(Settings()), ACCOUNT))
         assert "FSxFullAccess" not in json.dumps(plain)
 
-    def test_it_follows_the_settings(self) -> None:
-        plain = {s.sid for s in needed(Settings())}
-        brought = {s.sid for s in needed(Settings().changed(BROUGHT))}
-        assert {"TagDefaultSecurityGroup", "ChangeQueueAndRules"} <= plain
-        assert not plain & {"ChangeBucket", "KeepState", "ChangeBudget", "ReadSecrets"}
-        assert "TagDefaultSecurityGroup" not in brought
-        assert "JoinTheVpcThatWasBrought" in brought
+    def test_with_a_boundary_roles_are_created_only_within_it(self) -> None:
+        bounded = Settings(permissions_boundary_arn=BOUNDARY)
+        for settings, context, decision in (
+            (Settings(), {}, "allowed"),
+            (bounded, {}, "implicitDeny"),
+            (bounded, {"iam:PermissionsBoundary": (f"{BOUNDARY}2",)}, "implicitDeny"),
+            (bounded, {"iam:PermissionsBoundary": (BOUNDARY,)}, "allowed"),
+        ):
+            policy = policy_document(needed_statements(resolved(settings), ACCOUNT))
+            for action in ("iam:CreateRole", "iam:PutRolePolicy"):
+                role = f"arn:aws:iam::{ACCOUNT}:role/demo-us-west-2-node"
+                need = RequiredPermission(action, role, context)
+                assert evaluate([policy], need).decision == decision
 
-    def test_partitions(self) -> None:
+    def test_preflight_simulates_new_roles_with_the_boundary(self) -> None:
+        requests = simulation_requests(
+            needed_statements(resolved(Settings(permissions_boundary_arn=BOUNDARY)), ACCOUNT)
+        )
+        (asked,) = [request for request in requests if "iam:CreateRole" in request.actions]
+        assert dict(asked.context) == {"iam:PermissionsBoundary": BOUNDARY}
+
+    def test_every_role_of_terraform_has_the_boundary(self) -> None:
+        roles = [
+            block
+            for path in TERRAFORM.rglob("*.tf")
+            for block in re.findall(
+                r'resource "aws_iam_role" .*?\n}\n', path.read_text(), re.DOTALL
+            )
+        ]
+        assert len(roles) == 4
+        assert all(
+            re.search(r"permissions_boundary += \w+\.permissions_boundary", r) for r in roles
+        )
+
+    def test_the_bucket_s_tags_are_allowed_for_every_version_of_the_provider(self) -> None:
+        actions = set(statement("ManageBucket").actions)
+        assert {"s3:GetBucketTagging", "s3:PutBucketTagging"} <= actions  # 5.x
+        assert {"s3:ListTagsForResource", "s3:TagResource", "s3:UntagResource"} <= actions  # 6.x
+
+    def test_the_statements_follow_the_settings(self) -> None:
+        plain = {s.sid for s in needed_statements(resolved(Settings()))}
+        existing_vpc = {
+            s.sid for s in needed_statements(resolved(Settings().with_changes(EXISTING_VPC)))
+        }
+        assert {"TagDefaultSecurityGroup", "ManageQueueAndRules"} <= plain
+        assert not plain & {"ManageBucket", "ManageState", "ManageBudget", "ReadSecrets"}
+        assert "TagDefaultSecurityGroup" not in existing_vpc
+        assert "UseExistingVpc" in existing_vpc
+
+    def test_what_earlier_settings_created_can_be_removed(self) -> None:
+        now = Settings(karpenter=False, accelerators=(), permissions_boundary_arn=BOUNDARY)
+        before = everything()
+        plain = needed_statements(resolved(now), ACCOUNT)
+        assert deployment_statements(resolved(now), None, ACCOUNT) == plain
+        same = applied_permissions(resolved(now), None)
+        assert deployment_statements(resolved(now), same, ACCOUNT) == plain
+        applied = applied_permissions(resolved(now), applied_permissions(resolved(before), None))
+        found = deployment_statements(resolved(now), applied, ACCOUNT)
+        assert found[: len(plain)] == plain
+        added = found[len(plain) :]
+        removing = {"ManageQueueAndRules", "ManageBucket", "EmptyBucket", "ManageBudget"}
+        assert removing <= {s.sid.removesuffix("Before1") for s in added}
+        # Without the boundary nothing can be created, and no Sid is there twice.
+        assert not [s for s in added if "iam:CreateRole" in s.actions]
+        assert len({s.sid for s in found}) == len(found)
+        policies = split_policies(found).values()
+        assert len(policies) <= 10
+        assert all(policy_length(part) <= MANAGED_POLICY_MAX_LENGTH for part in policies)
+
+    def test_earlier_statements_keep_their_names_and_get_the_account(self) -> None:
+        applied = None
+        for secret in ("a", "b"):
+            arn = f"arn:aws:secretsmanager:us-west-2:{ACCOUNT}:secret:{secret}-AbCdEf"
+            before = Settings(artifact_bucket=True, huggingface_token=arn, state_bucket=secret * 3)
+            applied = applied_permissions(resolved(before), applied)
+        assert applied is not None
+        assert ACCOUNT not in applied.model_dump_json().replace(f":{ACCOUNT}:secret", "")
+        found = deployment_statements(resolved(Settings()), applied, ACCOUNT)
+        assert len({s.sid for s in found}) == len(found)
+        text = json.dumps(policy_document(found))
+        assert f"demo-artifacts-{ACCOUNT}-us-west-2" in text
+        assert "{" not in "".join(r for s in found for r in s.resources)
+        assert {"aaa", "bbb"} <= set(re.findall("a{3}|b{3}", text))
+
+    def test_an_earlier_release_s_record_of_permissions(self) -> None:
+        # As saved by one whose statements had more parts, for an add-on that no longer exists.
+        saved = {
+            "sid": "ManageGone",
+            "new_in_then": True,
+            "read_only": False,
+            "actions": ["gone:DeleteVolume"],
+            "resources": ["arn:aws:gone:us-west-2:{account}:volume/demo"],
+            "conditions": {"StringEquals": {"aws:ResourceTag/a": ["b"]}},
+        }
+        applied = AppliedPermissions.model_validate_json(json.dumps({"statements": [saved]}))
+        found = deployment_statements(resolved(Settings()), applied, ACCOUNT)
+        assert found[-1].to_policy_statement() == {
+            "Sid": "ManageGoneBefore1",
+            "Effect": "Allow",
+            "Action": "gone:DeleteVolume",
+            "Resource": f"arn:aws:gone:us-west-2:{ACCOUNT}:volume/demo",
+            "Condition": {"StringEquals": {"aws:ResourceTag/a": "b"}},
+        }
+        assert "cleanup" in found[-1].steps
+
+    def test_arns_have_the_partition_of_the_region(self) -> None:
         for region, partition in (("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")):
-            text = json.dumps(document(needed(Settings(region=region))))
+            text = json.dumps(policy_document(needed_statements(resolved(Settings(region=region)))))
             assert f"arn:{partition}:" in text
             assert "arn:aws:" not in text
 
 
-BROUGHT = {
+EXISTING_VPC = {
     "vpc_id": "vpc-0123456789abcdef0",
     "private_subnet_ids": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
 }
 
 
-def names_ours(resource: str) -> bool:
-    """Whether a resource is bound by a name that the deployment chooses, or by a service's."""
+def has_own_name(resource: str) -> bool:
+    """Return whether the ARN has a name of the deployment, or of a service."""
     words = ("demo", "states", "aws-service-role/", "parameter/aws/service/eks/", ":secret:token-")
     return any(word in resource for word in words) or ":servicequotas:" in resource
 
 
 class TestPolicies:
-    def test_each_part_fits_and_together_they_are_the_whole(self) -> None:
-        statements = needed(everything(), ACCOUNT)
-        found = parts(statements)
-        assert all(length(part) <= MANAGED_POLICY for part in found.values())
+    def test_each_policy_fits_and_together_they_are_complete(self) -> None:
+        statements = needed_statements(resolved(everything()), ACCOUNT)
+        found = split_policies(statements)
+        assert all(policy_length(part) <= MANAGED_POLICY_MAX_LENGTH for part in found.values())
         assert [s for part in found.values() for s in part["Statement"]] == [
-            *document([s for s in statements if s.look])["Statement"],
-            *document([s for s in statements if not s.look])["Statement"],
+            *policy_document([s for s in statements if s.read_only])["Statement"],
+            *policy_document([s for s in statements if not s.read_only])["Statement"],
         ]
-        assert next(iter(found)) == "look"
+        assert next(iter(found)) == "read-only"
         assert len(found) <= 5
 
-    def test_what_only_looks_fits_into_a_role_as_it_is(self) -> None:
-        assert length(document([s for s in needed(Settings()) if s.look])) <= INLINE_OF_A_ROLE
+    def test_the_read_only_policy_fits_into_a_role(self) -> None:
+        assert (
+            policy_length(
+                policy_document([s for s in needed_statements(resolved(Settings())) if s.read_only])
+            )
+            <= INLINE_POLICY_MAX_LENGTH
+        )
 
-    def test_the_published_ones_are_up_to_date(self) -> None:
+    def test_the_published_policies_are_up_to_date(self) -> None:
         for name, text in policies().items():
             assert (DOCS / name).read_text() == text, f"{name}: make docs"
         files = {f"iam-policy/{path.name}" for path in (DOCS / "iam-policy").iterdir()}
@@ -232,12 +394,12 @@ class TestPolicies:
 
     def test_the_page_is_up_to_date(self) -> None:
         page = (DOCS / "permissions.md").read_text()
-        assert renewed("permissions.md", page) == page
-        with pytest.raises(ValueError, match="marks"):
-            renewed("permissions.md", "# Permissions\n")
+        assert refresh_page("permissions.md", page) == page
+        with pytest.raises(ValueError, match="markers"):
+            refresh_page("permissions.md", "# Permissions\n")
 
-    def test_kit_and_sandbox_name_the_same_service_linked_roles(self) -> None:
-        assert service_linked.NAMES == SERVICE_LINKED
+    def test_jarkkit_and_the_sandbox_have_the_same_service_linked_roles(self) -> None:
+        assert service_linked.NAMES == SERVICE_LINKED_ROLES
 
 
 # -- the evaluation itself -------------------------------------------------------------------------
@@ -247,11 +409,13 @@ def allow(**more: Any) -> dict[str, Any]:
     return {"Effect": "Allow", "Action": "*", "Resource": "*", **more}
 
 
-def says(need: Need, *statements: dict[str, Any]) -> str:
-    return decide([{"Statement": list(statements)}], need).decision
+def decision_of(need: RequiredPermission, *statements: dict[str, Any]) -> str:
+    return evaluate([{"Statement": list(statements)}], need).decision
 
 
-VPC = Need("ec2:CreateVpc", "arn:aws:ec2:eu-west-1:1:vpc/*", {"aws:RequestTag/a": ("x",)})
+VPC = RequiredPermission(
+    "ec2:CreateVpc", "arn:aws:ec2:eu-west-1:1:vpc/*", {"aws:RequestTag/a": ("x",)}
+)
 
 
 class TestEvaluation:
@@ -268,23 +432,23 @@ class TestEvaluation:
         ],
     )
     def test_actions_and_resources(self, given: dict[str, Any], decision: str) -> None:
-        assert says(VPC, given) == decision
+        assert decision_of(VPC, given) == decision
 
-    def test_opposites(self) -> None:
+    def test_not_action_and_not_resource(self) -> None:
         without = {"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}
-        assert says(VPC, without) == "allowed"
-        assert says(Need("iam:PassRole"), without) == "implicitDeny"
+        assert decision_of(VPC, without) == "allowed"
+        assert decision_of(RequiredPermission("iam:PassRole"), without) == "implicitDeny"
         elsewhere = {"Effect": "Allow", "Action": "*", "NotResource": "arn:aws:ec2:*"}
-        assert says(VPC, elsewhere) == "implicitDeny"
+        assert decision_of(VPC, elsewhere) == "implicitDeny"
 
-    def test_a_deny_counts_more_than_any_number_of_allows(self) -> None:
+    def test_a_deny_overrides_every_allow(self) -> None:
         deny = {"Sid": "No", "Effect": "Deny", "Action": "ec2:*", "Resource": "*"}
-        assert decide([{"Statement": [allow()]}, {"Statement": deny}], VPC) == Verdict(
+        assert evaluate([{"Statement": [allow()]}, {"Statement": deny}], VPC) == Verdict(
             "explicitDeny", ("No",)
         )
 
     @pytest.mark.parametrize(
-        ("operator", "key", "value", "holds"),
+        ("operator", "key", "value", "met"),
         [
             ("StringEquals", "aws:RequestTag/a", "x", True),
             ("StringEquals", "aws:requesttag/A", ["y", "x"], True),
@@ -307,7 +471,7 @@ class TestEvaluation:
             ("ArnLike", "aws:SourceArn", "arn:aws:eks:*:*:cluster/*", True),
         ],
     )
-    def test_conditions(self, operator: str, key: str, value: Any, holds: bool) -> None:
+    def test_conditions(self, operator: str, key: str, value: Any, met: bool) -> None:
         context = {
             "aws:RequestTag/a": ("x",),
             "aws:TagKeys": ("a", "b"),
@@ -316,17 +480,26 @@ class TestEvaluation:
             "aws:SourceArn": ("arn:aws:eks:eu-west-1:1:cluster/demo",),
         }
         given = allow(Condition={operator: {key: value}})
-        assert (says(Need("a:B", "*", context), given) == "allowed") == holds
+        assert (decision_of(RequiredPermission("a:B", "*", context), given) == "allowed") == met
 
     def test_policy_variables(self) -> None:
         own = allow(Resource="arn:aws:iam::1:user/${aws:username}")
         who = {"aws:username": ("ann",)}
-        assert says(Need("iam:GetUser", "arn:aws:iam::1:user/ann", who), own) == "allowed"
-        assert says(Need("iam:GetUser", "arn:aws:iam::1:user/bob", who), own) == "implicitDeny"
-        assert says(Need("iam:GetUser", "arn:aws:iam::1:user/", {}), own) == "implicitDeny"
+        assert (
+            decision_of(RequiredPermission("iam:GetUser", "arn:aws:iam::1:user/ann", who), own)
+            == "allowed"
+        )
+        assert (
+            decision_of(RequiredPermission("iam:GetUser", "arn:aws:iam::1:user/bob", who), own)
+            == "implicitDeny"
+        )
+        assert (
+            decision_of(RequiredPermission("iam:GetUser", "arn:aws:iam::1:user/", {}), own)
+            == "implicitDeny"
+        )
 
     @pytest.mark.parametrize(
-        ("wrong", "why"),
+        ("invalid", "why"),
         [
             ([], "no Statement"),
             ({"Statement": {"Action": "*", "Resource": "*"}}, "no Effect"),
@@ -335,62 +508,77 @@ class TestEvaluation:
             ({"Statement": allow(Condition={"DateLess": {}})}, "DateLess"),
         ],
     )
-    def test_what_is_no_policy_is_refused(self, wrong: Any, why: str) -> None:
+    def test_an_invalid_policy_is_rejected(self, invalid: Any, why: str) -> None:
         with pytest.raises(ValueError, match=why):
-            check(wrong)
+            validate(invalid)
 
 
-# -- what preflight asks and says ------------------------------------------------------------------
+# -- what preflight checks ----------------------------------------------------------------------
 
 
-STATEMENTS = needed(everything(), ACCOUNT)
-ASKED = questions(STATEMENTS)
+STATEMENTS = needed_statements(resolved(everything()), ACCOUNT)
+REQUESTS = simulation_requests(STATEMENTS)
 
 
-def answered(
-    *refused: Decision, organization: bool | None = None
-) -> dict[Question, list[Decision] | JarkkitError]:
-    """All is allowed but that."""
-    by_action = {decision.action: decision for decision in refused}
+def results_except(
+    *rejected: SimulationResult, organization: bool | None = None
+) -> dict[SimulationRequest, list[SimulationResult] | JarkkitError]:
+    """Return results that allow everything except the given ones."""
+    by_action = {decision.action: decision for decision in rejected}
     return {
-        question: [
-            by_action.get(action) or Decision(action, resource, "allowed", organization)
-            for action in question.actions
-            for resource in question.resources
+        request: [
+            by_action.get(action) or SimulationResult(action, resource, "allowed", organization)
+            for action in request.actions
+            for resource in request.resources
         ]
-        for question in ASKED
+        for request in REQUESTS
     }
 
 
-def no(action: str, decision: str = "implicitDeny", **more: Any) -> Decision:
-    return Decision(action, "*", decision, **more)
+def denied(action: str, decision: str = "implicitDeny", **more: Any) -> SimulationResult:
+    return SimulationResult(action, "*", decision, **more)
 
 
-class TestQuestions:
-    def test_every_action_that_a_step_needs_is_asked_about(self) -> None:
-        wanted = {action for s in STATEMENTS if s.steps for action in s.actions}
-        assert {action for question in ASKED for action in question.actions} == wanted
+class TestSimulationRequests:
+    def test_every_action_of_a_step_is_simulated(self) -> None:
+        expected = {action for s in STATEMENTS if s.steps for action in s.actions}
+        assert {action for request in REQUESTS for action in request.actions} == expected
 
-    def test_they_say_what_the_deployment_would_say(self) -> None:
-        context = {key: value for question in ASKED for key, value in question.context}
+    def test_requests_have_the_context_of_the_deployment(self) -> None:
+        context = {key: value for request in REQUESTS for key, value in request.context}
         assert context["aws:RequestTag/jarkkit:deployment"] == "demo"
         assert context["iam:PassedToService"] == "ec2.amazonaws.com"
-        assert all(":*/*" not in r for question in ASKED for r in question.resources)
+        assert all(":*/*" not in r for request in REQUESTS for r in request.resources)
 
-    def test_the_policy_itself_allows_all_that_is_asked(self) -> None:
-        policy = document(STATEMENTS)
-        for question in ASKED:
-            context = {key: (value,) for key, value in question.context}
-            for action in question.actions:
-                asked = [Need(action, resource, context) for resource in question.resources]
-                assert any(decide([policy], need).decision == "allowed" for need in asked), action
+    def test_the_policy_allows_every_simulated_action(self) -> None:
+        policy = policy_document(STATEMENTS)
+        for request in REQUESTS:
+            context = {key: (value,) for key, value in request.context}
+            for action in request.actions:
+                permissions = [
+                    RequiredPermission(action, resource, context) for resource in request.resources
+                ]
+                assert any(
+                    evaluate([policy], need).decision == "allowed" for need in permissions
+                ), action
 
-    def test_one_resource_that_is_allowed_is_enough(self) -> None:
-        some = [Decision("a:B", "x", "implicitDeny"), Decision("a:B", "y", "allowed")]
-        assert missing(STATEMENTS, [some]) == ()
+    def test_no_action_is_simulated_with_the_tags_of_other_calls(self) -> None:
+        for request in REQUESTS:
+            context = dict(request.context)
+            if "kms:DescribeKey" in request.actions:
+                assert context == {}
+            if "kms:ScheduleKeyDeletion" in request.actions:
+                assert context == {"aws:ResourceTag/jarkkit:deployment": "demo"}
 
-    def test_steps_come_in_their_order(self) -> None:
-        assert steps_of("ec2:DescribeVpcs", STATEMENTS) == (
+    def test_one_allowed_resource_is_enough(self) -> None:
+        some = [
+            SimulationResult("a:B", "x", "implicitDeny"),
+            SimulationResult("a:B", "y", "allowed"),
+        ]
+        assert missing_permissions(STATEMENTS, [some]) == ()
+
+    def test_steps_are_in_order(self) -> None:
+        assert steps_that_need("ec2:DescribeVpcs", STATEMENTS) == (
             "preflight", "plan", "deploy", "verify", "cleanup",
         )  # fmt: skip
 
@@ -404,54 +592,62 @@ class TestQuestions:
         ],
     )
     def test_kinds_of_callers(self, arn: str, kind: tuple[str, str]) -> None:
-        assert kind_of(arn) == kind
+        assert caller_kind(arn) == kind
 
 
-class TestFindings:
-    def judged(self, answers: Any, *, session: bool = False) -> Any:
+class TestChecks:
+    def check(self, answers: Any, *, session: bool = False) -> Any:
         return judge_permissions("demo", STATEMENTS, answers, session=session)
 
-    def test_all_is_allowed(self) -> None:
-        check = self.judged(answered())
+    def test_everything_is_allowed(self) -> None:
+        check = self.check(results_except())
         assert (check.status, check.why) == ("pass", "")
-        assert "session policy" in self.judged(answered(), session=True).why
+        assert "session policy" in self.check(results_except(), session=True).why
 
-    def test_what_is_missing_stands_under_the_first_step_that_needs_it(self) -> None:
-        check = self.judged(answered(no("eks:CreateCluster"), no("ec2:DescribeRegions")))
+    def test_a_missing_action_is_listed_under_its_first_step(self) -> None:
+        check = self.check(
+            results_except(denied("eks:CreateCluster"), denied("ec2:DescribeRegions"))
+        )
         assert (check.status, check.code) == ("fail", "JK-PERMISSION-MISSING")
         assert "preflight: ec2:DescribeRegions; deploy: eks:CreateCluster" in check.found
         assert "jarkkit permissions demo" in check.fix
 
-    def test_what_only_preflight_would_like_to_know_blocks_nothing(self) -> None:
-        assert self.judged(answered(no("pricing:GetProducts"))).status == "warn"
+    def test_an_action_that_only_preflight_uses_is_a_warning(self) -> None:
+        assert self.check(results_except(denied("pricing:GetProducts"))).status == "warn"
 
-    def test_why_more_policies_would_not_help(self) -> None:
-        denied = self.judged(answered(no("eks:CreateCluster", "explicitDeny")))
-        assert "explicitly" in denied.why
-        bounded = self.judged(answered(no("eks:CreateCluster", by_boundary=False)))
+    def test_denies_and_boundaries_are_named(self) -> None:
+        explicit = self.check(results_except(denied("eks:CreateCluster", "explicitDeny")))
+        assert "explicitly" in explicit.why
+        bounded = self.check(results_except(denied("eks:CreateCluster", by_boundary=False)))
         assert "boundary" in bounded.why
 
-    def test_what_could_not_be_asked_is_named(self) -> None:
-        answers = answered()
+    def test_a_denied_role_names_the_setting_for_a_boundary(self) -> None:
+        explicit = self.check(results_except(denied("iam:CreateRole", "explicitDeny")))
+        assert "permissions_boundary_arn" in explicit.fix
+        plain = self.check(results_except(denied("iam:CreateRole")))
+        assert "permissions_boundary_arn" not in plain.fix
+
+    def test_a_failed_simulation_names_its_actions(self) -> None:
+        answers = results_except()
         error = JarkkitError("JK-AWS-THROTTLED", "too many calls", "wait")
-        answers[ASKED[0]] = error
-        check = self.judged(answers)
+        answers[REQUESTS[0]] = error
+        check = self.check(answers)
         assert (check.status, check.code) == ("unknown", "JK-AWS-THROTTLED")
         assert "iam:GetRole" in check.found
 
-    def test_a_refusal_counts_more_than_what_is_unknown(self) -> None:
-        answers = answered(no("eks:CreateCluster"))
-        answers[ASKED[0]] = JarkkitError("JK-AWS-DENIED", "no", "ask")
-        assert self.judged(answers).status == "fail"
+    def test_a_missing_permission_outranks_unknown_ones(self) -> None:
+        answers = results_except(denied("eks:CreateCluster"))
+        answers[REQUESTS[0]] = JarkkitError("JK-AWS-DENIED", "no", "ask")
+        assert self.check(answers).status == "fail"
 
     def test_the_organization(self) -> None:
-        assert judge_organization(answered()).status == "unknown"
-        assert judge_organization(answered(organization=True)).status == "pass"
-        refused = answered(no("eks:CreateCluster", by_organization=False))
-        check = judge_organization(refused)
+        assert judge_organization(results_except()).status == "unknown"
+        assert judge_organization(results_except(organization=True)).status == "pass"
+        rejected = results_except(denied("eks:CreateCluster", by_organization=False))
+        check = judge_organization(rejected)
         assert (check.status, check.code) == ("fail", "JK-PERMISSION-MISSING")
         assert "eks:CreateCluster" in check.found
-        assert self.judged(refused).status == "pass"
+        assert self.check(rejected).status == "pass"
 
     @pytest.mark.parametrize(
         ("found", "creatable", "status"),
@@ -472,7 +668,7 @@ class TestFindings:
             assert "aws iam create-service-linked-role --aws-service-name eks" in check.fix
 
 
-def test_sids_are_fit_for_policies() -> None:
-    sids: Iterable[str] = [s.sid for s in templates()]
+def test_sids_are_alphanumeric_and_unique() -> None:
+    sids: Iterable[str] = [s.sid for s in statement_templates()]
     assert all(sid.isalnum() for sid in sids)
     assert len(set(sids)) == len(list(sids))

@@ -1,36 +1,49 @@
-"""Quotas: their codes, the families of instances, what is needed and whether it fits."""
+"""Quotas: codes, instance families, requirements and their comparison with usage."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 
-from jarkkit.addons.catalogue import catalogue
-from jarkkit.errors import JarkkitError
-from jarkkit.quotas import codes
-from jarkkit.quotas.addresses import judge_addresses
-from jarkkit.quotas.codes import QUOTAS
-from jarkkit.quotas.demand import demand, relevant
-from jarkkit.quotas.families import family_of, is_known, spot_family_of
-from jarkkit.quotas.findings import attendees, findings
-from jarkkit.quotas.judge import judge, strange, vcpus_in_use
-from jarkkit.quotas.launches import launches, patterns
-from jarkkit.quotas.table import QuotaTable
-from jarkkit.quotas.values import Increase, InForce, InUse, Need, Row, Running
-from jarkkit.quotas.words import console_link
-from jarkkit.records import InstanceType, Subnet
+from jarkkit.catalog.addons import addon_catalog
+from jarkkit.decisions.quotas import quota_codes
+from jarkkit.decisions.quotas.checks import attendee_checks, quota_checks
+from jarkkit.decisions.quotas.evaluation import compare_quotas, unknown_instance_types, vcpus_in_use
+from jarkkit.decisions.quotas.families import (
+    is_known_instance_type,
+    quota_family,
+    spot_quota_family,
+)
+from jarkkit.decisions.quotas.formatting import console_link
+from jarkkit.decisions.quotas.models import (
+    AppliedQuota,
+    QuotaRequirement,
+    QuotaRow,
+    QuotaUsage,
+    RequestedQuotaIncrease,
+    RunningInstances,
+)
+from jarkkit.decisions.quotas.quota_codes import QUOTAS
+from jarkkit.decisions.quotas.requirements import quota_requirements, relevant_quotas
+from jarkkit.decisions.quotas.subnet_addresses import check_free_addresses
+from jarkkit.decisions.quotas.table import QuotaTable
+from jarkkit.model.checks import Check
+from jarkkit.model.errors import JarkkitError
+from jarkkit.model.records import Ec2Subnet, InstanceType
 from jarkkit.settings import FAMILIES, Settings
-from tests.kit.fake_quotas import ASKED, TYPES
+from tests.support.fakes.quotas import ASKED, TYPES
+from tests.support.stacks import resolved
 
 STANDARD, G, G_SPOT, P_SPOT = "L-1216C47A", "L-DB2E81BA", "L-3819A6DF", "L-7212CCBC"
 DENIED = JarkkitError("JK-AWS-DENIED", "not allowed", "allow it")
 
 # -- codes -----------------------------------------------------------------------------------------
 
-# service, code, default: as they stand in AWS' documents, read 2026-11-27.
+# service, code, default: from AWS' documents, read 2026-11-27.
 REFERENCE = {
     # https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html, On-Demand
     "instances": """
@@ -106,7 +119,7 @@ LINES = [line.split() for text in REFERENCE.values() for line in text.strip().sp
 
 
 @pytest.mark.parametrize(("service", "code", "default"), LINES)
-def test_a_quota_is_as_in_the_reference(service: str, code: str, default: str) -> None:
+def test_a_quota_matches_the_reference(service: str, code: str, default: str) -> None:
     quota = QUOTAS[code]
     assert (quota.service, quota.code, quota.default) == (service, code, float(default))
 
@@ -115,14 +128,14 @@ def test_every_quota_is_in_the_reference() -> None:
     assert set(QUOTAS) == {code for _, code, _ in LINES}
 
 
-def test_what_is_in_no_document_is_marked_and_all_else_has_a_source() -> None:
-    unverified = {code for code, quota in QUOTAS.items() if quota.source == codes.UNVERIFIED}
+def test_undocumented_quotas_are_marked_and_others_have_a_source() -> None:
+    unverified = {code for code, quota in QUOTAS.items() if quota.source == quota_codes.UNVERIFIED}
     assert unverified == set(re.findall(r"L-\w{8}", REFERENCE["unverified"]))
     named = [q.source for code, q in QUOTAS.items() if code not in unverified]
     assert all(source.startswith("https://docs.aws.amazon.com/") for source in named)
 
 
-def test_only_iam_is_kept_in_the_home_region() -> None:
+def test_only_iam_has_worldwide_quotas() -> None:
     assert {quota.service for quota in QUOTAS.values() if quota.worldwide} == {"iam"}
 
 
@@ -171,17 +184,17 @@ def test_only_iam_is_kept_in_the_home_region() -> None:
     ],
 )
 def test_the_longest_prefix_decides(instance_type: str, family: str | None) -> None:
-    assert family_of(instance_type) == family
+    assert quota_family(instance_type) == family
 
 
-def test_every_instance_type_that_is_known_has_its_family() -> None:
-    without = {name for name in INSTANCE_TYPES if family_of(name) is None}
+def test_every_known_instance_type_has_a_family() -> None:
+    without = {name for name in INSTANCE_TYPES if quota_family(name) is None}
     assert {name.partition(".")[0][:3] for name in without} == {"mac"}
-    assert all(is_known(name) for name in INSTANCE_TYPES)
+    assert all(is_known_instance_type(name) for name in INSTANCE_TYPES)
 
 
-def test_accelerated_types_never_fall_under_standard() -> None:
-    standard = {name for name in INSTANCE_TYPES if family_of(name) == "Standard"}
+def test_accelerated_types_never_count_as_standard() -> None:
+    standard = {name for name in INSTANCE_TYPES if quota_family(name) == "Standard"}
     accelerated = {
         name
         for name, kind in INSTANCE_TYPES.items()
@@ -194,17 +207,17 @@ def test_accelerated_types_never_fall_under_standard() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_of_the_settings_has_an_on_demand_and_a_spot_quota(family: str) -> None:
-    group = family_of(family)
+    group = quota_family(family)
     assert group
-    assert codes.vcpu_quota(group, "on-demand")
-    for apart in (False, True):
-        spot = spot_family_of(family, p5_apart=apart)
+    assert quota_codes.vcpu_quota(group, "on-demand")
+    for separate in (False, True):
+        spot = spot_quota_family(family, has_p5_spot_quota=separate)
         assert spot
-        assert codes.vcpu_quota(spot, "spot")
+        assert quota_codes.vcpu_quota(spot, "spot")
 
 
 @pytest.mark.parametrize(
-    ("family", "apart", "code"),
+    ("family", "separate", "code"),
     [
         ("p5", True, "L-C4BD4855"),
         ("p5en", True, "L-C4BD4855"),
@@ -213,25 +226,30 @@ def test_every_family_of_the_settings_has_an_on_demand_and_a_spot_quota(family: 
         ("p6-b200", True, P_SPOT),
     ],
 )
-def test_spot_p5_is_apart_only_where_the_region_still_lists_it(
-    family: str, apart: bool, code: str
+def test_spot_p5_has_its_own_quota_only_where_the_region_lists_it(
+    family: str, separate: bool, code: str
 ) -> None:
-    settings = Settings.make({"accelerators": [{"family": family, "capacity": ["spot"]}]})
-    needs = {n.quota.code for n in demand(settings, TYPES, p5_apart=apart).needs}
+    settings = Settings.from_values({"accelerators": [{"family": family, "capacity": ["spot"]}]})
+    needs = {
+        n.quota.code
+        for n in quota_requirements(
+            resolved(settings), TYPES, has_p5_spot_quota=separate
+        ).requirements
+    }
     assert code in needs
     assert len(needs & {"L-C4BD4855", P_SPOT}) == 1
 
 
-# -- what is needed --------------------------------------------------------------------------------
+# -- requirements ----------------------------------------------------------------------------------
 
 
-def need(code: str, **changes: object) -> Need | None:
-    found = demand(Settings.make(changes), TYPES).needs
+def requirement(code: str, **changes: object) -> QuotaRequirement | None:
+    found = quota_requirements(resolved(Settings.from_values(changes)), TYPES).requirements
     return next((n for n in found if n.quota.code == code), None)
 
 
-def amounts(code: str, **changes: object) -> tuple[float, float, float] | None:
-    found = need(code, **changes)
+def requirement_amounts(code: str, **changes: object) -> tuple[float, float, float] | None:
+    found = requirement(code, **changes)
     return (found.now, found.least, found.most) if found else None
 
 
@@ -243,89 +261,135 @@ def pool(family: str, max_vcpus: int = 64, *capacity: str) -> dict[str, object]:
     }
 
 
-def test_core_nodes_now_and_everything_at_the_limits() -> None:
-    assert amounts(STANDARD) == (8, 8, 4 * 4 + 64)
-    assert amounts(STANDARD, core_nodes=3, core_nodes_max=5, cpu_max_vcpus=100) == (12, 12, 120)
+def test_core_nodes_count_now_and_pools_at_their_limits() -> None:
+    assert requirement_amounts(STANDARD) == (8, 8, 4 * 4 + 64)
+    assert requirement_amounts(STANDARD, core_nodes=3, core_nodes_max=5, cpu_max_vcpus=100) == (
+        12,
+        12,
+        120,
+    )
 
 
-def test_spot_cpus_are_needed_of_the_spot_quota() -> None:
-    assert amounts(STANDARD, cpu_capacity=["spot"]) == (8, 8, 16)
-    assert amounts("L-34B43A08", cpu_capacity=["spot"]) == (0, 0, 64)
+def test_spot_cpus_count_against_the_spot_quota() -> None:
+    assert requirement_amounts(STANDARD, cpu_capacity=["spot"]) == (8, 8, 16)
+    assert requirement_amounts("L-34B43A08", cpu_capacity=["spot"]) == (0, 0, 64)
 
 
-def test_add_ons_without_room_on_the_core_nodes_need_an_instance_more() -> None:
+def test_add_ons_that_do_not_fit_on_core_nodes_need_another_instance() -> None:
     types = TYPES | {"m5.large": InstanceType(name="m5.large", vcpus=2)}
 
-    def needed(**changes: object) -> Need:
-        settings = Settings.make({"core_instance_type": "m5.large", "accelerators": [], **changes})
-        return next(n for n in demand(settings, types).needs if n.quota.code == STANDARD)
+    def needed(**changes: object) -> QuotaRequirement:
+        settings = Settings.from_values(
+            {"core_instance_type": "m5.large", "accelerators": [], **changes}
+        )
+        return next(
+            n
+            for n in quota_requirements(resolved(settings), types).requirements
+            if n.quota.code == STANDARD
+        )
 
     all_of_them = needed()
-    assert (all_of_them.now, all_of_them.least, all_of_them.most) == (4, 4 + 4, 4 * 2 + 64)
-    assert "without room on the core nodes from 4 to 64" in " ".join(all_of_them.parts)
-    few = {a.name: False for a in catalogue().values() if a.install == "helm"}
-    few.pop("karpenter")
-    assert needed(addons=few).least == 4
+    assert (all_of_them.now, all_of_them.least, all_of_them.most) == (4, 4 + 2 * 4, 4 * 2 + 64)
+    assert "do not fit on the core nodes, 8 to 64" in " ".join(all_of_them.parts)
+    assert needed(core_nodes=3).least == 6 + 4
+    disabled = {a.name: False for a in addon_catalog().values() if a.install == "helm"}
+    disabled.pop("karpenter")
+    assert needed(addons=disabled).least == 4
+
+
+def test_nodes_for_add_ons_must_fit_in_the_free_quota() -> None:
+    def fits(free: float, *capacity: str) -> str:
+        found = table(
+            values={STANDARD: free, "L-34B43A08": free},
+            core_instance_type="m5.large",
+            accelerators=[],
+            cpu_capacity=list(capacity or ("on-demand",)),
+        )
+        return next(row.fits for row in found.rows if row.code == STANDARD)
+
+    assert [fits(free) for free in (8.0, 11.0, 12.0)] == ["no", "no", "at the start"]
+    assert [fits(free, "spot", "on-demand") for free in (7.0, 12.0)] == ["no", "at the start"]
+
+
+def test_nodes_for_add_ons_need_disks_and_network_interfaces_from_the_start() -> None:
+    def now(code: str, kind: str) -> float:
+        found = requirement_amounts(code, core_instance_type=kind, accelerators=[])
+        assert found is not None
+        return found[0]
+
+    assert now("L-DF5E4CA3", "m5.large") == now("L-DF5E4CA3", "m5.xlarge") + 2 * 2
+    more = now("L-7A658B76", "m5.large") - now("L-7A658B76", "m5.xlarge")
+    assert more * 1024 == pytest.approx(2 * 100)
+
+
+def test_the_name_of_a_type_gives_its_vcpus_where_aws_was_not_asked() -> None:
+    found = quota_requirements(resolved(Settings(core_instance_type="t3.medium")), {})
+    (standard,) = (need for need in found.requirements if need.quota.code == STANDARD)
+    assert standard.now == 2 * 2
 
 
 def test_without_karpenter_there_are_only_node_groups() -> None:
     without = {"karpenter": False, "accelerators": []}
-    assert amounts(STANDARD, **without) == (8, 8, 16)
-    assert amounts("L-244521F2", **without) == (1, 1, 1)
+    assert requirement_amounts(STANDARD, **without) == (8, 8, 16)
+    assert requirement_amounts("L-244521F2", **without) == (1, 1, 1)
 
 
-def test_a_pool_needs_its_smallest_instance_at_least() -> None:
-    assert amounts(G) == (0, 4, 64)
-    assert amounts("L-417A185B", accelerators=[pool("p4d", 192)]) == (0, 96, 192)
+def test_a_pool_needs_at_least_its_smallest_instance() -> None:
+    assert requirement_amounts(G) == (0, 4, 64)
+    assert requirement_amounts("L-417A185B", accelerators=[pool("p4d", 192)]) == (0, 96, 192)
 
 
-def test_pools_of_one_family_share_its_quota() -> None:
-    assert amounts(G, accelerators=[pool("g5", 32), pool("g6", 64)]) == (0, 4, 96)
+def test_pools_of_one_quota_family_share_its_quota() -> None:
+    assert requirement_amounts(G, accelerators=[pool("g5", 32), pool("g6", 64)]) == (0, 4, 96)
 
 
-def test_static_nodes_run_beside_the_pools() -> None:
-    assert amounts(G, static_gpu_nodes=2) == (32, 36, 96)
-    assert amounts("L-6D54EA21", static_gpu_nodes=2) == (2, 2, 2)
+def test_static_nodes_count_in_addition_to_the_pools() -> None:
+    assert requirement_amounts(G, static_gpu_nodes=2) == (32, 36, 96)
+    assert requirement_amounts("L-6D54EA21", static_gpu_nodes=2) == (2, 2, 2)
 
 
 def test_inferentia_and_trainium_have_quotas_of_their_own() -> None:
     chosen = [pool("inf2", 32), pool("trn1", 128)]
-    assert amounts("L-1945791B", accelerators=chosen) == (0, 4, 32)
-    assert amounts("L-2C3B7624", accelerators=chosen) == (0, 8, 128)
-    assert amounts(G, accelerators=chosen) is None
+    assert requirement_amounts("L-1945791B", accelerators=chosen) == (0, 4, 32)
+    assert requirement_amounts("L-2C3B7624", accelerators=chosen) == (0, 8, 128)
+    assert requirement_amounts(G, accelerators=chosen) is None
 
 
-def test_a_pool_that_may_buy_either_way_needs_one_of_both() -> None:
-    settings = Settings.make({"accelerators": [pool("g6", 64, "spot", "on-demand")]})
-    found = demand(settings, TYPES)
-    (either,) = found.eithers
-    assert (set(either.codes), either.vcpus) == ({G, G_SPOT}, 4)
-    assert [n.least for n in found.needs if n.quota.code in (G, G_SPOT)] == [0, 0]
+def test_a_pool_with_two_purchase_options_needs_one_of_them() -> None:
+    settings = Settings.from_values({"accelerators": [pool("g6", 64, "spot", "on-demand")]})
+    found = quota_requirements(resolved(settings), TYPES)
+    (alternative,) = found.alternatives
+    assert (set(alternative.codes), alternative.vcpus) == ({G, G_SPOT}, 4)
+    assert [n.least for n in found.requirements if n.quota.code in (G, G_SPOT)] == [0, 0]
 
 
 def test_capacity_blocks_count_only_where_a_pool_is_reserved() -> None:
-    assert amounts("L-DA6814F2", accelerators=[pool("p5", 192)]) is None
+    assert requirement_amounts("L-DA6814F2", accelerators=[pool("p5", 192)]) is None
     reserved = {
         "accelerators": [pool("p5", 192, "reserved")],
         "capacity_reservations": ["cr-0123456789abcdef0"],
     }
-    assert amounts("L-DA6814F2", **reserved) == (0, 0, 192)
-    assert amounts("L-417A185B", **reserved) is None
+    assert requirement_amounts("L-DA6814F2", **reserved) == (0, 0, 192)
+    assert requirement_amounts("L-417A185B", **reserved) is None
 
 
-def test_a_workshop_needs_an_accelerator_for_everybody() -> None:
-    assert amounts(G, attendees=30) == (0, 4, 120)
-    assert amounts(G, attendees=10) == (0, 4, 64)
+def test_a_workshop_needs_an_accelerator_per_attendee() -> None:
+    assert requirement_amounts(G, attendees=30) == (0, 4, 120)
+    assert requirement_amounts(G, attendees=10) == (0, 4, 64)
     # Eight of them share an instance with eight.
-    assert amounts("L-417A185B", attendees=20, accelerators=[pool("p4d", 96)]) == (0, 96, 288)
+    assert requirement_amounts("L-417A185B", attendees=20, accelerators=[pool("p4d", 96)]) == (
+        0,
+        96,
+        288,
+    )
 
 
 def test_a_workshop_without_accelerators_needs_cpus() -> None:
-    assert amounts(STANDARD, attendees=100, accelerators=[]) == (8, 8, 16 + 100)
+    assert requirement_amounts(STANDARD, attendees=100, accelerators=[]) == (8, 8, 16 + 100)
 
 
 @pytest.mark.parametrize(
-    ("code", "changes", "wanted"),
+    ("code", "changes", "expected"),
     [
         ("L-F678F1CE", {}, 1),
         ("L-A4707A72", {}, 1),
@@ -342,79 +406,88 @@ def test_a_workshop_without_accelerators_needs_cpus() -> None:
         ("L-858F3967", {}, None),
         ("L-848C634D", {}, 1),
         ("L-0DA4ABF3", {}, 3),
-        ("L-244521F2", {}, 5),
+        ("L-244521F2", {}, 6),
         ("L-2AFB9258", {}, 2),
     ],
 )
-def test_things_are_counted(code: str, changes: dict[str, object], wanted: int | None) -> None:
-    found = amounts(code, **changes)
-    assert (found[1] if found else None) == wanted
+def test_resources_are_counted(code: str, changes: dict[str, object], expected: int | None) -> None:
+    found = requirement_amounts(code, **changes)
+    assert (found[1] if found else None) == expected
 
 
-def test_nodes_have_disks_and_interfaces() -> None:
-    few = {"core_disk_gib": 500, "accelerators": [], "cpu_max_vcpus": 8}
-    everything = need("L-7A658B76", **few)
-    assert everything
-    assert everything.now == pytest.approx((2 * 500 + 122) / 1024)  # 90 of them OpenSearch's
+def test_nodes_need_disks_and_network_interfaces() -> None:
+    disabled = {"core_disk_gib": 500, "accelerators": [], "cpu_max_vcpus": 8}
+    disks_by_default = requirement("L-7A658B76", **disabled)
+    assert disks_by_default
+    assert disks_by_default.now == pytest.approx((2 * 500 + 122) / 1024)  # 90 of them OpenSearch's
     without = {"opensearch": False, "fluent-operator": False}
-    disks = need("L-7A658B76", addons=without, **few)
+    disks = requirement("L-7A658B76", addons=without, **disabled)
     assert disks
     assert disks.now == pytest.approx((2 * 500 + 32) / 1024)
     assert disks.most == pytest.approx((4 * 500 + 2 * 100 + 32) / 1024)
-    interfaces = need("L-DF5E4CA3", cpu_max_vcpus=10_000)
+    interfaces = requirement("L-DF5E4CA3", cpu_max_vcpus=10_000)
     assert interfaces
     assert interfaces.most > 5000
 
 
-def test_an_existing_vpc_needs_no_network() -> None:
+def test_an_existing_vpc_needs_no_network_quotas() -> None:
     own = {"vpc_id": "vpc-12345678", "private_subnet_ids": ["subnet-11111111", "subnet-22222222"]}
     for code in ("L-F678F1CE", "L-A4707A72", "L-83CA0A9D", "L-407747CB", "L-FE5A380F"):
-        assert amounts(code, **own) is None
-    assert amounts("L-0263D0A3", **own) is None
+        assert requirement_amounts(code, **own) is None
+    assert requirement_amounts("L-0263D0A3", **own) is None
 
 
-def test_rules_and_policies_are_those_of_the_terraform_modules() -> None:
+def test_rules_and_policies_match_the_terraform_modules() -> None:
     root = Path(__file__).parents[2] / "terraform"
     events = (root / "modules/karpenter/main.tf").read_text()
-    assert len(re.findall(r'type = "[A-Z]', events)) + 1 == amounts("L-244521F2")[1]  # type: ignore[index]
+    assert len(re.findall(r'type = "[A-Z]', events)) + 1 == requirement_amounts("L-244521F2")[1]  # type: ignore[index]
     node = re.search(r"toset\(\[(.*?)\]\)", (root / "nodes.tf").read_text(), re.DOTALL)
     assert node
-    assert len(re.findall(r'"\w+"', node.group(1))) == amounts("L-0DA4ABF3")[1]  # type: ignore[index]
+    assert len(re.findall(r'"\w+"', node.group(1))) == requirement_amounts("L-0DA4ABF3")[1]  # type: ignore[index]
 
 
-def test_which_quotas_count_is_known_before_the_instance_types_are() -> None:
-    settings = Settings.make({"accelerators": [pool("p5", 192, "spot"), "inf2"]})
-    for apart in (False, True):
-        needs = {n.quota for n in demand(settings, TYPES, p5_apart=apart).needs}
-        assert needs <= set(relevant(settings))
+def test_relevant_quotas_are_known_without_instance_types() -> None:
+    settings = Settings.from_values({"accelerators": [pool("p5", 192, "spot"), "inf2"]})
+    for separate in (False, True):
+        needs = {
+            n.quota
+            for n in quota_requirements(
+                resolved(settings), TYPES, has_p5_spot_quota=separate
+            ).requirements
+        }
+        assert needs <= set(relevant_quotas(resolved(settings)))
 
 
-def test_the_older_quota_of_spot_p5_is_asked_for_every_spot_pool_of_p() -> None:
-    settings = Settings.make({"accelerators": [pool("p4d", 96, "spot")]})
-    assert "L-C4BD4855" in {quota.code for quota in relevant(settings)}
-    settings = Settings.make({"accelerators": [pool("g6", 64, "spot")]})
-    assert "L-C4BD4855" not in {quota.code for quota in relevant(settings)}
+def test_the_older_quota_of_spot_p5_is_relevant_for_every_p_spot_pool() -> None:
+    settings = Settings.from_values({"accelerators": [pool("p4d", 96, "spot")]})
+    assert "L-C4BD4855" in {quota.code for quota in relevant_quotas(resolved(settings))}
+    settings = Settings.from_values({"accelerators": [pool("g6", 64, "spot")]})
+    assert "L-C4BD4855" not in {quota.code for quota in relevant_quotas(resolved(settings))}
 
 
-def test_the_instance_types_of_karpenters_cpu_pool_need_not_be_known() -> None:
-    assert patterns(Settings()) == ("m5.xlarge", "g6.*")
-    assert [launch.what for launch in launches(Settings())] == ["core nodes", "CPU pool", "pool g6"]
+def test_the_cpu_pool_needs_no_instance_types() -> None:
+    assert resolved(Settings()).instance_patterns == ("m5.xlarge", "g6.*")
+    assert [demand.label for demand in resolved(Settings()).instance_demands] == [
+        "core nodes",
+        "CPU pool",
+        "pool g6",
+    ]
 
 
-# -- what is in use --------------------------------------------------------------------------------
+# -- usage -----------------------------------------------------------------------------------------
 
 RUNNING = (
-    Running(instance_type="m5.xlarge", purchase="on-demand", count=2, vcpus=8, own=True),
-    Running(instance_type="c5.large", purchase="on-demand", count=3, vcpus=6),
-    Running(instance_type="t3.large", purchase="spot", count=1, vcpus=2),
-    Running(instance_type="inf2.xlarge", purchase="on-demand", count=1, vcpus=4),
-    Running(instance_type="p5.48xlarge", purchase="spot", count=1, vcpus=192),
-    Running(instance_type="p4d.24xlarge", purchase="spot", count=1, vcpus=96),
+    RunningInstances(instance_type="m5.xlarge", purchase="on-demand", count=2, vcpus=8, own=True),
+    RunningInstances(instance_type="c5.large", purchase="on-demand", count=3, vcpus=6),
+    RunningInstances(instance_type="t3.large", purchase="spot", count=1, vcpus=2),
+    RunningInstances(instance_type="inf2.xlarge", purchase="on-demand", count=1, vcpus=4),
+    RunningInstances(instance_type="p5.48xlarge", purchase="spot", count=1, vcpus=192),
+    RunningInstances(instance_type="p4d.24xlarge", purchase="spot", count=1, vcpus=96),
 )
 
 
 @pytest.mark.parametrize(
-    ("code", "apart", "total", "own"),
+    ("code", "separate", "total", "own"),
     [
         (STANDARD, False, 14, 8),
         ("L-34B43A08", False, 2, 0),
@@ -425,39 +498,41 @@ RUNNING = (
         (G, False, 0, 0),
     ],
 )
-def test_vcpus_count_where_they_belong(code: str, apart: bool, total: int, own: int) -> None:
-    found = vcpus_in_use(RUNNING, QUOTAS[code], p5_apart=apart)
+def test_vcpus_count_against_their_quota(code: str, separate: bool, total: int, own: int) -> None:
+    found = vcpus_in_use(RUNNING, QUOTAS[code], has_p5_spot_quota=separate)
     assert (found.total, found.own) == (total, own)
 
 
-def test_what_falls_under_no_known_quota_is_said() -> None:
-    odd = Running(instance_type="quux1.large", purchase="on-demand", count=1, vcpus=0)
-    mac = Running(instance_type="mac2.metal", purchase="on-demand", count=1, vcpus=8)
-    assert strange((*RUNNING, odd, mac)) == ("quux1.large",)
+def test_unknown_instance_types_are_listed() -> None:
+    with_unknown = RunningInstances(
+        instance_type="quux1.large", purchase="on-demand", count=1, vcpus=0
+    )
+    mac = RunningInstances(instance_type="mac2.metal", purchase="on-demand", count=1, vcpus=8)
+    assert unknown_instance_types((*RUNNING, with_unknown, mac)) == ("quux1.large",)
 
 
-# -- whether it fits -------------------------------------------------------------------------------
+# -- comparison ------------------------------------------------------------------------------------
 
 
-def in_force(value: float, *, applied: bool = True) -> InForce:
-    return InForce(value=value, applied=applied, asked=ASKED)
+def applied_quota(value: float, *, applied: bool = True) -> AppliedQuota:
+    return AppliedQuota(value=value, applied=applied, asked=ASKED)
 
 
 def table(
     *,
     values: dict[str, float | JarkkitError | None] | None = None,
-    uses: dict[str, InUse | JarkkitError] | None = None,
-    pending: tuple[Increase, ...] = (),
+    uses: dict[str, QuotaUsage | JarkkitError] | None = None,
+    pending: tuple[RequestedQuotaIncrease, ...] = (),
     **changes: object,
 ) -> QuotaTable:
-    asked: dict[str, InForce | JarkkitError | None] = {
-        code: in_force(1000 + quota.default) for code, quota in QUOTAS.items()
+    quotas: dict[str, AppliedQuota | JarkkitError | None] = {
+        code: applied_quota(1000 + quota.default) for code, quota in QUOTAS.items()
     }
     for code, value in (values or {}).items():
-        asked[code] = in_force(value) if isinstance(value, float) else value
-    rows = judge(
-        demand(Settings.make(changes), TYPES),
-        asked,
+        quotas[code] = applied_quota(value) if isinstance(value, float) else value
+    rows = compare_quotas(
+        quota_requirements(resolved(Settings.from_values(changes)), TYPES),
+        quotas,
         uses or {},
         region="us-west-2",
         home="us-east-1",
@@ -480,17 +555,17 @@ def table(
         (8.0, 12, 0, "no"),
     ],
 )
-def test_what_all_else_uses_is_not_free_and_what_is_ours_is(
+def test_usage_of_others_is_subtracted_and_own_usage_is_not(
     value: float, used: float, own: float, fits: str
 ) -> None:
-    use = InUse(total=used, own=own)
+    use = QuotaUsage(total=used, own=own)
     row = table(values={STANDARD: value}, uses={STANDARD: use}).row(STANDARD)
     assert row.fits == fits
     assert row.free == max(0, value - (used - own))
 
 
-def test_the_desired_value_is_what_others_use_and_what_is_needed_at_the_limits() -> None:
-    row = table(values={STANDARD: 40.0}, uses={STANDARD: InUse(total=24, own=8)}).row(STANDARD)
+def test_the_desired_value_is_usage_of_others_plus_the_requirement() -> None:
+    row = table(values={STANDARD: 40.0}, uses={STANDARD: QuotaUsage(total=24, own=8)}).row(STANDARD)
     assert row.desired == 16 + 80
     assert table(values={STANDARD: 96.0}).row(STANDARD).desired is None
     disks = table(values={"L-7A658B76": 1.0}).row("L-7A658B76")
@@ -505,8 +580,8 @@ def test_the_desired_value_is_what_others_use_and_what_is_needed_at_the_limits()
         ({STANDARD: None}, {}),
     ],
 )
-def test_what_was_not_answered_is_unknown_and_the_rest_is_known(
-    values: dict[str, float | JarkkitError | None], uses: dict[str, InUse | JarkkitError]
+def test_a_denied_quota_is_unknown_and_the_rest_is_known(
+    values: dict[str, float | JarkkitError | None], uses: dict[str, QuotaUsage | JarkkitError]
 ) -> None:
     found = table(values=values, uses=uses)
     assert found.row(STANDARD).fits == "unknown"
@@ -515,46 +590,48 @@ def test_what_was_not_answered_is_unknown_and_the_rest_is_known(
     assert found.fits
 
 
-def test_a_pool_starts_when_one_of_its_ways_to_buy_has_room() -> None:
-    both = {"accelerators": [pool("g6", 64, "spot", "on-demand")]}
-    short = table(values={G: 0.0, G_SPOT: 3.0}, **both)
+def test_a_pool_fits_when_one_of_its_purchase_options_fits() -> None:
+    two_options: dict[str, Any] = {"accelerators": [pool("g6", 64, "spot", "on-demand")]}
+    short = table(values={G: 0.0, G_SPOT: 3.0}, **two_options)
     assert {row.code for row in short.rows if row.fits == "no"} == {G}
     assert "pool g6" in short.row(G).why
-    enough = table(values={G: 0.0, G_SPOT: 4.0}, **both)
+    enough = table(values={G: 0.0, G_SPOT: 4.0}, **two_options)
     assert [row.code for row in enough.rows if row.fits == "no"] == []
-    unsure = table(values={G: 0.0, G_SPOT: DENIED}, **both)
-    assert [row.code for row in unsure.rows if row.fits == "no"] == []
+    unknown = table(values={G: 0.0, G_SPOT: DENIED}, **two_options)
+    assert [row.code for row in unknown.rows if row.fits == "no"] == []
 
 
-def test_quotas_of_iam_are_in_the_home_region() -> None:
+def test_quotas_of_iam_are_in_the_global_region() -> None:
     found = table()
     assert found.row("L-FE177D64").region == "us-east-1"
     assert found.row(STANDARD).region == "us-west-2"
 
 
-def test_open_requests_stand_beside_their_quota() -> None:
-    old = Increase(id="1", service="ec2", code=STANDARD, desired=50, status="DENIED")
-    new = Increase(id="2", service="ec2", code=STANDARD, desired=80, status="CASE_OPENED")
+def test_open_requests_are_shown_with_their_quota() -> None:
+    old = RequestedQuotaIncrease(id="1", service="ec2", code=STANDARD, desired=50, status="DENIED")
+    new = RequestedQuotaIncrease(
+        id="2", service="ec2", code=STANDARD, desired=80, status="CASE_OPENED"
+    )
     found = table(values={STANDARD: 5.0}, pending=(new, old))
     assert found.row(STANDARD).pending == new
     assert table(values={STANDARD: 5.0}, pending=(old,)).row(STANDARD).pending is None
 
 
-# -- findings --------------------------------------------------------------------------------------
+# -- checks ----------------------------------------------------------------------------------------
 
 
-def test_all_that_fits_is_one_line() -> None:
-    (check,) = findings(table())
+def test_quotas_that_fit_are_one_check() -> None:
+    (check,) = quota_checks(table())
     assert check.status == "pass"
-    assert check.found.startswith(f"{len(table().rows)} quotas leave room")
+    assert check.found.startswith(f"{len(table().rows)} quotas are large enough")
 
 
-def test_a_finding_names_code_need_have_used_and_the_request_to_file() -> None:
-    use = InUse(total=2)
-    check = next(iter(findings(table(values={STANDARD: 5.0}, uses={STANDARD: use}))))
+def test_a_check_names_code_need_quota_usage_and_the_request() -> None:
+    use = QuotaUsage(total=2)
+    check = next(iter(quota_checks(table(values={STANDARD: 5.0}, uses={STANDARD: use}))))
     assert (check.status, check.code) == ("fail", "JK-AWS-QUOTA")
     assert STANDARD in check.name
-    assert check.needed == "8 vCPUs at least, 80 at the limits"
+    assert check.needed == "at least 8 vCPUs, 80 at the limits"
     assert check.found == "quota 5 vCPUs, in use 2, free 3"
     assert (
         "aws service-quotas request-service-quota-increase --service-code ec2 "
@@ -566,34 +643,38 @@ def test_a_finding_names_code_need_have_used_and_the_request_to_file() -> None:
     )
 
 
-def test_below_the_limits_is_to_know() -> None:
-    first, rest = findings(table(values={G: 8.0}))
+def test_a_quota_below_the_limits_is_a_warning() -> None:
+    first, rest = quota_checks(table(values={G: 8.0}))
     assert (first.status, rest.status) == ("warn", "pass")
     assert "other quotas" in rest.found
 
 
 @pytest.mark.parametrize(
-    ("desired", "words"), [(80, "Wait: 80 is asked for already"), (10, "80 are needed")]
+    ("desired", "words"), [(80, "Wait for AWS: a request for 80 is open"), (10, "You need 80")]
 )
-def test_what_is_asked_for_already_is_not_to_be_asked_again(desired: int, words: str) -> None:
-    request = Increase(id="1", service="ec2", code=STANDARD, desired=desired, status="PENDING")
-    check = next(iter(findings(table(values={STANDARD: 5.0}, pending=(request,)))))
+def test_an_open_request_is_not_suggested_again(desired: int, words: str) -> None:
+    request = RequestedQuotaIncrease(
+        id="1", service="ec2", code=STANDARD, desired=desired, status="PENDING"
+    )
+    check = next(iter(quota_checks(table(values={STANDARD: 5.0}, pending=(request,)))))
     assert words in check.fix
     assert "request-service-quota-increase" not in check.fix
 
 
-def test_unknowns_of_one_reason_are_one_line() -> None:
+def test_unknown_quotas_with_one_reason_are_one_check() -> None:
     refused = table(values=dict.fromkeys(QUOTAS, DENIED))
-    (check,) = findings(refused)
+    (check,) = quota_checks(refused)
     assert (check.status, check.code) == ("unknown", "JK-AWS-DENIED")
     assert all(row.code in check.found for row in refused.rows)
 
 
-def test_strange_instances_and_unknown_requests_are_said() -> None:
-    odd = table().model_copy(update={"strange": ("quux1.large",), "pending_unknown": "denied"})
-    statuses = {check.name: check.status for check in findings(odd)}
-    assert statuses["Instances of an unknown kind"] == "unknown"
-    assert statuses["Requests to raise quotas"] == "unknown"
+def test_unknown_instance_types_and_requests_are_checks() -> None:
+    with_unknown = table().model_copy(
+        update={"strange": ("quux1.large",), "pending_unknown": "denied"}
+    )
+    statuses = {check.name: check.status for check in quota_checks(with_unknown)}
+    assert statuses["Unknown instance types"] == "unknown"
+    assert statuses["Quota increase requests"] == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -605,12 +686,12 @@ def test_strange_instances_and_unknown_requests_are_said() -> None:
     ],
 )
 def test_each_partition_has_its_console(region: str, host: str) -> None:
-    row = Row.model_validate({**table().rows[0].model_dump(), "region": region})
+    row = QuotaRow.model_validate({**table().rows[0].model_dump(), "region": region})
     assert console_link(row).startswith(f"https://{host}/")
 
 
-def test_the_table_is_text_and_html() -> None:
-    found = table(values={STANDARD: 5.0, G: DENIED}, uses={STANDARD: InUse(total=2, own=1)})
+def test_the_table_as_text_and_html() -> None:
+    found = table(values={STANDARD: 5.0, G: DENIED}, uses={STANDARD: QuotaUsage(total=2, own=1)})
     assert found.text().splitlines()[0].startswith("Quotas in us-west-2: 1 too small")
     line = next(line for line in found.text().splitlines() if STANDARD in line)
     assert line.split()[-5:] == ["80", "5", "2", "(1)", "4"]
@@ -620,22 +701,45 @@ def test_the_table_is_text_and_html() -> None:
 # -- the pools' limits -----------------------------------------------------------------------------
 
 
-def limits(**changes: object) -> dict[str, str]:
-    return {check.name: check.status for check in attendees(Settings.make(changes), TYPES)}
+def attendee_statuses(**changes: object) -> dict[str, str]:
+    return {
+        check.name: check.status
+        for check in attendee_checks(resolved(Settings.from_values(changes)), TYPES)
+    }
 
 
-def test_one_person_needs_no_room() -> None:
-    assert limits() == {}
+def test_one_attendee_needs_no_check() -> None:
+    assert attendee_statuses() == {}
 
 
-def test_a_pool_too_small_for_everybody_is_to_know() -> None:
-    assert limits(attendees=17) == {"Room for everybody": "warn"}
-    assert limits(attendees=16) == {}
-    assert limits(attendees=65, accelerators=[]) == {"Room for everybody": "warn"}
+def test_a_pool_too_small_for_all_attendees_is_a_warning() -> None:
+    assert attendee_statuses(attendees=17) == {"Capacity for all attendees": "warn"}
+    assert attendee_statuses(attendees=16) == {}
+    assert attendee_statuses(attendees=65, accelerators=[]) == {
+        "Capacity for all attendees": "warn"
+    }
 
 
-def test_a_pool_that_can_never_start_an_instance_fails() -> None:
-    assert limits(accelerators=[pool("p4d", 64)]) == {"Limit of pool p4d": "fail"}
+def test_a_pool_below_its_smallest_instance_fails() -> None:
+    assert attendee_statuses(accelerators=[pool("p4d", 64)]) == {"Limit of pool p4d": "fail"}
+
+
+def test_a_cpu_pool_too_small_for_the_add_ons_fails() -> None:
+    def check(most: int) -> list[Check]:
+        values = {"core_instance_type": "m5.large", "cpu_max_vcpus": most}
+        return list(attendee_checks(resolved(Settings.from_values(values)), TYPES))
+
+    assert check(8) == []
+    (found,) = check(7)
+    assert (found.name, found.status, found.code) == (
+        "Limit of the CPU pool",
+        "fail",
+        "JK-SETTINGS-INVALID",
+    )
+    assert found.needed.startswith("8 vCPUs: 2 x 4 ")
+    assert "Set cpu_max_vcpus to 8 or more" in found.fix
+    assert "core_nodes" in found.fix
+    assert "core_instance_type" in found.fix
 
 
 # -- addresses -------------------------------------------------------------------------------------
@@ -646,25 +750,25 @@ def test_a_pool_that_can_never_start_an_instance_fails() -> None:
     [((4000, 4000), "pass"), ((4000, 10), "warn"), ((4000, 5), "fail"), ((40, 40), "fail"),
      ((200, 200), "warn")],
 )  # fmt: skip
-def test_subnets_of_an_existing_vpc_must_hold_nodes_and_pods(
+def test_subnets_of_an_existing_vpc_need_addresses_for_nodes_and_pods(
     free: tuple[int, int], status: str
 ) -> None:
     subnets = [
-        Subnet(subnet_id=f"subnet-{n}", vpc_id="vpc-1", zone="us-west-2a", free=count)
+        Ec2Subnet(subnet_id=f"subnet-{n}", vpc_id="vpc-1", zone="us-west-2a", free=count)
         for n, count in enumerate(free)
     ]
-    check = judge_addresses(Settings(), subnets, TYPES)
+    check = check_free_addresses(resolved(Settings()), subnets, TYPES)
     assert check.status == status
     assert all(subnet.subnet_id in check.found for subnet in subnets)
 
 
-def test_a_deployments_own_nodes_have_their_addresses_already() -> None:
-    subnets = [Subnet(subnet_id="subnet-1", vpc_id="vpc-1", zone="us-west-2a", free=5)]
-    assert judge_addresses(Settings(), subnets, TYPES).status == "fail"
-    assert judge_addresses(Settings(), subnets, TYPES, running=2).status == "warn"
+def test_running_nodes_already_have_their_addresses() -> None:
+    subnets = [Ec2Subnet(subnet_id="subnet-1", vpc_id="vpc-1", zone="us-west-2a", free=5)]
+    assert check_free_addresses(resolved(Settings()), subnets, TYPES).status == "fail"
+    assert check_free_addresses(resolved(Settings()), subnets, TYPES, running=2).status == "warn"
 
 
-def test_instance_types_tell_the_smallest_of_a_family_and_of_no_other() -> None:
+def test_the_smallest_type_of_a_family_is_not_one_of_another_family() -> None:
     types = {**TYPES, "g6e.large": InstanceType(name="g6e.large", vcpus=2)}
-    found = demand(Settings(), types).needs
+    found = quota_requirements(resolved(Settings()), types).requirements
     assert [n.least for n in found if n.quota.code == G] == [4]

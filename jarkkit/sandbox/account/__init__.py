@@ -1,4 +1,4 @@
-"""What the pretend account has beyond moto: one package or module per AWS service."""
+"""Extensions of moto for the simulated account: one package or module per AWS service."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import importlib
 import re
 import sys
 
-# Services that moto has not at all, with the beginning of their addresses.
+# Services that moto does not implement, with the start of their URLs.
 _NEW = {"pricing": r"https?://pricing\.(.+)\.amazonaws\.com"}
 
 
 def install() -> None:
-    """Put the extensions in moto's place. Before the first call to the account."""
+    """Register the extensions with moto. Call this before the first request to the account."""
     _add_services()
+    import moto.ec2.utils
     from moto.budgets.models import budgets_backends
     from moto.ec2.models import ec2_backends
     from moto.ec2.models.security_groups import SecurityGroupRule
@@ -26,6 +27,7 @@ def install() -> None:
     from moto.ssm.models import ssm_backends
 
     from jarkkit.sandbox.account.budgets.models import BudgetsWithTags
+    from jarkkit.sandbox.account.ec2.filters import is_filter_matching
     from jarkkit.sandbox.account.ec2.models import Ec2Backend
     from jarkkit.sandbox.account.ec2.network import rule_description
     from jarkkit.sandbox.account.efs.models import EfsBackend
@@ -47,12 +49,15 @@ def install() -> None:
     servicequotas_backends.backend = QuotasBackend
     sqs_backends.backend = SqsBackend
     ssm_backends.backend = SsmBackend
-    importlib.import_module("jarkkit.sandbox.account.usage")  # moto asks every provider of metrics
+    importlib.import_module(
+        "jarkkit.sandbox.account.cloudwatch_usage"
+    )  # moto finds metric providers by subclass
+    moto.ec2.utils.is_filter_matching = is_filter_matching
     SecurityGroupRule.description = property(rule_description)  # type: ignore[assignment]
 
 
 def _add_services() -> None:
-    """Let moto find our packages as if they were its own."""
+    """Register our packages so that moto finds them like its own."""
     from moto.backend_index import backend_url_patterns
 
     for service, address in _NEW.items():

@@ -1,162 +1,174 @@
-"""Why is it broken? Looks everywhere at once and changes nothing; works at any moment."""
+"""Diagnose what is broken: check everything in parallel, change nothing, work at any time."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from jarkkit.aws.asking import together
-from jarkkit.aws_layer import AwsLayer
-from jarkkit.checks import Check, Report
-from jarkkit.cluster.layer import Connect
-from jarkkit.diagnosis import journey
-from jarkkit.diagnosis.findings import Finding, Rank, check_of, fold
-from jarkkit.errors import JarkkitError
-from jarkkit.records import Deployed, Entry, Receipt, Where
+from jarkkit.decisions.diagnosis import step_history
+from jarkkit.decisions.diagnosis.findings import Finding, Rank, group_by_cause, to_check
+from jarkkit.model.checks import Check, Report
+from jarkkit.model.errors import ApiCallError, CredentialsError, JarkkitError, Unreachable
+from jarkkit.model.records import DeploymentStatus, DeployResult, LedgerEntry, Receipt
+from jarkkit.ports.aws.concurrency import gather
+from jarkkit.ports.workspace import Workspace
+from jarkkit.steps.aws_layer import AwsLayer
+from jarkkit.steps.cluster.cluster_layer import Connect
 from jarkkit.steps.diagnose import account, cluster
-from jarkkit.steps.diagnose.seen import Questions, Seen
-from jarkkit.workspace import Workspace
+from jarkkit.steps.diagnose.observations import Observations, Queries
 
-TITLE = "Is all well?"
-# With these nothing can be asked, of the account or of its cluster.
-_CLOSED = ("JK-AWS-NO-CREDENTIALS", "JK-AWS-EXPIRED", "JK-AWS-UNREACHABLE")
-_ELSEWHERE = ("JK-TARGET-", "JK-REGION-", "JK-SETTINGS-", "JK-DEPLOYMENT-", "JK-WORKSPACE-")
+_logger = logging.getLogger(__name__)
+
+TITLE = "Is everything healthy?"
 
 
 @dataclass(frozen=True)
-class Case:
-    """What is to be diagnosed. Making one reads nothing; each of the callables may raise.
+class DiagnosisContext:
+    """What a diagnosis needs. Creating one reads nothing; each of the callables may raise.
 
     Args:
-        reach: the AWS layer, where the account may be called.
-        connect: how to reach the cluster's API; gives None where clusters have none.
-        where: where the deployment stands.
+        get_layer: returns the AWS layer, if calls to the account are possible.
+        connect: returns how to reach the cluster's API; None in a sandbox without clusters.
+        get_status: returns the deployment's status.
     """
 
     workspace: Workspace
-    reach: Callable[[], AwsLayer]
+    get_layer: Callable[[], AwsLayer]
     connect: Callable[[], Connect | None]
-    where: Callable[[], Where]
+    get_status: Callable[[], DeploymentStatus]
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
 
-def diagnose(case: Case) -> Report:
-    """What is wrong, causes before symptoms; then what could not be asked, and what is well.
+def diagnose(context: DiagnosisContext) -> Report:
+    """Report what is wrong, causes before symptoms; then what is unknown and what is healthy.
 
-    Raises nothing that a user can cause: what keeps it from looking is a finding, too.
+    Raises nothing that a user can cause: an error that prevents checks is itself a finding.
     """
-    told = _told(case)
-    seen, closed = _look(case)
-    findings = [*told, *seen.findings()]
-    if closed is not None:
-        findings.append(journey.access_finding(closed))
-    where = _where(case)
+    recorded = _folder_findings(context)
+    observations, error = _observe(context)
+    findings = [*recorded, *observations.findings()]
+    if error is not None:
+        findings.append(step_history.access_finding(error))
+    where = _where(context)
     running = where is not None and where.running
     if running:
         findings = [replace(f, grave=f.grave and f.rank <= Rank.ACCESS) for f in findings]
-    causes = fold(findings)
+    causes = group_by_cause(findings)
     checks = (
-        *map(check_of, causes),
-        *seen.unknown(),
-        *_standing(where),
-        *seen.well(findings),
-        *seen.skipped(closed),
+        *map(to_check, causes),
+        *observations.unknown_checks(),
+        *_status(where),
+        *observations.passed_checks(findings),
+        *observations.skipped_checks(error),
     )
-    return Report(title=TITLE, checks=checks, notes=tuple(_notes(checks, seen, findings, running)))
+    return Report(
+        title=TITLE, checks=checks, notes=tuple(_notes(checks, observations, findings, running))
+    )
 
 
 # -- the folder ------------------------------------------------------------------------------------
 
 
-def _told(case: Case) -> list[Finding]:
-    """What the deployment's folder tells of the last run."""
+def _folder_findings(context: DiagnosisContext) -> list[Finding]:
+    """Find what the deployment's folder records about the last run."""
     try:
-        entries = case.workspace.entries()
-        last = journey.unfinished(entries)
-        findings = [*journey.receipt_finding(case.workspace.name, _receipt(case, entries))]
-        if last is not None and not case.workspace.busy:
-            since = journey.began(entries, last)
-            findings += journey.terraform_findings(case.workspace.diagnostics(since))
-            findings.append(journey.step_finding(case.workspace.name, last))
+        entries = context.workspace.ledger_entries()
+        last = step_history.last_unfinished(entries)
+        findings = [
+            *step_history.receipt_finding(context.workspace.name, _receipt(context, entries))
+        ]
+        if last is not None and not context.workspace.is_locked:
+            since = step_history.started_at(entries, last)
+            findings += step_history.terraform_findings(context.workspace.diagnostics(since))
+            findings.append(step_history.step_finding(context.workspace.name, last))
     except JarkkitError as error:
-        return [journey.access_finding(error)]
+        return [step_history.access_finding(error)]
     return findings
 
 
-def _receipt(case: Case, entries: Sequence[Entry]) -> Receipt | None:
-    """The last cleanup's, unless something was deployed since."""
+def _receipt(context: DiagnosisContext, entries: Sequence[LedgerEntry]) -> Receipt | None:
+    """Return the last cleanup's receipt, unless there was a deploy since."""
     changing = [e.step for e in entries if e.step in ("deploy", "cleanup")]
     last_is_cleanup = changing[-1:] == ["cleanup"]
-    return case.workspace.load("receipt", Receipt) if last_is_cleanup else None
+    return context.workspace.load("receipt", Receipt) if last_is_cleanup else None
 
 
-def _where(case: Case) -> Where | None:
+def _where(context: DiagnosisContext) -> DeploymentStatus | None:
     try:
-        return case.where()
+        return context.get_status()
     except JarkkitError:
-        return None  # what is wrong with the folder is a finding already
+        return None  # the problem with the folder is already a finding
 
 
-def _standing(where: Where | None) -> Iterator[Check]:
+def _status(where: DeploymentStatus | None) -> Iterator[Check]:
     if where is not None:
         found = f"{where.state}. {where.summary} Next: {where.next_command}"
-        yield Check(name="Where it stands", status="skip", found=found)
+        yield Check(name="Deployment status", status="skip", found=found)
 
 
 # -- account and cluster ---------------------------------------------------------------------------
 
 
-def _look(case: Case) -> tuple[Seen, JarkkitError | None]:
-    """Ask all side by side. The error is what keeps everything from being asked."""
-    nothing = Seen(case.workspace.name, case.now(), {}, {})
+def _observe(context: DiagnosisContext) -> tuple[Observations, JarkkitError | None]:
+    """Run all queries in parallel; the error is the one that prevents them."""
+    nothing = Observations(context.workspace.name, context.now(), {}, {})
     try:
-        layer = case.reach()
-        deployed = case.workspace.load("deployed", Deployed)
-        steps = [entry.step for entry in case.workspace.entries()]
-        try:
-            layer.target()
-        except JarkkitError as error:
-            if error.code in _CLOSED or error.code.startswith(_ELSEWHERE):
-                raise
-        connect = case.connect()
+        layer = context.get_layer()
+        deployed = context.workspace.load("deployed", DeployResult)
+        steps = [entry.step for entry in context.workspace.ledger_entries()]
+        _check_access(layer)
+        connect = context.connect()
     except JarkkitError as error:
         return nothing, error
-    questions: Questions = {}
+    questions: Queries = {}
     cleaning = [step for step in steps if step in ("deploy", "cleanup")][-1:] == ["cleanup"]
     if "deploy" in steps:
-        questions |= account.questions(layer, deployed, cleaning=cleaning)
+        questions |= account.queries(layer, deployed, cleaning=cleaning)
     if deployed is not None and connect is not None and not (cleaning and _is_gone(layer)):
         try:
-            questions |= cluster.questions(connect(deployed.outputs))
+            questions |= cluster.queries(connect(deployed.outputs))
         except JarkkitError as error:
             return nothing, error
-    answers = together({name: question.ask for name, question in questions.items()})
-    return Seen(case.workspace.name, case.now(), questions, answers, layer.settings), None
+    answers = gather({name: query.fetch for name, query in questions.items()})
+    return Observations(
+        context.workspace.name, context.now(), questions, answers, layer.stack
+    ), None
+
+
+def _check_access(layer: AwsLayer) -> None:
+    """Raise the error after which no call to the account or its cluster can succeed."""
+    try:
+        layer.target()
+    except (CredentialsError, Unreachable):
+        raise
+    except ApiCallError as error:
+        _logger.info("continue without the target: %s", error)  # other calls may be allowed
 
 
 def _is_gone(layer: AwsLayer) -> bool:
-    """A cleanup has taken the cluster away already, and not come to its end."""
+    """Return True when an incomplete cleanup has already deleted the cluster."""
     try:
-        return layer.account.cluster(layer.settings.name) is None
+        return layer.own_cluster() is None
     except JarkkitError:
         return False
 
 
 def _notes(
-    checks: Sequence[Check], seen: Seen, findings: Sequence[Finding], running: bool
+    checks: Sequence[Check], observations: Observations, findings: Sequence[Finding], running: bool
 ) -> Iterator[str]:
     counts: Mapping[str, int] = {s: sum(c.status == s for c in checks) for s in ("fail", "unknown")}
     if running:
-        yield "A step is under way: what is not ready yet may just need more time."
+        yield "A step is running: what is not ready yet may just need more time."
     if not findings and counts["unknown"]:
-        yield "Nothing wrong was found, but not everything could be asked: it may be there."
-    elif not findings and not seen.questions:
-        yield "Nothing is deployed, so there was nothing to look at."
+        yield "jarkkit found no problem, but some checks got no answer, so there may be one."
+    elif not findings and not observations.queries:
+        yield "Nothing is deployed, so there was nothing to check."
     elif not findings:
         yield (
-            "Nothing wrong was found where the kit can look. What is left: your own programs "
-            "(their logs), what they store, and how fast they are."
+            "jarkkit found no problem in what it can check. It cannot check your own programs "
+            "(read their logs), their data and their performance."
         )
-    if warnings := seen.warnings(findings):
+    if warnings := observations.warnings(findings):
         yield warnings

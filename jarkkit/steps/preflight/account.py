@@ -1,95 +1,174 @@
-"""Questions about the account and the Region."""
+"""Checks of the account and the Region."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date
 from ipaddress import IPv4Network
 
-from jarkkit import zones
-from jarkkit.aws_layer import check_region
-from jarkkit.checks import Check
-from jarkkit.errors import JarkkitError
-from jarkkit.masking import masked
-from jarkkit.records import ClusterVersion, Target
+from jarkkit.decisions import zones
+from jarkkit.decisions.cluster_versions import RunningVersions, next_versions, support_warning
+from jarkkit.decisions.network_layout import check_layout
+from jarkkit.decisions.regions import RegionComparison
+from jarkkit.decisions.target_guard import check_target
+from jarkkit.model.account_ids import mask_account_ids
+from jarkkit.model.checks import Check
+from jarkkit.model.clock import now
+from jarkkit.model.errors import CredentialsError, JarkkitError, Unreachable
+from jarkkit.model.records import ClusterVersion, InstanceType, NetworkLayout, Target
 from jarkkit.settings import CLUSTER_VERSIONS, Settings
-from jarkkit.steps.preflight.asking import (
-    NOTHING_ANSWERED,
-    Look,
-    Question,
-    failed,
+from jarkkit.steps.aws_layer import LAYOUT, check_region, running_versions, subnet_zones
+from jarkkit.steps.preflight.runner import (
+    CheckContext,
+    CheckFunction,
+    check_of_error,
     passed,
     warned,
 )
-from jarkkit.survey import Survey
-from jarkkit.targets import check_target
 
 
-def credentials(look: Look) -> Check:
+def credentials(context: CheckContext) -> Check:
     """AWS credentials."""
     try:
-        caller = look.account.caller()
-    except JarkkitError as error:
-        if error.code in NOTHING_ANSWERED:
-            return failed(error).model_copy(update={"status": "fail"})
-        raise
+        caller = context.account.caller()
+    except (CredentialsError, Unreachable) as error:
+        return check_of_error(error).model_copy(update={"status": "fail"})
     who = caller.arn.split(":", 5)[-1]
-    return passed(f"{who} in account {masked(caller.account_id)}")
+    return passed(f"{who} in account {mask_account_ids(caller.account_id)}")
 
 
-def right_target(look: Look) -> Check:
-    """The right account and Region for this deployment."""
-    recorded = look.workspace.load("target", Target)
-    check_target(recorded, look.target())
-    return passed("the same as before" if recorded else "nothing was applied yet")
+def right_target(context: CheckContext) -> Check:
+    """Account and Region of this deployment."""
+    recorded = context.workspace.load("target", Target)
+    check_target(recorded, context.target())
+    return passed("the same as before" if recorded else "nothing is deployed yet")
 
 
-def region(look: Look) -> Check:
-    """The Region."""
-    check_region(look.settings.region, look.account.known_regions())
-    if look.settings.region not in look.account.enabled_regions():
+def region(context: CheckContext) -> Check:
+    """Region."""
+    check_region(context.settings.region, context.account.known_regions())
+    if context.settings.region not in context.account.enabled_regions():
         raise JarkkitError(
             "JK-REGION-UNKNOWN",
-            f"{look.settings.region} is not enabled in this account.",
+            f"{context.settings.region} is not enabled in this account.",
             "Enable it in the account's Region settings, or choose another Region.",
         )
-    return passed(look.settings.region)
+    return passed(context.settings.region)
 
 
-def availability_zones(look: Look) -> Check:
+def availability_zones(context: CheckContext) -> Check:
     """Availability Zones that EKS and the core nodes can use."""
-    offered = look.account.offerings(zones.instance_patterns(look.settings))
-    chosen = zones.choose(look.settings, look.account.zones(), offered)
-    return passed(", ".join(chosen), needed=f"{look.settings.az_count}")
+    chosen = _chosen_zones(context)
+    needed = "" if context.settings.vpc_id else f"{context.settings.az_count}"
+    return passed(", ".join(chosen), needed=needed)
 
 
-def accelerators(look: Look) -> Check:
+def _chosen_zones(context: CheckContext) -> tuple[str, ...]:
+    """Return the zones that the next plan will use, with an existing VPC those of its subnets."""
+    settings = context.settings
+    if settings.vpc_id:
+        return subnet_zones(settings, context.account)
+    applied = context.workspace.load(LAYOUT, NetworkLayout)
+    check_layout(settings, applied)
+    offered = context.account.offerings(context.stack.instance_patterns)
+    keep = applied.zones if applied else ()
+    return zones.choose_zones(settings, context.account.zones(), offered, keep)
+
+
+def accelerators(context: CheckContext) -> Check:
     """Accelerators offered in the chosen zones."""
-    if not look.settings.accelerators:
+    if not context.settings.accelerators:
         return Check(name="", status="skip", found="none chosen")
-    offered = look.account.offerings(zones.instance_patterns(look.settings))
-    chosen = set(zones.choose(look.settings, look.account.zones(), offered))
-    check = judge_offerings(look.settings, offered, chosen)
+    offered = context.account.offerings(context.stack.instance_patterns)
+    check = judge_offerings(context.settings, offered, set(_chosen_zones(context)))
     fails = check.status == "fail"
-    return check.model_copy(update={"fix": f"{check.fix} {_elsewhere(look)}"}) if fails else check
+    return (
+        check.model_copy(update={"fix": f"{check.fix} {_elsewhere(context)}"}) if fails else check
+    )
 
 
-def _elsewhere(look: Look) -> str:
-    """Where it would do, as far as an earlier survey knows."""
-    survey = None
+def node_types(context: CheckContext) -> Iterable[Check]:
+    """Instance types of the node groups"""
+    settings = context.settings
+    wanted = {"core_instance_type": settings.core_instance_type}
+    if settings.static_gpu_nodes:
+        wanted["static_gpu_instance_type"] = settings.static_gpu_instance_type
+    known = context.account.instance_types.matching(wanted.values())
+    offered = context.account.offerings(wanted.values())
+    chosen = _chosen_zones(context)
+    for setting, name in wanted.items():
+        yield judge_node_type(setting, known.get(name), name, offered[name], chosen)
+
+
+def judge_node_type(
+    setting: str,
+    found: InstanceType | None,
+    name: str,
+    offered: Collection[str],
+    chosen: Sequence[str],
+) -> Check:
+    """Check that a node group can have that instance type with its AMI, in the chosen zones.
+
+    Args:
+        found: None if the Region does not have the type.
+        offered: zones that offer it.
+    """
+    label = f"Instance type of {_GROUP_OF[setting]}"
+    missing = [zone for zone in chosen if zone not in offered]
+    if found is None or len(missing) == len(chosen):
+        where = "in this Region" if found is None else f"in {', '.join(chosen)}"
+        problem, code = f"{name} is not offered {where}", "JK-AWS-CAPACITY"
+    elif reason := _why_not_ami(setting, found):
+        problem, code = f"{name} {reason}", "JK-SETTINGS-INVALID"
+    elif missing:
+        return warned(
+            f"{name} is not offered in {', '.join(missing)}",
+            why="Nodes of this type start only in the other zones.",
+            fix=f"Choose another {setting}, or other zones.",
+        ).model_copy(update={"name": label})
+    else:
+        return passed(name).model_copy(update={"name": label})
+    return Check(
+        name=label,
+        status="fail",
+        found=problem,
+        fix=f"Choose another {setting}, such as {_EXAMPLE_OF[setting]}.",
+        code=code,
+    )
+
+
+def _why_not_ami(setting: str, found: InstanceType) -> str:
+    """Return why the type does not fit the AMI type in terraform/nodes.tf; empty if it does."""
+    if found.architectures and "x86_64" not in found.architectures:
+        return f"has a processor for {', '.join(found.architectures)}; the AMI is for x86_64"
+    if setting == "core_instance_type" and found.accelerators:
+        return "has accelerators, for which the core nodes' AMI has no driver"
+    if setting == "static_gpu_instance_type" and not found.nvidia:
+        return "has no NVIDIA GPU, which the AMI of the static GPU nodes is for"
+    return ""
+
+
+_GROUP_OF = {"core_instance_type": "core nodes", "static_gpu_instance_type": "static GPU nodes"}
+_EXAMPLE_OF = {"core_instance_type": "m5.xlarge", "static_gpu_instance_type": "g6.4xlarge"}
+
+
+def _elsewhere(context: CheckContext) -> str:
+    """Name suitable Regions from the last region comparison."""
+    comparison = None
     with contextlib.suppress(JarkkitError):  # a report of another release
-        survey = look.workspace.load("reports/regions", Survey)
-    wanted = {pool.family for pool in look.settings.accelerators}
-    if survey is None or not wanted <= {*survey.families}:
-        return "Which one: jarkkit regions"
-    names = ", ".join(survey.that_will_do()) or "none"
-    return f"Regions that would do, by the survey of {survey.made[:10]}: {names}."
+        comparison = context.workspace.load("reports/regions", RegionComparison)
+    families = {pool.family for pool in context.settings.accelerators}
+    if comparison is None or not families <= {*comparison.families}:
+        return "To compare Regions, run: jarkkit regions"
+    names = ", ".join(comparison.suitable_regions()) or "none"
+    return f"Suitable Regions in the comparison of {comparison.made[:10]}: {names}."
 
 
 def judge_offerings(
     settings: Settings, offered: Mapping[str, frozenset[str]], chosen: set[str]
 ) -> Check:
-    """Whether each chosen family can be had in at least one of the chosen zones."""
+    """Check that at least one chosen zone offers each chosen family."""
     where = {p.family: sorted(chosen & offered[f"{p.family}.*"]) for p in settings.accelerators}
     found = "; ".join(f"{family}: {', '.join(z) or 'nowhere'}" for family, z in where.items())
     nowhere = [family for family, zones_of in where.items() if not zones_of]
@@ -98,63 +177,87 @@ def judge_offerings(
             name="",
             status="fail",
             found=found,
-            why=f"{', '.join(nowhere)} cannot be launched in any of the chosen zones.",
+            why=f"None of the chosen zones offers {', '.join(nowhere)}.",
             fix="Choose another family, other zones (availability_zones) or another Region.",
             code="JK-ZONES-TOO-FEW",
         )
     return passed(found)
 
 
-def cluster_version(look: Look) -> Check:
-    """The Kubernetes version."""
-    return judge_version(look.settings.cluster_version, look.account.cluster_versions())
+def cluster_version(context: CheckContext) -> Check:
+    """Kubernetes version."""
+    return judge_version(
+        context.settings.cluster_version,
+        context.account.cluster_versions(),
+        running_versions(context.settings, context.account, context.workspace),
+        date.fromisoformat(now()[:10]),
+    )
 
 
-def judge_version(wanted: str, offered: tuple[ClusterVersion, ...]) -> Check:
-    """Whether EKS offers the version, and in which kind of support it is."""
+def judge_version(
+    wanted: str,
+    offered: tuple[ClusterVersion, ...],
+    running: RunningVersions | None,
+    today: date,
+) -> Check:
+    """Check that EKS offers the version, how long, and that the cluster can change to it.
+
+    Args:
+        running: None if there is no cluster yet.
+
+    Raises JK-VERSION-UNSUPPORTED, JK-VERSION-STEP, JK-VERSION-DRIFT.
+    """
     known = {item.version: item for item in offered}
+    current = [v for v in CLUSTER_VERSIONS if v in known and not known[v].extended]
+    choice = f"Set cluster_version to one of: {', '.join(current)}."
     if wanted not in known:
-        fitting = [version for version in CLUSTER_VERSIONS if version in known]
         raise JarkkitError(
             "JK-VERSION-UNSUPPORTED",
-            f"Amazon EKS does not offer Kubernetes {wanted} here.",
-            f"Set cluster_version to one of: {', '.join(fitting)}.",
+            f"Amazon EKS does not offer Kubernetes {wanted} in this Region.",
+            choice,
         )
-    item = known[wanted]
-    if item.extended:
+    planned = next_versions(wanted, running)
+    support = support_warning(known[wanted], today)
+    if known[wanted].extended and running is None:
+        raise JarkkitError("JK-VERSION-UNSUPPORTED", f"Kubernetes {wanted}: {support}", choice)
+    if planned.warning or support:
         return warned(
-            f"{wanted}, in extended support",
-            why="A cluster in extended support costs six times as much per hour.",
-            fix=f"Set cluster_version to {CLUSTER_VERSIONS[-1]}.",
+            wanted,
+            why=f"{planned.warning} {support}".strip(),
+            fix=f"To stay on a supported version: {choice}" if support else _ROLLBACK_FIX,
         )
-    until = item.end_of_standard_support
+    until = known[wanted].end_of_standard_support
     return passed(f"{wanted}{f', standard support until {until}' if until else ''}")
 
 
-def api_exposure(look: Look) -> Check:
-    """Who may reach the Kubernetes API."""
-    networks = [IPv4Network(block) for block in look.settings.endpoint_public_cidrs]
+_ROLLBACK_FIX = "Plan and deploy if you want to go back; otherwise set cluster_version as it was."
+
+
+def api_exposure(context: CheckContext) -> Check:
+    """Access to the Kubernetes API."""
+    networks = [IPv4Network(block) for block in context.settings.endpoint_public_cidrs]
     if not networks:
         return warned(
-            "nobody from outside the VPC",
-            why="With a private endpoint the cluster layer can only be installed from inside.",
-            fix="Run the kit inside the VPC, or name your own address in endpoint_public_cidrs.",
+            "only clients inside the VPC",
+            why="With a private endpoint, you can install add-ons only from inside the VPC.",
+            fix="Run jarkkit inside the VPC, or add your own address to endpoint_public_cidrs.",
         )
     if any(network.prefixlen == 0 for network in networks):
         return warned(
             "the whole internet, with IAM credentials",
-            why="Calls still need an access entry, but anybody can knock.",
-            fix="Set endpoint_public_cidrs to your own address for more than a short workshop.",
+            why="Calls still need an access entry, but anyone can reach the endpoint.",
+            fix="Except for a short workshop, set endpoint_public_cidrs to your own address.",
         )
     return passed(", ".join(map(str, networks)))
 
 
-QUESTIONS: tuple[Question, ...] = (
+CHECKS: tuple[CheckFunction, ...] = (
     credentials,
     right_target,
     region,
     availability_zones,
     accelerators,
+    node_types,
     cluster_version,
     api_exposure,
 )

@@ -1,28 +1,47 @@
-"""Questions about what will be installed."""
+"""Checks of the add-ons that jarkkit will install."""
 
 from __future__ import annotations
 
-from jarkkit.addons import choice
-from jarkkit.addons.order import needs
-from jarkkit.checks import Check
-from jarkkit.steps.preflight.asking import Look, Question, passed
+from jarkkit.decisions.addons import hub_address
+from jarkkit.model.checks import Check
+from jarkkit.steps.preflight.runner import CheckContext, CheckFunction, passed
 
 
-def addons(look: Look) -> Check:
-    """Add-ons fit together"""
-    chosen = choice.chosen(look.settings)
-    needs(chosen)
-    return passed(f"{len(chosen)} add-ons")
+def addons(context: CheckContext) -> Check:
+    """Add-on dependencies"""
+    context.stack.check_addons()
+    return passed(f"{len(context.stack.addons)} add-ons")
 
 
-def charts(look: Look) -> Check:
-    """Charts of the add-ons"""
-    if look.charts is None:
+def charts(context: CheckContext) -> Check:
+    """Add-on charts"""
+    if context.charts is None:
         return Check(name="", status="skip", found="this sandbox has no clusters")
-    found = look.charts.require(choice.charts(look.settings))
+    found = context.charts.find_all(context.stack.charts)
     real = sum(archive.real for archive in found)
-    stand_ins = len(found) - real
-    return passed(f"{real} real" + (f", stand-ins for {stand_ins}" if stand_ins else ""))
+    stubs = len(found) - real
+    return passed(f"{real} real" + (f", {stubs} stub charts" if stubs else ""))
 
 
-QUESTIONS: tuple[Question, ...] = (addons, charts)
+def hub_login(context: CheckContext) -> Check:
+    """JupyterHub login"""
+    settings, names = context.settings, context.stack.addon_names
+    if "jupyterhub" not in names:
+        return passed("JupyterHub is off")
+    if settings.jupyterhub_domain and "aws-load-balancer-controller" not in names:
+        return Check(
+            name="",
+            status="fail",
+            found=f"{settings.jupyterhub_domain} without a load balancer",
+            why="The add-on aws-load-balancer-controller, which makes it, is off.",
+            fix="Switch the add-on aws-load-balancer-controller on, or remove jupyterhub_domain.",
+        )
+    if not hub_address.has_identity_provider(settings):
+        return passed("one password for all")
+    return passed(
+        f"callback {hub_address.callback_url(settings)}",
+        why="List this address at the identity provider as an allowed callback URL.",
+    )
+
+
+CHECKS: tuple[CheckFunction, ...] = (addons, charts, hub_login)

@@ -1,23 +1,23 @@
-"""Questions about money and time: nothing blocks, everything is said before it is spent."""
+"""Checks of cost and time: they block nothing, and report both before you spend them."""
 
 from __future__ import annotations
 
-from jarkkit.checks import Check
-from jarkkit.durations.whole import times
-from jarkkit.inquiries.costing import Costing
-from jarkkit.inquiries.past import past_on_aws
-from jarkkit.steps.preflight.asking import Look, Question, passed, warned
+from jarkkit.decisions.durations.estimate import estimate_durations
+from jarkkit.model.checks import Check
+from jarkkit.steps.preflight.runner import CheckContext, CheckFunction, passed, warned
+from jarkkit.steps.queries.past_durations import history_on_aws
+from jarkkit.steps.queries.pricing_query import PricingQuery
 
 
-def cost(look: Look) -> Check:
-    """What it costs."""
-    costing = Costing(look.settings, look.account)
-    bill = costing.bill(costing.table())
-    why = " ".join([*bill.notes, *costing.notes])
-    fix = f"Each line with its source: jarkkit cost {look.settings.name}"
+def cost(context: CheckContext) -> Check:
+    """Cost estimate."""
+    pricing = PricingQuery(context.stack, context.account)
+    bill = pricing.bill(pricing.price_table())
+    why = " ".join([*bill.notes, *pricing.notes])
+    fix = f"For each line with its source, run: jarkkit cost {context.settings.name}"
     if bill.unknown:
         return Check(name="", status="unknown", found=bill.summary, why=why, fix=fix)
-    budget = look.settings.budget_usd_per_month
+    budget = context.settings.budget_usd_per_month
     if budget and bill.monthly.likely > budget:
         return warned(
             bill.summary,
@@ -28,14 +28,14 @@ def cost(look: Look) -> Check:
     return passed(bill.summary, why=why)
 
 
-def duration(look: Look) -> Check:
-    """How long it takes."""
-    past = past_on_aws(look.workspace)
-    found = times(look.settings, past, clusters=look.charts is not None)
+def duration(context: CheckContext) -> Check:
+    """Time estimate."""
+    past = history_on_aws(context.workspace)
+    found = estimate_durations(context.stack, past, clusters=context.charts is not None)
     return passed(
         f"deploy {found.deploy.brief}, cleanup {found.cleanup.brief}",
         why=f"{found.deploy.summary} {found.cleanup.summary}",
     )
 
 
-QUESTIONS: tuple[Question, ...] = (cost, duration)
+CHECKS: tuple[CheckFunction, ...] = (cost, duration)

@@ -1,4 +1,4 @@
-"""Questions about what an earlier deployment of the same name has left."""
+"""Checks for leftovers of an earlier deployment of the same name."""
 
 from __future__ import annotations
 
@@ -7,27 +7,36 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from jarkkit.aws_layer import backend
-from jarkkit.checks import Check
-from jarkkit.errors import JarkkitError
-from jarkkit.records import Owned, Target
+from jarkkit.decisions.target_guard import check_target
+from jarkkit.model.checks import Check
+from jarkkit.model.errors import WrongTarget
+from jarkkit.model.records import OwnedResource, Target
 from jarkkit.settings import Settings
-from jarkkit.steps.preflight.asking import Look, Question, passed, warned
-from jarkkit.steps.preflight.obstacles import SHOWN, is_ours, kind, listed
-from jarkkit.targets import check_target
+from jarkkit.steps.aws_layer import backend
+from jarkkit.steps.own_cluster import own_cluster, recorded_endpoint
+from jarkkit.steps.preflight.name_conflicts import MAX_LISTED, resource_label, short_list
+from jarkkit.steps.preflight.runner import CheckContext, CheckFunction, passed, warned
 
-# Made by the cluster and its controllers, not by Terraform, so no plan takes them over; and how
-# one of them is removed by hand.
+# The command that deletes a resource which the cluster or its controllers created: no plan imports
+# it.
 _REMOVED_BY = {
+    "aws_autoscaling_group": "aws autoscaling delete-auto-scaling-group --force-delete "
+    "--auto-scaling-group-name",
     "aws_instance": "aws ec2 terminate-instances --instance-ids",
     "aws_ebs_volume": "aws ec2 delete-volume --volume-id",
+    "aws_ebs_snapshot": "aws ec2 delete-snapshot --snapshot-id",
+    "aws_ec2_capacity_reservation": "aws ec2 cancel-capacity-reservation --capacity-reservation-id",
+    "aws_elb": "aws elb delete-load-balancer --load-balancer-name",
+    "aws_fsx_file_system": "aws fsx delete-file-system --file-system-id",
+    "aws_launch_template": "aws ec2 delete-launch-template --launch-template-id",
     "aws_lb": "aws elbv2 delete-load-balancer --load-balancer-arn",
+    "aws_lb_target_group": "aws elbv2 delete-target-group --target-group-arn",
     "aws_network_interface": "aws ec2 delete-network-interface --network-interface-id",
     "aws_security_group": "aws ec2 delete-security-group --group-id",
     "aws_iam_instance_profile": "aws iam delete-instance-profile --instance-profile-name",
+    "aws_vpc_endpoint": "aws ec2 delete-vpc-endpoints --vpc-endpoint-ids",
 }
-_SOMETIMES_TERRAFORMS = ("aws_security_group", "aws_iam_instance_profile")
-# Parts of other things, and named otherwise in the state.
+# Parts of other resources, with other ids in the state.
 _PARTS = ("aws_route", "aws_route_table_association")
 
 
@@ -35,25 +44,25 @@ _PARTS = ("aws_route", "aws_route_table_association")
 
 
 @dataclass(frozen=True)
-class Known:
-    """What Terraform's state knows.
+class StateSummary:
+    """A summary of Terraform's state.
 
     Attributes:
-        ids: of its resources.
+        ids: the ids of its resources.
         cluster: whether an EKS cluster is among them.
     """
 
     ids: frozenset[str] = frozenset()
     cluster: bool = False
 
-    def has(self, owned: Owned) -> bool:
-        """True when it knows this; some types are imported by more than their id."""
+    def contains(self, owned: OwnedResource) -> bool:
+        """Return True when the state has this; some import ids hold more than the id."""
         last = owned.import_id.replace(",", "/").rpartition("/")[2]
         return owned.import_id in self.ids or last in self.ids
 
 
-def read_state(text: bytes | None) -> Known:
-    """What a state file (version 4) knows; nothing where it cannot be read."""
+def read_state(text: bytes | None) -> StateSummary:
+    """Summarize a state file (version 4); return an empty summary if it is unreadable."""
     try:
         resources = json.loads(text or b"{}").get("resources", [])
         managed = [r for r in resources if r.get("mode") == "managed"]
@@ -61,63 +70,68 @@ def read_state(text: bytes | None) -> Known:
             str(i.get("attributes", {}).get("id")) for r in managed for i in r.get("instances", [])
         }
     except (ValueError, AttributeError):
-        return Known()
-    return Known(frozenset(ids), any(r.get("type") == "aws_eks_cluster" for r in managed))
+        return StateSummary()
+    return StateSummary(frozenset(ids), any(r.get("type") == "aws_eks_cluster" for r in managed))
 
 
-def _known(look: Look) -> Known:
-    keeps = backend(look.settings)
-    if keeps is None:
-        return read_state(look.workspace.state())
-    place = keeps["terraform"]["backend"]["s3"]
-    return read_state(look.account.leftovers.state(place["bucket"], place["key"]))
+def _known(context: CheckContext) -> StateSummary:
+    remote = backend(context.settings)
+    if remote is None:
+        return read_state(context.workspace.state())
+    s3 = remote["terraform"]["backend"]["s3"]
+    return read_state(context.account.name_conflicts.read_state_object(s3["bucket"], s3["key"]))
 
 
-def state(look: Look) -> Check:
+def state(context: CheckContext) -> Check:
     """Terraform's state"""
-    if _belongs_elsewhere(look):
-        return Check(name="", status="skip", found="of another account, Region or rehearsal")
-    cluster = look.account.cluster(look.settings.name)
-    ours = cluster is not None and is_ours(look, cluster)
-    return judge_state(look.settings, _known(look), there=ours)
+    if _belongs_elsewhere(context):
+        return Check(
+            name="",
+            status="skip",
+            found="the state belongs to another account, Region or rehearsal",
+        )
+    cluster = own_cluster(context.settings.name, context.account, context.workspace)
+    return judge_state(context.settings, _known(context), there=cluster is not None)
 
 
-def judge_state(settings: Settings, known: Known, *, there: bool) -> Check:
-    """Whether state and account tell the same of the cluster.
+def judge_state(settings: Settings, summary: StateSummary, *, there: bool) -> Check:
+    """Check that state and account agree about the cluster.
 
     Args:
         there: the account has the deployment's cluster.
     """
     bucket = settings.state_bucket
-    place = f"in the bucket {bucket}" if bucket else "in the deployment's folder"
-    if there and not known.cluster:
+    location = f"in the bucket {bucket}" if bucket else "in the deployment's folder"
+    if there and not summary.cluster:
         return warned(
-            f"the cluster is there, the state {place} does not know it",
-            why="Another folder or machine has deployed it, or the state was lost.",
-            fix="Go on where it was deployed; or let both keep the state in one bucket "
-            f"(state_bucket). If the state is lost: `jarkkit plan {settings.name}` takes over what "
-            "is there.",
+            f"the cluster exists, but is not in the state {location}",
+            why="Another folder or machine deployed it, or the state was lost.",
+            fix="Continue where it was deployed, or keep the state of both in one bucket "
+            f"(state_bucket). If the state is lost, `jarkkit plan {settings.name}` imports what "
+            "exists.",
             code="JK-STATE-DIFFERS",
         )
-    if known.cluster and not there:
+    if summary.cluster and not there:
         return warned(
-            f"the state {place} knows a cluster, the account has none",
-            why="Somebody has deleted it, without the kit.",
-            fix=f"To make it again: jarkkit plan {settings.name}. To take away the rest: "
+            f"the state {location} has a cluster, but the account has none",
+            why="It was deleted without jarkkit.",
+            fix=f"To create it again: jarkkit plan {settings.name}. To delete the rest: "
             f"jarkkit cleanup {settings.name} --confirm {settings.name}",
             code="JK-STATE-DIFFERS",
         )
-    return passed(f"{place}, {len(known.ids)} resources" if known.ids else f"{place}, empty")
+    return passed(
+        f"{location}, {len(summary.ids)} resources" if summary.ids else f"{location}, empty"
+    )
 
 
-def _belongs_elsewhere(look: Look) -> bool:
-    """True when the deployment was applied in another place: then `right_target` says so, and the
-    state is about that place."""
+def _belongs_elsewhere(context: CheckContext) -> bool:
+    """Return True when the deployment was applied to another target.
+
+    Then `right_target` reports it, and the state belongs to that target.
+    """
     try:
-        check_target(look.workspace.load("target", Target), look.target())
-    except JarkkitError as error:
-        if error.code != "JK-TARGET-MISMATCH":
-            raise
+        check_target(context.workspace.load("target", Target), context.target())
+    except WrongTarget:
         return True
     return False
 
@@ -125,112 +139,115 @@ def _belongs_elsewhere(look: Look) -> bool:
 # -- leftovers -------------------------------------------------------------------------------------
 
 
-def leftovers(look: Look) -> Iterable[Check]:
+def leftovers(context: CheckContext) -> Iterable[Check]:
     """Leftovers of an earlier deployment"""
-    found, _, refused = look.account.owned(look.settings.name)
-    yield from judge_refused(refused)
-    known = Known() if _belongs_elsewhere(look) else _known(look)
-    alive = look.account.cluster(look.settings.name) is not None
-    yield judge_leftovers(look.settings.name, found, known, alive=alive)
+    endpoint = recorded_endpoint(context.workspace)
+    scan = context.account.scan_resources(context.settings.name, endpoint=endpoint)
+    yield from judge_inaccessible(scan.inaccessible)
+    summary = StateSummary() if _belongs_elsewhere(context) else _known(context)
+    cluster = own_cluster(context.settings.name, context.account, context.workspace)
+    alive = cluster is not None
+    yield judge_leftovers(context.settings.name, scan.found, summary, alive=alive)
 
 
-def judge_refused(places: Iterable[str]) -> Iterable[Check]:
-    """What could not be looked at, an answer per reason.
+def judge_inaccessible(places: Iterable[str]) -> Iterable[Check]:
+    """Report what could not be scanned, one check per reason.
 
     Args:
-        places: `place: code`.
+        places: each `place: code`.
     """
     by_code: dict[str, list[str]] = {}
-    for refused in places:
-        place, _, code = refused.partition(": ")
-        by_code.setdefault(code, []).append(place)
+    for entry in places:
+        location, _, code = entry.partition(": ")
+        by_code.setdefault(code, []).append(location)
     for code, named in by_code.items():
         yield Check(
-            name="Where leftovers could not be looked for",
+            name="Locations not scanned for leftovers",
             status="unknown",
-            found=listed(named),
-            fix="Look there yourself, or ask again later or with other credentials.",
+            found=short_list(named),
+            fix="Check them yourself, or run preflight again later or with other credentials.",
             code=code,
         )
 
 
-def judge_leftovers(name: str, found: Iterable[Owned], known: Known, *, alive: bool) -> Check:
-    """What of the deployment is in the account and not in its state: the next plan takes over what
-    Terraform makes; what the cluster made stays in the way.
+def judge_leftovers(
+    name: str, found: Iterable[OwnedResource], summary: StateSummary, *, alive: bool
+) -> Check:
+    """Find resources of the deployment that are in the account but not in its state.
+
+    The next plan imports those that Terraform manages; those that the cluster created remain.
 
     Args:
-        alive: there is a cluster that what its controllers made belongs to.
+        alive: the cluster exists, and still owns what its controllers created.
     """
     whole = [owned for owned in found if owned.terraform_type not in _PARTS]
-    strays = [owned for owned in whole if not known.has(owned)]
-    stays = [] if alive else [owned for owned in strays if _stays(name, owned)]
-    taken = [owned for owned in strays if not _stays(name, owned)]
+    strays = [owned for owned in whole if not summary.contains(owned)]
+    stays = [] if alive else [owned for owned in strays if owned.of_cluster]
+    taken = [owned for owned in strays if not owned.of_cluster]
     if stays:
-        return _in_the_way(stays, taken)
-    if taken and known.ids:
+        return _blocking(stays, taken)
+    if taken and summary.ids:
         return _stray(name, taken)
     if taken and alive:
         return _of_a_cluster(taken)
     if taken:
-        return _taken_over(name, taken)
-    return passed(f"{len(whole)} things, all in the state" if whole else "none")
+        return _importable(name, taken)
+    return passed(f"{len(whole)} resources, all in the state" if whole else "none")
 
 
-def _stays(name: str, owned: Owned) -> bool:
-    if owned.terraform_type in _SOMETIMES_TERRAFORMS:
-        return owned.name != f"{name}-efs" and not owned.name.startswith(f"{name}-")
-    return owned.terraform_type in _REMOVED_BY
-
-
-def _in_the_way(stays: list[Owned], taken: list[Owned]) -> Check:
-    commands = [f"{_REMOVED_BY[owned.terraform_type]} {owned.import_id}" for owned in stays[:SHOWN]]
+def _blocking(stays: list[OwnedResource], taken: list[OwnedResource]) -> Check:
+    commands = [
+        f"{_REMOVED_BY[owned.terraform_type]} {owned.import_id}"
+        for owned in stays[:MAX_LISTED]
+        if owned.terraform_type in _REMOVED_BY
+    ]
     volumes = any(owned.terraform_type == "aws_ebs_volume" for owned in stays)
-    careful = "Volumes may hold data: look first. Then: " if volumes else "Remove it: "
-    costs = " Some of it costs money." if any(owned.billable for owned in stays) else ""
-    also = f"; beside it {len(taken)} that the next plan takes over" if taken else ""
+    advice = "Volumes may hold data: check them first. Then run: " if volumes else "Run: "
+    costs = " Some of them cost money." if any(owned.billable for owned in stays) else ""
+    also = f"; also {len(taken)} that the next plan imports" if taken else ""
     return warned(
-        f"{_counted(stays)}: {listed(owned.import_id for owned in stays)}{also}",
-        why=f"A cluster that is gone has made it, so nobody removes it.{costs} It can also keep "
-        "the network from being deleted.",
-        fix=f"{careful}{'; '.join(commands)}",
+        f"{_counted(stays)}: {short_list(owned.import_id for owned in stays)}{also}",
+        why=f"A deleted cluster created them, so no controller deletes them.{costs} They can also "
+        "block the deletion of the network.",
+        fix=f"{advice}{'; '.join(commands)}",
         code="JK-LEFTOVER",
     )
 
 
-def _of_a_cluster(taken: list[Owned]) -> Check:
+def _of_a_cluster(taken: list[OwnedResource]) -> Check:
     return warned(
-        f"{_counted(taken)}, none of it in the state",
-        why="It is what belongs to the cluster that the state does not know.",
-        fix="What to do is said under Terraform's state.",
+        f"{_counted(taken)}, none of them in the state",
+        why="They belong to the cluster that is not in the state.",
+        fix='Follow the fix of the check "Terraform\'s state".',
         code="JK-LEFTOVER",
     )
 
 
-def _taken_over(name: str, taken: list[Owned]) -> Check:
+def _importable(name: str, taken: list[OwnedResource]) -> Check:
     return warned(
-        f"{_counted(taken)}, none of it in the state",
-        why="A run that was cut off has left it, or its state was lost.",
-        fix=f"Nothing to do: `jarkkit plan {name}` takes it over and shows it. To be rid of it "
-        f"instead: jarkkit cleanup {name} --confirm {name}",
+        f"{_counted(taken)}, none of them in the state",
+        why="An interrupted run left them, or its state was lost.",
+        fix=f"You need not do anything: `jarkkit plan {name}` imports and lists them. To delete "
+        f"them instead, run: jarkkit cleanup {name} --confirm {name}",
         code="JK-LEFTOVER",
     )
 
 
-def _stray(name: str, taken: list[Owned]) -> Check:
+def _stray(name: str, taken: list[OwnedResource]) -> Check:
     return warned(
-        f"{_counted(taken)} not in the state: {listed(owned.import_id for owned in taken)}",
-        why="They carry the deployment's tag or name. Where a run was cut off, the next one takes "
-        "them over.",
-        fix=f"See whether it would make them anew: jarkkit plan {name}. What it does not name is "
-        "left over, and can be deleted.",
+        f"{_counted(taken)} not in the state: {short_list(owned.import_id for owned in taken)}",
+        why="They carry the deployment's tag or name. After an interrupted run, the next run "
+        "imports them.",
+        fix=f"Check whether a plan creates them again: jarkkit plan {name}. Those that it does not "
+        "list are leftovers, which you can delete.",
         code="JK-LEFTOVER",
     )
 
 
-def _counted(things: Iterable[Owned]) -> str:
-    """`ebs volume (2), vpc (1)`."""
-    counts = Counter(kind(owned.terraform_type) for owned in things)
+def _counted(resources: Iterable[OwnedResource]) -> str:
+    """Count them by kind: `ebs volume (2), vpc (1)`."""
+    counts = Counter(resource_label(owned.terraform_type) for owned in resources)
     return ", ".join(f"{what} ({count})" for what, count in sorted(counts.items()))
 
 
-QUESTIONS: tuple[Question, ...] = (state, leftovers)
+CHECKS: tuple[CheckFunction, ...] = (state, leftovers)

@@ -1,51 +1,99 @@
-"""Questions about this machine."""
+"""Checks of this machine."""
 
 from __future__ import annotations
 
 import platform
 import re
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jarkkit.checks import Check
-from jarkkit.errors import JarkkitError
-from jarkkit.steps.preflight.asking import Look, Question, passed, warned
-from jarkkit.terraform import find_mirror
+from jarkkit.model.checks import Check
+from jarkkit.model.errors import JarkkitError
+from jarkkit.ports.provider import (
+    PROVIDER,
+    ProviderPackage,
+    find_mirror,
+    is_installed,
+    packages,
+    pinned_version,
+    registry,
+    this_platform,
+    user_configuration,
+)
+from jarkkit.steps.preflight.network import HOST_TIMEOUT_SECONDS
+from jarkkit.steps.preflight.runner import CheckContext, CheckFunction, passed, warned
 
-# What the provider, a plan and the logs of one deployment need, with room to spare.
-DISK_GIB = 2.0
-OLDEST_PYTHON = (3, 11)
+# What the provider, a plan and the logs of one deployment need, with a margin.
+MIN_DISK_GIB = 2.0
+MIN_PYTHON = (3, 11)
 
 
-def terraform_tool(look: Look) -> Check:
+def terraform_tool(context: CheckContext) -> Check:
     """Terraform or OpenTofu."""
-    tool = look.terraform.tool
+    tool = context.terraform.tool
     return passed(f"{tool.product} {tool.version}", needed="1.10 or newer")
 
 
-def provider(look: Look) -> Check:
-    """Where the AWS provider comes from."""
-    mirror = find_mirror(look.terraform.tool, look.terraform.environ)
-    if mirror is None:
-        return passed("as Terraform's own configuration says", why="No mirror folder is in use.")
-    if not (mirror / look.terraform.tool.registry / "hashicorp/aws").is_dir():
+def provider(context: CheckContext) -> Check:
+    """AWS provider source"""
+    product, environ = context.terraform.tool.product, context.terraform.environ
+    version, host = pinned_version(), registry(product)
+    mirror = find_mirror(product, environ)
+    if mirror is not None:
+        return judge_mirror(tuple(packages(mirror)), version, this_platform())
+    if user_configuration(product, environ) is not None:
+        return passed(f"{version}, from where your CLI configuration says")
+    if is_installed(context.workspace.folder, product):
+        return passed(f"{version}, in the deployment's folder")
+    silent = context.machine.unreachable_hosts([host], HOST_TIMEOUT_SECONDS)
+    return judge_registry(version, host, silent)
+
+
+def judge_mirror(found: Sequence[ProviderPackage], version: str, platform: str) -> Check:
+    """Check that a mirror folder has the pinned version of the provider for this platform.
+
+    Raises JK-TF-PROVIDER.
+    """
+    if any((p.version, p.platform) == (version, platform) for p in found):
+        return passed(f"{version}, from a mirror folder on this machine")
+    versions = sorted({f"{p.version} for {p.platform}" for p in found})
+    raise JarkkitError(
+        "JK-TF-PROVIDER",
+        f"The mirror folder lacks {PROVIDER} {version} for {platform}; it has "
+        f"{', '.join(versions) or 'no package of it'}.",
+        "Fill it, in the folder terraform/: `terraform providers mirror FOLDER` (or `tofu …`; the "
+        "folder serves both). Or set JARKKIT_TF_MIRROR to another one.",
+    )
+
+
+def judge_registry(version: str, host: str, silent: Mapping[str, str]) -> Check:
+    """Check that the provider can be downloaded. Raises JK-TF-PROVIDER.
+
+    Args:
+        silent: the hosts that do not answer, with the reason.
+    """
+    if host in silent:
         raise JarkkitError(
             "JK-TF-PROVIDER",
-            "The folder named by JARKKIT_TF_MIRROR does not hold hashicorp/aws.",
-            f"Fill it: {look.terraform.tool.product} providers mirror FOLDER",
+            f"There is no mirror folder with {PROVIDER} {version}, and {host} does not answer: "
+            f"{silent[host]}.",
+            "Allow the host in the firewall or the proxy. Or fill a mirror folder where it "
+            "answers, in terraform/: `terraform providers mirror FOLDER` (or `tofu …`), and set "
+            "JARKKIT_TF_MIRROR to it.",
         )
-    return passed("a mirror folder on this machine")
+    return passed(f"{version}, from {host}")
 
 
-def python(look: Look) -> Check:
+def python(context: CheckContext) -> Check:
     """Python"""
     return judge_python(platform.python_version())
 
 
 def judge_python(version: str) -> Check:
-    """Whether this is a Python that the kit is tested with."""
-    enough = _numbers(version)[:2] >= OLDEST_PYTHON
-    needed = f"{'.'.join(map(str, OLDEST_PYTHON))} or newer"
+    """Check that jarkkit is tested with this Python version."""
+    enough = _numbers(version)[:2] >= MIN_PYTHON
+    needed = f"{'.'.join(map(str, MIN_PYTHON))} or newer"
     return Check(
         name="",
         status="pass" if enough else "fail",
@@ -56,29 +104,30 @@ def judge_python(version: str) -> Check:
     )
 
 
-def kubectl(look: Look) -> Check:
+def kubectl(context: CheckContext) -> Check:
     """kubectl"""
-    return judge_kubectl(look.machine.kubectl_version(), look.settings.cluster_version)
+    return judge_kubectl(context.machine.kubectl_version(), context.settings.cluster_version)
 
 
 def judge_kubectl(version: str | None, cluster: str) -> Check:
-    """Whether kubectl is at most one minor version away from the cluster:
-    https://kubernetes.io/releases/version-skew-policy/#kubectl.
+    """Check that kubectl is at most one minor version away from the cluster.
+
+    See https://kubernetes.io/releases/version-skew-policy/#kubectl.
 
     Args:
-        version: None where there is none, which the kit does not mind.
+        version: None where kubectl is not installed; jarkkit does not need it.
     """
     if version is None:
-        return Check(name="", status="skip", found="not on PATH, and the kit does not need it")
+        return Check(name="", status="skip", found="not on PATH; jarkkit does not need it")
     if not (numbers := _numbers(version)[:2]):
-        return Check(name="", status="unknown", found="kubectl does not say its version")
-    wanted = _numbers(cluster)
-    if numbers[0] == wanted[0] and abs(numbers[1] - wanted[1]) <= 1:
+        return Check(name="", status="unknown", found="kubectl does not report its version")
+    supported = _numbers(cluster)
+    if numbers[0] == supported[0] and abs(numbers[1] - supported[1]) <= 1:
         return passed(version)
     return warned(
         version,
-        needed=f"{cluster}, give or take one minor version",
-        why="The kit does not use it, but what you do with it may not work.",
+        needed=f"{cluster}, plus or minus one minor version",
+        why="jarkkit does not use kubectl, but your own commands may fail.",
         fix=f"Put kubectl {cluster} on PATH.",
         code="JK-TOOL-VERSION",
     )
@@ -88,19 +137,19 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
-def disk(look: Look) -> Check:
-    """Room on the disk."""
-    folder: Path = look.workspace.folder
+def disk(context: CheckContext) -> Check:
+    """Free disk space."""
+    folder: Path = context.workspace.folder
     free = shutil.disk_usage(folder if folder.exists() else folder.parent.parent).free / 2**30
-    enough = free >= DISK_GIB
+    enough = free >= MIN_DISK_GIB
     return Check(
         name="",
         status="pass" if enough else "fail",
         found=f"{free:.0f} GiB free",
-        needed=f"{DISK_GIB:.0f} GiB",
-        fix="" if enough else "Make room, or set JARKKIT_HOME to another disk.",
+        needed=f"{MIN_DISK_GIB:.0f} GiB",
+        fix="" if enough else "Free up disk space, or set JARKKIT_HOME to another disk.",
         code="" if enough else "JK-WORKSPACE-WRITE",
     )
 
 
-QUESTIONS: tuple[Question, ...] = (python, terraform_tool, provider, kubectl, disk)
+CHECKS: tuple[CheckFunction, ...] = (python, terraform_tool, provider, kubectl, disk)

@@ -1,64 +1,69 @@
-"""Questions about what these credentials may do."""
+"""Checks of these credentials' permissions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from jarkkit.checks import Check
-from jarkkit.errors import JarkkitError
-from jarkkit.permissions import needed
-from jarkkit.permissions.questions import (
+from jarkkit.decisions.permissions import AppliedPermissions, deployment_statements
+from jarkkit.decisions.permissions.simulation import (
     STEPS,
-    Decision,
-    Missing,
-    kind_of,
-    missing,
-    questions,
+    MissingPermission,
+    SimulationResult,
+    caller_kind,
+    missing_permissions,
+    simulation_requests,
 )
-from jarkkit.permissions.questions import (
-    Question as Asked,
-)
-from jarkkit.permissions.statements import SERVICE_LINKED, Statement
+from jarkkit.decisions.permissions.simulation import SimulationRequest as Asked
+from jarkkit.decisions.permissions.statements import SERVICE_LINKED_ROLES, Statement
+from jarkkit.model.account_ids import mask_account_ids
+from jarkkit.model.checks import Check
+from jarkkit.model.errors import JarkkitError
 from jarkkit.settings import Settings
-from jarkkit.steps.preflight.asking import Look, Question, failed, passed
-from jarkkit.steps.preflight.obstacles import listed
+from jarkkit.steps.aws_layer import APPLIED_PERMISSIONS
+from jarkkit.steps.preflight.name_conflicts import short_list
+from jarkkit.steps.preflight.runner import CheckContext, CheckFunction, check_of_error, passed
 
-_MAY = "What the steps may do"
-_LIMITS = "Limits of the organization"
-Answers = Mapping[Asked, Sequence[Decision] | JarkkitError]
+_MAY = "Permissions of the steps"
+_LIMITS = "Service control policies"
+Answers = Mapping[Asked, Sequence[SimulationResult] | JarkkitError]
 
 
-def permissions(look: Look) -> Iterable[Check]:
-    """What the steps may do"""
-    caller = look.account.caller()
-    kind, _ = kind_of(caller.arn)
+def permissions(context: CheckContext) -> Iterable[Check]:
+    """Permissions of the steps"""
+    caller = context.account.caller()
+    kind, _ = caller_kind(caller.arn)
     if kind == "root":
         return [_root()]
     if kind == "other":
-        return [_unknown("The policy simulator does not know federated users.", look.settings.name)]
-    statements = needed(look.settings, caller.account_id)
-    principal = look.account.identity.principal(caller)
-    answers = look.account.identity.simulate(principal, questions(statements))
+        return [
+            _unknown(
+                "The policy simulator does not support federated users.", context.settings.name
+            )
+        ]
+    applied = context.workspace.load(APPLIED_PERMISSIONS, AppliedPermissions)
+    statements = deployment_statements(context.stack, applied, caller.account_id)
+    principal = context.account.identity.principal(caller)
+    answers = context.account.identity.simulate(principal, simulation_requests(statements))
     session = ":sts:" in caller.arn
-    mine = judge_permissions(look.settings.name, statements, answers, session=session)
-    return [mine, judge_organization(answers)] if _answered(answers) else [mine]
+    checks = judge_permissions(context.settings.name, statements, answers, session=session)
+    return [checks, judge_organization(answers)] if _answered(answers) else [checks]
 
 
 def judge_permissions(
     name: str, statements: Sequence[Statement], answers: Answers, *, session: bool
 ) -> Check:
-    """Whether everything is allowed that the steps call."""
+    """Check that the policies allow every action that the steps call."""
     lacking = [m for m in _missing(statements, answers) if m.reason != "denied by the organization"]
     unasked = {q: answer for q, answer in answers.items() if isinstance(answer, JarkkitError)}
-    asked = {action for q in answers if q not in unasked for action in q.actions}
+    simulated = {action for q in answers if q not in unasked for action in q.actions}
     if lacking:
         return Check(
             name=_MAY,
             status="fail" if any({*m.steps} - {"preflight"} for m in lacking) else "warn",
-            found=f"{len(lacking)} of {len(asked)} actions are refused. {_by_step(lacking)}",
-            needed=f"{len(asked)} actions",
+            found=f"{len(lacking)} of {len(simulated)} actions are denied. {_by_step(lacking)}",
+            needed=f"{len(simulated)} actions",
             why=_why(lacking),
-            fix=_fix(name),
+            fix=_fix(name) + _boundary_hint(lacking),
             code="JK-PERMISSION-MISSING",
         )
     if unasked:
@@ -67,173 +72,226 @@ def judge_permissions(
         return Check(
             name=_MAY,
             status="unknown",
-            found=f"{len(left)} actions could not be asked about: {listed(left)}",
+            found=f"{len(left)} actions not checked: {short_list(left)}",
             why=error.message,
-            fix=f"Let iam:SimulatePrincipalPolicy be allowed, or compare with: "
+            fix=f"Allow iam:SimulatePrincipalPolicy, or compare your policies with: "
             f"jarkkit permissions {name}",
             code=error.code,
         )
-    but = "What a session policy takes away is not seen." if session else ""
+    caveat = "The simulation does not see what a session policy removes." if session else ""
     return Check(
-        name=_MAY, status="pass", found=f"all of {len(asked)} actions are allowed", why=but
+        name=_MAY, status="pass", found=f"all {len(simulated)} actions are allowed", why=caveat
     )
 
 
 def judge_organization(answers: Answers) -> Check:
-    """Whether service control policies are in the way, where the simulator says so."""
+    """Check whether service control policies deny actions, if the simulator reports them."""
     decisions = [d for found in _answered(answers).values() for d in found]
-    told = [d for d in decisions if d.by_organization is not None]
-    refused = sorted({d.action for d in told if d.by_organization is False})
-    if refused:
+    reported = [d for d in decisions if d.by_organization is not None]
+    denied = sorted({d.action for d in reported if d.by_organization is False})
+    if denied:
         return Check(
             name=_LIMITS,
             status="fail",
-            found=f"a service control policy refuses {listed(refused)}",
-            why="No policy of this account can allow what the organization refuses.",
-            fix="Ask whoever looks after the AWS organization, or use another account.",
+            found=f"a service control policy denies {short_list(denied)}",
+            why="No policy in this account can allow what the organization denies.",
+            fix="Ask the administrator of the AWS organization, or use another account.",
             code="JK-PERMISSION-MISSING",
         )
-    if told:
-        but = "Those with conditions are not simulated."
-        return Check(name=_LIMITS, status="pass", found="nothing is refused", why=but)
+    if reported:
+        caveat = "The simulation skips policies with conditions."
+        return Check(name=_LIMITS, status="pass", found="they deny nothing", why=caveat)
     return Check(
         name=_LIMITS,
         status="unknown",
-        found="the policy simulator says nothing of service control policies",
-        why="The account is in no organization, or its limits may not be seen from here.",
-        fix="If the account is in an organization, ask what its service control policies refuse.",
+        found="the policy simulator reports no service control policies",
+        why="The account is in no organization, or you may not see its policies.",
+        fix="If it is in one, ask its administrator what the service control policies deny.",
     )
 
 
-def service_roles(look: Look) -> Check:
+def service_roles(context: CheckContext) -> Check:
     """Service-linked roles"""
-    wanted = {s: role for s, role in SERVICE_LINKED.items() if _used(s, look.settings)}
-    found = look.account.identity.service_linked_roles(wanted)
-    absent = [service for service, there in found.items() if there is False]
-    creatable = _creatable(look, absent) if absent else {}
+    needed = {s: role for s, role in SERVICE_LINKED_ROLES.items() if _used(s, context.settings)}
+    found = context.account.identity.service_linked_roles(needed)
+    absent = [service for service, exists in found.items() if exists is False]
+    creatable = _creatable(context, absent) if absent else {}
     return judge_service_roles(found, creatable)
 
 
 def judge_service_roles(
     found: Mapping[str, bool | JarkkitError], creatable: Mapping[str, bool | None]
 ) -> Check:
-    """Whether each role is there or can be made.
+    """Check that each role exists or that the caller may create it.
 
     Args:
-        creatable: for those that are not there; None where nobody knows.
+        creatable: for those that do not exist; None where it is unknown.
     """
-    errors = [there for there in found.values() if isinstance(there, JarkkitError)]
-    stuck = [service for service, may in creatable.items() if may is False]
-    if stuck:
+    errors = [answer for answer in found.values() if isinstance(answer, JarkkitError)]
+    denied = [service for service, may in creatable.items() if may is False]
+    if denied:
         return Check(
             name="",
             status="fail",
-            found=f"missing, and not to be made by these credentials: {', '.join(stuck)}",
-            why="The service makes its role at first use, in the caller's name.",
-            fix="Let somebody who may do it: " + "; ".join(map(_make_line, stuck)),
+            found=f"missing, and these credentials cannot create them: {', '.join(denied)}",
+            why="The service creates its role at first use, with the caller's permissions.",
+            fix="Ask an administrator to run: " + "; ".join(map(_create_command, denied)),
             code="JK-SERVICE-ROLE",
         )
     if errors:
-        return failed(errors[0])
+        return check_of_error(errors[0])
     unclear = [service for service, may in creatable.items() if may is None]
     if unclear:
         return Check(
             name="",
             status="unknown",
-            found=f"missing, and nobody knows whether they can be made: {', '.join(unclear)}",
-            fix="Make them now: " + "; ".join(map(_make_line, unclear)),
+            found=f"missing, and unknown whether you may create them: {', '.join(unclear)}",
+            fix="Create them now: " + "; ".join(map(_create_command, unclear)),
             code="JK-SERVICE-ROLE",
         )
-    there = f"{sum(v is True for v in found.values())} of {len(found)} are there"
-    return passed(f"{there}; the others are made at first use" if creatable else there)
+    count = f"{sum(v is True for v in found.values())} of {len(found)} exist"
+    return passed(f"{count}; AWS creates the others at first use" if creatable else count)
 
 
-def _creatable(look: Look, absent: Sequence[str]) -> dict[str, bool | None]:
-    """For each service whether the caller may make its role."""
-    caller = look.account.caller()
-    if kind_of(caller.arn)[0] not in ("user", "role"):
+def _creatable(context: CheckContext, absent: Sequence[str]) -> dict[str, bool | None]:
+    """Simulate for each service whether the caller may create its role."""
+    caller = context.account.caller()
+    if caller_kind(caller.arn)[0] not in ("user", "role"):
         return dict.fromkeys(absent, None)
-    place = f"arn:{caller.arn.split(':')[1]}:iam::{caller.account_id}:role/aws-service-role"
-    asked = {
+    prefix = f"arn:{caller.arn.split(':')[1]}:iam::{caller.account_id}:role/aws-service-role"
+    queries = {
         service: Asked(
             ("iam:CreateServiceLinkedRole",),
-            (f"{place}/{service}/{SERVICE_LINKED[service]}",),
+            (f"{prefix}/{service}/{SERVICE_LINKED_ROLES[service]}",),
             (("iam:AWSServiceName", service),),
         )
         for service in absent
     }
     try:
-        principal = look.account.identity.principal(caller)
+        principal = context.account.identity.principal(caller)
     except JarkkitError:
         return dict.fromkeys(absent, None)
-    answers = look.account.identity.simulate(principal, tuple(asked.values()))
-    return {service: _all_allowed(answers[question]) for service, question in asked.items()}
+    answers = context.account.identity.simulate(principal, tuple(queries.values()))
+    return {service: _all_allowed(answers[question]) for service, question in queries.items()}
 
 
-def _all_allowed(answer: Sequence[Decision] | JarkkitError) -> bool | None:
+def _all_allowed(answer: Sequence[SimulationResult] | JarkkitError) -> bool | None:
     if isinstance(answer, JarkkitError):
         return None
     return all(decision.allowed for decision in answer)
 
 
 def _used(service: str, settings: Settings) -> bool:
-    """Spot's role matters only where a pool may buy Spot instances."""
+    """Return True for all but Spot's role, which is used only if a pool may use Spot."""
     if service != "spot.amazonaws.com":
         return True
     pools = [settings.cpu_capacity, *(pool.capacity for pool in settings.accelerators)]
     return settings.karpenter and any("spot" in capacity for capacity in pools)
 
 
-def _make_line(service: str) -> str:
+def _create_command(service: str) -> str:
     return f"aws iam create-service-linked-role --aws-service-name {service}"
 
 
-# -- words -----------------------------------------------------------------------------------------
+# -- administrators --------------------------------------------------------------------------------
+
+
+def administrators(context: CheckContext) -> Iterable[Check]:
+    """Additional administrators"""
+    arns = context.settings.admin_principals
+    if not arns:
+        return []
+    account_id = context.account.caller().account_id
+    own = [arn for arn in arns if arn.split(":")[4] == account_id]
+    found = context.account.identity.principals(own)
+    return [judge_administrators(arns, found)]
+
+
+def judge_administrators(arns: Sequence[str], found: Mapping[str, bool | JarkkitError]) -> Check:
+    """Check that the principals exist: EKS rejects others after it has built the cluster.
+
+    Args:
+        found: whether those of the own account exist, or the error of the call.
+    """
+    absent = [arn for arn in arns if found.get(arn) is False]
+    unclear = [arn for arn in arns if not isinstance(found.get(arn), bool)]
+    if absent:
+        return Check(
+            name="",
+            status="fail",
+            found=f"no such role or user: {short_list(map(mask_account_ids, absent))}",
+            why="EKS rejects a principal that does not exist, after the cluster is built.",
+            fix="Correct admin_principals (with the whole path of the role), or create them first.",
+            code="JK-SETTINGS-INVALID",
+        )
+    if unclear:
+        errors = [error for error in found.values() if isinstance(error, JarkkitError)]
+        return Check(
+            name="",
+            status="unknown",
+            found=f"not checked: {short_list(map(mask_account_ids, unclear))}",
+            why=errors[0].message if errors else "They are in another account.",
+            fix="Check yourself that the principals of admin_principals exist.",
+            code=errors[0].code if errors else "",
+        )
+    return passed(f"{len(arns)}, all exist")
+
+
+# -- results ---------------------------------------------------------------------------------------
 
 
 def _root() -> Check:
     return Check(
         name=_MAY,
-        status="warn",
-        found="these are the root user's credentials: everything is allowed",
-        why="Whoever gets hold of them has the account.",
-        fix="Use a role or a user with the policies of docs/permissions.md.",
+        status="fail",
+        found="these are the root user's credentials",
+        why="EKS makes the root user no administrator of a cluster, so nothing could be installed "
+        "in it. And an attacker who gets these credentials controls the account.",
+        fix="Use a role or a user with the policies in docs/permissions.md.",
+        code="JK-AWS-ROOT-USER",
     )
 
 
 def _unknown(why: str, name: str) -> Check:
-    fix = f"Compare what they may do with: jarkkit permissions {name}"
-    return Check(name=_MAY, status="unknown", found="could not be simulated", why=why, fix=fix)
+    fix = f"Compare their policies with: jarkkit permissions {name}"
+    return Check(name=_MAY, status="unknown", found="not simulated", why=why, fix=fix)
 
 
 def _fix(name: str) -> str:
     return (
         f"Attach the policies that `jarkkit permissions {name} --out FOLDER` writes "
-        "(docs/permissions.md), or let an administrator allow these actions."
+        "(docs/permissions.md), or ask an administrator to allow these actions."
     )
 
 
-def _why(lacking: Sequence[Missing]) -> str:
+def _boundary_hint(lacking: Sequence[MissingPermission]) -> str:
+    """Return what else can fix the denial of CreateRole by an account that requires a boundary."""
+    is_denied = any(m.action == "iam:CreateRole" and m.reason != "not allowed" for m in lacking)
+    hint = " If new roles need a permissions boundary, name it in permissions_boundary_arn."
+    return hint if is_denied else ""
+
+
+def _why(lacking: Sequence[MissingPermission]) -> str:
     reasons = {m.reason for m in lacking} - {"not allowed"}
     if "boundary" in reasons:
-        return "A permissions boundary leaves them out: another policy alone does not help."
+        return "A permissions boundary excludes them: another policy alone does not help."
     if "denied by a policy" in reasons:
         return "A policy denies them explicitly: allowing them elsewhere does not help."
     return ""
 
 
-def _by_step(lacking: Sequence[Missing]) -> str:
-    """Each action once, under the first step that fails for it."""
+def _by_step(lacking: Sequence[MissingPermission]) -> str:
+    """List each action once, under the first step that needs it."""
     first = {step: [m.action for m in lacking if m.steps and m.steps[0] == step] for step in STEPS}
-    return "; ".join(f"{step}: {listed(actions)}" for step, actions in first.items() if actions)
+    return "; ".join(f"{step}: {short_list(actions)}" for step, actions in first.items() if actions)
 
 
-def _answered(answers: Answers) -> dict[Asked, Sequence[Decision]]:
+def _answered(answers: Answers) -> dict[Asked, Sequence[SimulationResult]]:
     return {q: found for q, found in answers.items() if not isinstance(found, JarkkitError)}
 
 
-def _missing(statements: Sequence[Statement], answers: Answers) -> tuple[Missing, ...]:
-    return missing(statements, _answered(answers).values())
+def _missing(statements: Sequence[Statement], answers: Answers) -> tuple[MissingPermission, ...]:
+    return missing_permissions(statements, _answered(answers).values())
 
 
-QUESTIONS: tuple[Question, ...] = (permissions, service_roles)
+CHECKS: tuple[CheckFunction, ...] = (permissions, service_roles, administrators)

@@ -1,37 +1,38 @@
-"""Questions about service quotas."""
+"""Checks of service quotas."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jarkkit.checks import Check
-from jarkkit.inquiries.quota_table import quota_table
-from jarkkit.quotas.addresses import judge_addresses
-from jarkkit.quotas.findings import attendees, findings
-from jarkkit.quotas.launches import patterns
-from jarkkit.steps.preflight.asking import Look, Question
+from jarkkit.decisions.quotas.checks import attendee_checks, quota_checks
+from jarkkit.decisions.quotas.subnet_addresses import check_free_addresses
+from jarkkit.model.checks import Check
+from jarkkit.steps.preflight.runner import CheckContext, CheckFunction
+from jarkkit.steps.queries.quota_table import quota_table
 
 
-def quotas(look: Look) -> Iterator[Check]:
+def quotas(context: CheckContext) -> Iterator[Check]:
     """Service quotas"""
-    yield from findings(quota_table(look.account, look.settings))
+    yield from quota_checks(quota_table(context.account, context.stack))
 
 
-def room(look: Look) -> Iterator[Check]:
-    """Limits of the pools"""
-    types = look.account.instance_types.matching(patterns(look.settings))
-    yield from attendees(look.settings, types)
+def pool_limits(context: CheckContext) -> Iterator[Check]:
+    """Pool limits"""
+    types = context.account.instance_types.matching(context.stack.instance_patterns)
+    yield from attendee_checks(context.stack, types)
 
 
-def addresses(look: Look) -> Iterator[Check]:
+def addresses(context: CheckContext) -> Iterator[Check]:
     """Free addresses in the subnets"""
-    ids = look.settings.private_subnet_ids
+    ids = context.settings.private_subnet_ids
     if ids:
-        types = look.account.instance_types.matching(patterns(look.settings))
-        usage = look.account.usage
-        running = usage.running(look.settings.name, look.settings.capacity_reservations)
+        types = context.account.instance_types.matching(context.stack.instance_patterns)
+        usage = context.account.usage
+        running = usage.running_instances(
+            context.settings.name, context.settings.capacity_reservations
+        )
         own = sum(item.count for item in running if item.own and not item.idle)
-        yield judge_addresses(look.settings, usage.subnets(ids), types, running=own)
+        yield check_free_addresses(context.stack, usage.subnets(ids), types, running=own)
 
 
-QUESTIONS: tuple[Question, ...] = (quotas, room, addresses)
+CHECKS: tuple[CheckFunction, ...] = (quotas, pool_limits, addresses)

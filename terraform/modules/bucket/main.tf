@@ -1,10 +1,10 @@
 resource "aws_s3_bucket" "this" {
-  #checkov:skip=CKV_AWS_18:Access logs would need a second bucket; CloudTrail data events do the same where they are wanted.
-  #checkov:skip=CKV_AWS_144:Artifacts of a workshop need no copy in another Region.
-  #checkov:skip=CKV_AWS_145:S3 encrypts by default with its own key; a key of our own would have to outlive the bucket.
-  #checkov:skip=CKV2_AWS_62:Nobody listens to its events.
+  #checkov:skip=CKV_AWS_18:Access logs would need a second bucket; use CloudTrail data events if you need them.
+  #checkov:skip=CKV_AWS_144:Workshop artifacts need no copy in another Region.
+  #checkov:skip=CKV_AWS_145:S3 encrypts with its own key by default; a customer managed key would have to outlive the bucket.
+  #checkov:skip=CKV2_AWS_62:Nothing consumes its events.
   bucket = var.name
-  # Cleanup takes the bucket with what is in it; docs/settings.md says so where it is switched on.
+  # Cleanup deletes the bucket and everything in it; docs/settings.md documents that for the setting.
   force_destroy = true
 
   tags = { Name = var.name }
@@ -61,7 +61,7 @@ resource "aws_s3_bucket_policy" "this" {
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{
-      Sid       = "OnlyEncryptedConnections"
+      Sid       = "DenyInsecureTransport"
       Effect    = "Deny"
       Principal = "*"
       Action    = "s3:*"

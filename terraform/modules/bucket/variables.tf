@@ -1,4 +1,4 @@
 variable "name" {
-  description = "The bucket's name, unique in the world."
+  description = "The bucket's name, globally unique."
   type        = string
 }

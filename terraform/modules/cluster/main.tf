@@ -1,20 +1,20 @@
 resource "aws_eks_cluster" "this" {
-  #checkov:skip=CKV_AWS_38:Who may reach the API is the user's choice (endpoint_public_cidrs); preflight warns of an open one.
-  #checkov:skip=CKV_AWS_39:The kit installs the cluster layer from the user's machine; an empty endpoint_public_cidrs closes it.
-  #checkov:skip=CKV_AWS_339:The check has a list of versions of its own that ends before those on offer today; preflight asks EKS itself.
-  #checkov:skip=CKV_AWS_37:Which control-plane logs are kept is the user's choice; the default is all.
+  #checkov:skip=CKV_AWS_38:You choose who can reach the API (endpoint_public_cidrs); preflight warns about an open endpoint.
+  #checkov:skip=CKV_AWS_39:jarkkit installs the cluster layer from your machine; an empty endpoint_public_cidrs closes the endpoint.
+  #checkov:skip=CKV_AWS_339:The check's own list of versions is older than those that EKS supports today; preflight asks EKS.
+  #checkov:skip=CKV_AWS_37:You choose which control plane logs to keep; the default is all of them.
   name     = var.name
   version  = var.cluster_version
   role_arn = aws_iam_role.cluster.arn
 
   enabled_cluster_log_types = var.log_types
-  # The CNI and the other add-ons are resources of their own, with versions of their own.
+  # The CNI and the other add-ons are separate resources with their own versions.
   bootstrap_self_managed_addons = false
 
   access_config {
-    # Access entries only: no aws-auth ConfigMap that can lock everybody out.
+    # Access entries only: a mistake in an aws-auth ConfigMap can lock every user out.
     authentication_mode = "API"
-    # The creator gets an access entry below that Terraform knows of.
+    # The creator gets an access entry below, which Terraform manages.
     bootstrap_cluster_creator_admin_permissions = false
   }
 
@@ -33,29 +33,37 @@ resource "aws_eks_cluster" "this" {
   }
 
   upgrade_policy {
-    # Upgraded at the end of standard support instead of costing six times as much per hour.
+    # EKS upgrades the cluster at the end of standard support. Extended support costs six times as much
+    # per hour.
     support_type = "STANDARD"
   }
 
   tags = { Name = var.name }
 
   lifecycle {
-    # They say how a cluster is created, and the API does not return them: without this a cluster
-    # that is imported (after an interrupted creation) would be replaced.
+    # The provider would move the cluster to other subnets, which EKS rejects in another VPC.
+    replace_triggered_by = [terraform_data.vpc]
+
+    # These arguments only affect creation, and the API does not return them. Without this, Terraform
+    # would replace a cluster that it imports (after an interrupted creation).
     ignore_changes = [
       access_config[0].bootstrap_cluster_creator_admin_permissions,
       bootstrap_self_managed_addons,
     ]
   }
 
-  # The log group first, or EKS makes one without a retention. The role's policies as long as the
-  # cluster lives, or EKS cannot remove what it made.
+  # The log group must exist first, or EKS creates one without retention. The role must keep its
+  # policies until the cluster is gone, or EKS cannot delete the resources that it created.
   depends_on = [aws_cloudwatch_log_group.cluster, aws_iam_role_policy_attachment.cluster]
 }
 
+resource "terraform_data" "vpc" {
+  triggers_replace = var.vpc_id
+}
+
 resource "aws_cloudwatch_log_group" "cluster" {
-  #checkov:skip=CKV_AWS_158:CloudWatch encrypts at rest by default; a key of our own adds cost for little.
-  #checkov:skip=CKV_AWS_338:A workshop does not want to pay for a year of logs; log_retention_days decides.
+  #checkov:skip=CKV_AWS_158:CloudWatch encrypts at rest by default; a customer managed key adds cost for little benefit.
+  #checkov:skip=CKV_AWS_338:A year of logs is too expensive for a workshop; log_retention_days sets the retention.
   name              = "/aws/eks/${var.name}/cluster"
   retention_in_days = var.log_retention_days
 }
@@ -63,10 +71,10 @@ resource "aws_cloudwatch_log_group" "cluster" {
 # -- encryption of Kubernetes secrets ------------------------------------------------------------
 
 resource "aws_kms_key" "secrets" {
-  #checkov:skip=CKV2_AWS_64:The default key policy leaves access to the account's IAM, which is what a deployment's key wants.
+  #checkov:skip=CKV2_AWS_64:The default key policy delegates access to the account's IAM policies, which is enough here.
   description             = "Kubernetes secrets of the EKS cluster ${var.name}"
   enable_key_rotation     = true
-  deletion_window_in_days = 7 # the shortest: a deployment that is gone leaves a key that costs nothing
+  deletion_window_in_days = 7 # the minimum; a key that is pending deletion costs nothing
 
   tags = { Name = var.name }
 }
@@ -81,6 +89,8 @@ resource "aws_kms_alias" "secrets" {
 resource "aws_iam_role" "cluster" {
   name        = "${var.iam_prefix}-cluster"
   description = "Control plane of the EKS cluster ${var.name}"
+
+  permissions_boundary = var.permissions_boundary
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
@@ -113,32 +123,53 @@ resource "aws_iam_role_policy" "encryption" {
   })
 }
 
-# -- who may do what in the cluster --------------------------------------------------------------
+# -- cluster access ------------------------------------------------------------------------------
 
 data "aws_caller_identity" "current" {}
 
-# The role behind a session, when the caller is one.
+# The IAM role of the caller, if the caller is an assumed-role session.
 data "aws_iam_session_context" "current" {
   arn = data.aws_caller_identity.current.arn
 }
 
+# The principal that created the cluster keeps its access when another one runs Terraform.
+resource "aws_eks_access_entry" "creator" {
+  cluster_name  = aws_eks_cluster.this.id
+  principal_arn = data.aws_iam_session_context.current.issuer_arn
+
+  lifecycle {
+    ignore_changes = [principal_arn]
+  }
+}
+
+resource "aws_eks_access_policy_association" "creator" {
+  cluster_name  = aws_eks_cluster.this.id
+  principal_arn = aws_eks_access_entry.creator.principal_arn
+  policy_arn    = local.administrator_policy
+
+  access_scope {
+    type = "cluster"
+  }
+}
+
 locals {
-  administrators = toset(concat([data.aws_iam_session_context.current.issuer_arn], var.admin_principals))
+  administrator_policy = "arn:${data.aws_partition.current.partition}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+  administrators       = setsubtract(var.admin_principals, [aws_eks_access_entry.creator.principal_arn])
 }
 
 resource "aws_eks_access_entry" "administrator" {
   for_each = local.administrators
 
-  cluster_name  = aws_eks_cluster.this.name
+  cluster_name  = aws_eks_cluster.this.id
   principal_arn = each.value
 }
 
 resource "aws_eks_access_policy_association" "administrator" {
   for_each = local.administrators
 
-  cluster_name  = aws_eks_cluster.this.name
+  cluster_name  = aws_eks_cluster.this.id
   principal_arn = aws_eks_access_entry.administrator[each.value].principal_arn
-  policy_arn    = "arn:${data.aws_partition.current.partition}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+  policy_arn    = local.administrator_policy
 
   access_scope {
     type = "cluster"

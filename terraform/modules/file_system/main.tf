@@ -1,7 +1,7 @@
-# The shared file system of JupyterHub: home folders and a shared folder, reachable in every zone.
+# JupyterHub's shared file system: home folders and a shared folder, with a mount target in every zone.
 
 resource "aws_efs_file_system" "this" {
-  #checkov:skip=CKV_AWS_184:EFS encrypts with AWS' own key; a key of our own would have to outlive the deployment to be of use.
+  #checkov:skip=CKV_AWS_184:EFS encrypts with an AWS managed key; a customer managed key would have to outlive the deployment.
   creation_token  = var.name
   encrypted       = true
   throughput_mode = "elastic"
@@ -14,6 +14,42 @@ resource "aws_efs_file_system" "this" {
   }
 
   tags = { Name = var.name }
+}
+
+# Without a policy every client in the VPC that reaches a mount target could read and delete every
+# file, as root. With it a client needs TLS, an access point and the role of the CSI driver's node pods.
+# https://docs.aws.amazon.com/efs/latest/ug/iam-access-control-nfs-efs.html
+resource "aws_efs_file_system_policy" "this" {
+  file_system_id = aws_efs_file_system.this.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(
+      [{
+        Sid       = "DenyUnencryptedClients"
+        Effect    = "Deny"
+        Principal = { AWS = "*" }
+        Action    = "*"
+        Resource  = aws_efs_file_system.this.arn
+        Condition = { Bool = { "aws:SecureTransport" = "false" } }
+      }],
+      [for role in var.mount_role_arns : {
+        Effect    = "Allow"
+        Principal = { AWS = role }
+        # Not ClientRootAccess: an access point sets the user.
+        Action   = ["elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"]
+        Resource = aws_efs_file_system.this.arn
+        Condition = {
+          Bool       = { "elasticfilesystem:AccessedViaMountTarget" = "true" }
+          StringLike = { "elasticfilesystem:AccessPointArn" = "${local.access_points}/*" }
+        }
+      }],
+    )
+  })
+}
+
+locals {
+  access_points = replace(aws_efs_file_system.this.arn, "/:file-system.*/", ":access-point")
 }
 
 resource "aws_efs_mount_target" "this" {
@@ -44,7 +80,7 @@ resource "aws_vpc_security_group_ingress_rule" "nfs" {
 }
 
 resource "aws_efs_access_point" "this" {
-  # 1000:100 is who JupyterHub's single-user images run as (jovyan:users).
+  # JupyterHub's single-user images run as 1000:100 (jovyan:users).
   for_each = { home = "/home", shared = "/shared" }
 
   file_system_id = aws_efs_file_system.this.id

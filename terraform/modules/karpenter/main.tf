@@ -1,26 +1,26 @@
-# Karpenter's side of the account: it hears of interruptions through a queue, and may launch and
-# remove instances for this cluster only. What it is called and where it runs in the cluster is
-# decided here, because the role trusts only that service account.
+# Karpenter's AWS resources. A queue delivers interruption events, and the controller's role can launch
+# and terminate instances for this cluster only. The namespace and the service account are fixed here,
+# because the role trusts only that service account.
 
 resource "aws_sqs_queue" "interruptions" {
   name                      = local.queue_name
-  message_retention_seconds = 300 # a warning older than that is about an instance that is gone
+  message_retention_seconds = 300 # older warnings are about instances that are already gone
   sqs_managed_sse_enabled   = true
 
-  # Part of the queue and not a resource of its own: for each of the two the provider waits half a
-  # minute until SQS has the attributes everywhere.
+  # Inline instead of an aws_sqs_queue_policy: for each of the two resources, the provider waits half a
+  # minute until SQS has propagated the attributes.
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
       {
-        Sid       = "Events"
+        Sid       = "AllowSendingEvents"
         Effect    = "Allow"
         Principal = { Service = ["events.amazonaws.com", "sqs.amazonaws.com"] }
         Action    = "sqs:SendMessage"
         Resource  = local.queue_arn
       },
       {
-        Sid       = "OnlyEncryptedConnections"
+        Sid       = "DenyHTTP"
         Effect    = "Deny"
         Principal = "*"
         Action    = "sqs:*"
@@ -39,6 +39,7 @@ locals {
     spot         = { source = "aws.ec2", type = "EC2 Spot Instance Interruption Warning" }
     rebalance    = { source = "aws.ec2", type = "EC2 Instance Rebalance Recommendation" }
     state-change = { source = "aws.ec2", type = "EC2 Instance State-change Notification" }
+    reservation  = { source = "aws.ec2", type = "EC2 Capacity Reservation Instance Interruption Warning" }
   }
 }
 
@@ -46,7 +47,7 @@ resource "aws_cloudwatch_event_rule" "this" {
   for_each = local.events
 
   name          = "${var.name}-karpenter-${each.key}"
-  description   = "Tells Karpenter of ${var.name}: ${each.value.type}"
+  description   = "Interruption events for Karpenter of ${var.name}: ${each.value.type}"
   event_pattern = jsonencode({ source = [each.value.source], "detail-type" = [each.value.type] })
 
   tags = { Name = "${var.name}-karpenter-${each.key}" }
@@ -63,12 +64,14 @@ resource "aws_cloudwatch_event_target" "this" {
 module "controller" {
   source = "../pod_identity"
 
-  role_name       = "${var.iam_prefix}-karpenter"
-  cluster_name    = var.cluster_name
-  cluster_arn     = var.cluster_arn
-  namespace       = "karpenter"
-  service_account = "karpenter"
-  policies        = { own = data.aws_iam_policy_document.controller.json }
+  role_name    = "${var.iam_prefix}-karpenter"
+  cluster_name = var.cluster_name
+  cluster_arn  = var.cluster_arn
+
+  permissions_boundary = var.permissions_boundary
+  namespace            = "karpenter"
+  service_account      = "karpenter"
+  policies             = { own = data.aws_iam_policy_document.controller.json }
 }
 
 data "aws_partition" "current" {}
@@ -84,13 +87,14 @@ locals {
   queue_arn  = "arn:${local.partition}:sqs:${var.region}:${local.account_id}:${local.queue_name}"
 }
 
-# After https://karpenter.sh/docs/reference/cloudformation/: what is launched must carry the cluster's
-# tag, and only what carries it can be changed or removed.
+# The statements follow https://karpenter.sh/docs/reference/cloudformation/ and have the same Sids, so
+# that you can compare the two when you upgrade Karpenter. Karpenter must tag what it launches with the
+# cluster's tag, and can change or delete only resources with that tag.
 data "aws_iam_policy_document" "controller" {
-  #checkov:skip=CKV_AWS_356:The Describe calls, the price list and the list of instance profiles know no resource; the rest is bound to ARNs and tags.
-  #checkov:skip=CKV_AWS_111:Every write is bound to the cluster's tag by a condition.
+  #checkov:skip=CKV_AWS_356:The Describe calls, the price list and the list of instance profiles support no resource-level permissions; all others are limited to ARNs and tags.
+  #checkov:skip=CKV_AWS_111:A condition limits every write to the cluster's tag.
   statement {
-    sid     = "LaunchFromSharedParts"
+    sid     = "AllowScopedEC2InstanceAccessActions"
     actions = ["ec2:RunInstances", "ec2:CreateFleet"]
     resources = [
       "${local.ec2}::image/*",
@@ -103,7 +107,7 @@ data "aws_iam_policy_document" "controller" {
   }
 
   statement {
-    sid       = "LaunchFromOwnTemplates"
+    sid       = "AllowScopedEC2LaunchTemplateAccessActions"
     actions   = ["ec2:RunInstances", "ec2:CreateFleet"]
     resources = ["${local.ec2}:*:launch-template/*"]
 
@@ -120,7 +124,7 @@ data "aws_iam_policy_document" "controller" {
   }
 
   statement {
-    sid     = "LaunchWithTheTag"
+    sid     = "AllowScopedEC2InstanceActionsWithTags"
     actions = ["ec2:RunInstances", "ec2:CreateFleet", "ec2:CreateLaunchTemplate"]
     resources = [
       for kind in ["fleet", "instance", "volume", "network-interface", "launch-template", "spot-instances-request"] :
@@ -145,7 +149,7 @@ data "aws_iam_policy_document" "controller" {
   }
 
   statement {
-    sid     = "TagWhatIsBeingMade"
+    sid     = "AllowScopedResourceCreationTagging"
     actions = ["ec2:CreateTags"]
     resources = [
       for kind in ["fleet", "instance", "volume", "network-interface", "launch-template", "spot-instances-request"] :
@@ -165,7 +169,7 @@ data "aws_iam_policy_document" "controller" {
   }
 
   statement {
-    sid       = "TagOwnInstances"
+    sid       = "AllowScopedResourceTagging"
     actions   = ["ec2:CreateTags"]
     resources = ["${local.ec2}:*:instance/*"]
 
@@ -182,7 +186,7 @@ data "aws_iam_policy_document" "controller" {
   }
 
   statement {
-    sid       = "RemoveOwn"
+    sid       = "AllowScopedDeletion"
     actions   = ["ec2:TerminateInstances", "ec2:DeleteLaunchTemplate"]
     resources = ["${local.ec2}:*:instance/*", "${local.ec2}:*:launch-template/*"]
 
@@ -199,7 +203,7 @@ data "aws_iam_policy_document" "controller" {
   }
 
   statement {
-    sid = "Look"
+    sid = "AllowRegionalReadActions"
     actions = [
       "ec2:DescribeCapacityReservations",
       "ec2:DescribeImages",
@@ -223,25 +227,25 @@ data "aws_iam_policy_document" "controller" {
   }
 
   statement {
-    sid       = "LookUpImages"
+    sid       = "AllowSSMReadActions"
     actions   = ["ssm:GetParameter"]
     resources = ["arn:${local.partition}:ssm:${var.region}::parameter/aws/service/*"]
   }
 
   statement {
-    sid       = "LookUpPrices"
+    sid       = "AllowPricingReadActions"
     actions   = ["pricing:GetProducts"]
     resources = ["*"]
   }
 
   statement {
-    sid       = "HearOfInterruptions"
+    sid       = "AllowInterruptionQueueActions"
     actions   = ["sqs:DeleteMessage", "sqs:GetQueueUrl", "sqs:ReceiveMessage"]
     resources = [aws_sqs_queue.interruptions.arn]
   }
 
   statement {
-    sid       = "GiveTheNodeRole"
+    sid       = "AllowPassingInstanceRole"
     actions   = ["iam:PassRole"]
     resources = [var.node_role.arn]
 
@@ -252,9 +256,9 @@ data "aws_iam_policy_document" "controller" {
     }
   }
 
-  # Fleets of Spot instances need it once in an account's life.
+  # Not in the upstream policy. The first Spot fleet of an account needs this role.
   statement {
-    sid       = "SpotServiceLinkedRole"
+    sid       = "AllowSpotServiceLinkedRoleCreation"
     actions   = ["iam:CreateServiceLinkedRole"]
     resources = ["arn:${local.partition}:iam::${local.account_id}:role/aws-service-role/spot.amazonaws.com/*"]
 
@@ -266,19 +270,19 @@ data "aws_iam_policy_document" "controller" {
   }
 
   statement {
-    sid       = "LookAtInstanceProfiles"
+    sid       = "AllowInstanceProfileReadActions"
     actions   = ["iam:GetInstanceProfile"]
     resources = ["arn:${local.partition}:iam::${local.account_id}:instance-profile/*"]
   }
 
   statement {
-    sid       = "ListInstanceProfiles"
+    sid       = "AllowUnscopedInstanceProfileListAction"
     actions   = ["iam:ListInstanceProfiles"]
     resources = ["*"]
   }
 
   statement {
-    sid       = "FindTheCluster"
+    sid       = "AllowAPIServerEndpointDiscovery"
     actions   = ["eks:DescribeCluster"]
     resources = [var.cluster_arn]
   }

@@ -4,12 +4,12 @@ variable "name" {
 }
 
 variable "region" {
-  description = "The Region."
+  description = "AWS Region of the cluster."
   type        = string
 }
 
 variable "iam_prefix" {
-  description = "What IAM names begin with."
+  description = "Prefix of IAM names."
   type        = string
 }
 
@@ -24,9 +24,14 @@ variable "cluster_arn" {
 }
 
 variable "node_role" {
-  description = "The role that Karpenter's nodes get."
+  description = "Role of the nodes that Karpenter launches."
   type = object({
     name = string
     arn  = string
   })
+}
+
+variable "permissions_boundary" {
+  description = "ARN of the permissions boundary of the role; null for none."
+  type        = string
 }

@@ -1,20 +1,20 @@
 # Three kinds of subnets in each zone: public (NAT, internet-facing load balancers), private
-# (control plane, internal load balancers, both from the VPC's range) and nodes (nodes and pods,
-# from the secondary range).
+# (control plane, internal load balancers) and nodes (nodes and pods). Public and private subnets use
+# the VPC's primary range, node subnets use the secondary range.
 
 locals {
   zones = { for index, zone in var.availability_zones : zone => index }
-  # Which zones have a NAT gateway.
+  # Zones with a NAT gateway.
   nat_zones = var.nat == "single" ? slice(var.availability_zones, 0, 1) : var.availability_zones
-  # Four blocks of the secondary range: as many as there can be zones, so that adding a zone later
-  # leaves the others where they are.
+  # Four blocks of the secondary range, one for each possible zone, so that you can add a zone later
+  # without moving the other blocks.
   node_newbits = 2
 }
 
 resource "aws_vpc" "this" {
   cidr_block           = var.vpc_cidr
   enable_dns_support   = true
-  enable_dns_hostnames = true # EFS mount targets and private endpoints are found by name
+  enable_dns_hostnames = true # EFS mount targets and private endpoints are resolved by name
 
   tags = { Name = var.name }
 }
@@ -24,7 +24,7 @@ resource "aws_vpc_ipv4_cidr_block_association" "pods" {
   cidr_block = var.pod_cidr
 }
 
-# Everything in the VPC gets a security group of its own; the default one lets nothing through.
+# All resources in the VPC have their own security groups; the default one allows no traffic.
 resource "aws_default_security_group" "this" {
   vpc_id = aws_vpc.this.id
 
@@ -35,6 +35,12 @@ resource "aws_internet_gateway" "this" {
   vpc_id = aws_vpc.this.id
 
   tags = { Name = var.name }
+
+  lifecycle {
+    # The provider would move the gateway to a new VPC only after the old one is gone, which waits for
+    # its gateway.
+    replace_triggered_by = [aws_vpc.this.id]
+  }
 }
 
 # -- subnets -------------------------------------------------------------------------------------
@@ -78,7 +84,7 @@ resource "aws_subnet" "nodes" {
   }
 }
 
-# -- ways out ------------------------------------------------------------------------------------
+# -- internet access -----------------------------------------------------------------------------
 
 resource "aws_eip" "nat" {
   #checkov:skip=CKV2_AWS_19:The address belongs to a NAT gateway, not to an instance.
@@ -147,7 +153,7 @@ resource "aws_route_table_association" "nodes" {
   subnet_id      = aws_subnet.nodes[each.key].id
 }
 
-# -- who talked to whom: refused connections only, which is what one looks for -----------------------
+# -- flow log: rejected connections only, which are what you look for when debugging -------------
 
 resource "aws_flow_log" "rejected" {
   vpc_id          = aws_vpc.this.id
@@ -157,13 +163,13 @@ resource "aws_flow_log" "rejected" {
 
   tags = { Name = var.name }
 
-  # Taken away before its role, or it writes into the void and the log group comes back.
+  # Deleted before its role's policy; otherwise AWS can create the log group again after its deletion.
   depends_on = [aws_iam_role_policy.flow]
 }
 
 resource "aws_cloudwatch_log_group" "flow" {
-  #checkov:skip=CKV_AWS_158:CloudWatch encrypts at rest by default; a key of our own adds cost, not secrecy, to flow records.
-  #checkov:skip=CKV_AWS_338:A workshop does not want to pay for a year of logs; log_retention_days decides.
+  #checkov:skip=CKV_AWS_158:CloudWatch encrypts at rest by default; a customer managed key adds cost, not secrecy, to flow records.
+  #checkov:skip=CKV_AWS_338:A year of logs is too expensive for a workshop; log_retention_days sets the retention.
   name              = "/aws/vpc/${var.name}/rejected"
   retention_in_days = var.log_retention_days
 }
@@ -171,6 +177,8 @@ resource "aws_cloudwatch_log_group" "flow" {
 resource "aws_iam_role" "flow" {
   name        = "${var.iam_prefix}-flow-log"
   description = "VPC flow log of ${var.name}"
+
+  permissions_boundary = var.permissions_boundary
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"

@@ -4,31 +4,36 @@ variable "name" {
 }
 
 variable "availability_zones" {
-  description = "Names of the zones."
+  description = "Names of the Availability Zones."
   type        = list(string)
 }
 
 variable "vpc_cidr" {
-  description = "The VPC's own range."
+  description = "Primary CIDR block of the VPC."
   type        = string
 }
 
 variable "pod_cidr" {
-  description = "Secondary range for nodes and pods."
+  description = "Secondary CIDR block for nodes and pods."
   type        = string
 }
 
 variable "nat" {
-  description = "single or per-az."
+  description = "NAT gateways: `single` or `per-az`."
   type        = string
 }
 
 variable "log_retention_days" {
-  description = "How long the flow log is kept, in days."
+  description = "Retention of the flow log, in days."
   type        = number
 }
 
 variable "iam_prefix" {
-  description = "What IAM names begin with."
+  description = "Prefix of IAM names."
+  type        = string
+}
+
+variable "permissions_boundary" {
+  description = "ARN of the permissions boundary of the role; null for none."
   type        = string
 }

@@ -3,10 +3,13 @@ resource "aws_eks_node_group" "this" {
   node_group_name = var.name
   node_role_arn   = var.node_role_arn
   subnet_ids      = var.subnet_ids
-  instance_types  = [var.instance_type]
   ami_type        = var.ami_type
   labels          = var.labels
+  version         = var.cluster_version
+  release_version = var.release_version
 
+  # Nothing else scales the group: there is no cluster autoscaler. EKS rejects a minimum above the
+  # desired size, so all three change together.
   scaling_config {
     min_size     = var.min_size
     max_size     = var.max_size
@@ -32,22 +35,23 @@ resource "aws_eks_node_group" "this" {
     }
   }
 
-  tags = { Name = "${var.cluster_name}-${var.name}" }
-
-  lifecycle {
-    # An operator or an autoscaler may have changed the size; a plan must not undo that.
-    ignore_changes = [scaling_config[0].desired_size]
-  }
+  tags = { Name = "${var.deployment}-${var.name}" }
 }
 
 resource "aws_launch_template" "this" {
-  #checkov:skip=CKV_AWS_341:Two hops, because pods in their own network namespace are one hop further away than the node.
-  name        = "${var.cluster_name}-${var.name}"
-  description = "Nodes of ${var.cluster_name}, group ${var.name}"
+  name        = "${var.deployment}-${var.name}"
+  description = "Nodes of ${var.deployment}, group ${var.name}"
+
+  # Here and not in the node group, which another type would replace: first deleted, then created. EKS
+  # rolls out a new version of the template instead: it adds new nodes before it drains the old ones.
+  # https://docs.aws.amazon.com/eks/latest/userguide/launch-templates.html
+  instance_type = var.instance_type
 
   metadata_options {
-    http_tokens                 = "required" # IMDSv2 only
-    http_put_response_hop_limit = 2
+    http_tokens = "required" # IMDSv2 only
+    # Pods in their own network namespace are one hop further away: they get no token, and so not the
+    # node's credentials. Pods use Pod Identity.
+    http_put_response_hop_limit = 1
   }
 
   block_device_mappings {
@@ -62,15 +66,15 @@ resource "aws_launch_template" "this" {
   }
 
   dynamic "tag_specifications" {
-    # The provider's default tags end at the template; what it launches needs them too.
+    # The provider's default tags apply only to the template; the launched resources need them too.
     for_each = toset(["instance", "volume", "network-interface"])
 
     content {
       resource_type = tag_specifications.value
-      tags = {
-        Name                 = "${var.cluster_name}-${var.name}"
-        "jarkkit:deployment" = var.cluster_name
-      }
+      tags = merge(var.tags, {
+        Name                 = "${var.deployment}-${var.name}"
+        "jarkkit:deployment" = var.deployment
+      })
     }
   }
 }

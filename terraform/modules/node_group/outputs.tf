@@ -1,4 +1,4 @@
 output "name" {
-  description = "The group's name, once its nodes are there."
+  description = "The node group's name, available once its nodes exist."
   value       = aws_eks_node_group.this.node_group_name
 }

@@ -1,56 +1,78 @@
 variable "name" {
-  description = "The group's name."
+  description = "The node group's name."
+  type        = string
+}
+
+variable "deployment" {
+  description = "Name of the deployment, for names and tags."
   type        = string
 }
 
 variable "cluster_name" {
-  description = "The cluster it belongs to."
+  description = "The cluster's name."
   type        = string
 }
 
 variable "node_role_arn" {
-  description = "Role of its nodes."
+  description = "ARN of the nodes' role."
   type        = string
 }
 
 variable "subnet_ids" {
-  description = "Subnets of its nodes."
+  description = "Subnets of the nodes."
   type        = list(string)
 }
 
 variable "instance_type" {
-  description = "Instance type of its nodes."
+  description = "Instance type of the nodes."
   type        = string
 }
 
+variable "cluster_version" {
+  description = "Minor version of Kubernetes, the same as the cluster's: EKS upgrades no cluster whose node groups are behind."
+  type        = string
+}
+
+variable "release_version" {
+  description = "Release version of the AMI; null takes the newest one at creation and keeps it."
+  type        = string
+  default     = null
+}
+
+variable "tags" {
+  description = "Tags of the instances, volumes and network interfaces, in addition to the deployment's own."
+  type        = map(string)
+  default     = {}
+}
+
 variable "min_size" {
-  description = "Nodes at least, and to begin with."
+  description = "Minimum and desired number of nodes."
   type        = number
 }
 
 variable "max_size" {
-  description = "Nodes at most."
+  description = "Maximum number of nodes."
   type        = number
 }
 
 variable "disk_gib" {
-  description = "Root volume of a node, in GiB."
+  description = "Size of a node's root volume, in GiB."
   type        = number
 }
 
 variable "ami_type" {
-  description = "Which of EKS' own images, such as AL2023_x86_64_STANDARD."
+  description = "AMI type of EKS, such as AL2023_x86_64_STANDARD."
   type        = string
 }
 
 variable "labels" {
-  description = "Labels of its nodes."
+  description = "Labels of the nodes."
   type        = map(string)
   default     = {}
 }
 
 variable "taints" {
-  description = "Taints of its nodes, by key."
+  description = "Taints of the nodes, by key."
   type = map(object({
     value  = string
     effect = string

@@ -1,10 +1,12 @@
-# A role that one service account of one cluster may take, and nobody else.
+# A role that only one service account of one cluster can assume.
 
 data "aws_partition" "current" {}
 
 resource "aws_iam_role" "this" {
   name        = var.role_name
   description = "Service account ${var.namespace}/${var.service_account} of the EKS cluster ${var.cluster_name}"
+
+  permissions_boundary = var.permissions_boundary
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"

@@ -9,12 +9,12 @@ variable "role_name" {
 }
 
 variable "cluster_name" {
-  description = "The cluster."
+  description = "The cluster's name."
   type        = string
 }
 
 variable "cluster_arn" {
-  description = "The cluster's ARN: only its pods may take the role."
+  description = "The cluster's ARN: only its pods can assume the role."
   type        = string
 }
 
@@ -24,18 +24,23 @@ variable "namespace" {
 }
 
 variable "service_account" {
-  description = "The service account."
+  description = "Name of the service account."
   type        = string
 }
 
 variable "managed_policies" {
-  description = "AWS managed policies, by name with path."
+  description = "Names of AWS managed policies, with their path."
   type        = list(string)
   default     = []
 }
 
 variable "policies" {
-  description = "Inline policies by name, as JSON. The names must be known when planning; the documents need not."
+  description = "Inline policies by name, as JSON. Terraform must know the names at plan time, but not the documents."
   type        = map(string)
   default     = {}
+}
+
+variable "permissions_boundary" {
+  description = "ARN of the permissions boundary of the role; null for none."
+  type        = string
 }

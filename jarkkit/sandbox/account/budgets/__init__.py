@@ -1,1 +1,1 @@
-"""AWS Budgets beyond what moto has: subscribers and tags."""
+"""AWS Budgets extensions of moto: subscribers and tags."""

@@ -17,7 +17,7 @@ class BudgetsWithTags(BudgetsBackend):
         self.tagger = TaggingService(tag_name="ResourceTags", key_name="Key", value_name="Value")
 
     def update_budget(self, account_id: str, budget: dict[str, Any]) -> None:
-        """UpdateBudget: everything but the notifications."""
+        """Update everything except the notifications, like UpdateBudget."""
         name = budget["BudgetName"]
         if name not in self.budgets[account_id]:
             raise NotFoundException(
@@ -32,7 +32,7 @@ class BudgetsWithTags(BudgetsBackend):
     def subscribers(
         self, account_id: str, budget_name: str, notification: dict[str, Any]
     ) -> list[dict[str, str]]:
-        """Who is told when this notification fires."""
+        """Return the subscribers of this notification."""
         budget = self.budgets[account_id][budget_name]
         wanted = _identity(notification)
         found = [n for n in budget.notifications if _identity(n.details) == wanted]
@@ -44,7 +44,7 @@ def _list(subscribers: Any) -> list[dict[str, str]]:
 
 
 def _identity(details: dict[str, Any]) -> tuple[str, str, float]:
-    """What tells notifications apart; their state is not part of it."""
+    """Return the fields that identify a notification; its state is not one of them."""
     return (
         details["NotificationType"],
         details["ComparisonOperator"],

@@ -1,4 +1,4 @@
-"""Requests in, answers out."""
+"""Request handlers of AWS Budgets."""
 
 from __future__ import annotations
 
@@ -12,52 +12,52 @@ from jarkkit.sandbox.account.budgets.models import BudgetsWithTags
 
 
 class BudgetsWithTagsResponse(BudgetsResponse):
-    """moto's handlers, and those that it has not."""
+    """moto's handlers, and those that moto lacks."""
 
     @property
     def budgets(self) -> BudgetsWithTags:
-        """The backend of the caller's account."""
+        """Backend of the caller's account."""
         return cast(BudgetsWithTags, budgets_backends[self.current_account][self.partition])
 
     @property
-    def asked(self) -> dict[str, Any]:
-        """The request's members."""
+    def members(self) -> dict[str, Any]:
+        """Members of the request."""
         return dict(json.loads(self.body))
 
     def create_budget(self) -> str:
-        """CreateBudget, with its tags."""
+        """Handle CreateBudget, including its tags."""
         answer = str(super().create_budget())
-        name = self.asked["Budget"]["BudgetName"]
+        name = self.members["Budget"]["BudgetName"]
         arn = f"arn:{self.partition}:budgets::{self.current_account}:budget/{name}"
-        self.budgets.tagger.tag_resource(arn, self.asked.get("ResourceTags") or [])
+        self.budgets.tagger.tag_resource(arn, self.members.get("ResourceTags") or [])
         return answer
 
     def update_budget(self) -> str:
-        """UpdateBudget."""
-        self.budgets.update_budget(self.asked["AccountId"], self.asked["NewBudget"])
+        """Handle UpdateBudget."""
+        self.budgets.update_budget(self.members["AccountId"], self.members["NewBudget"])
         return "{}"
 
     def describe_subscribers_for_notification(self) -> str:
-        """DescribeSubscribersForNotification."""
-        asked = self.asked
+        """Handle DescribeSubscribersForNotification."""
+        request = self.members
         found = self.budgets.subscribers(
-            asked["AccountId"], asked["BudgetName"], asked["Notification"]
+            request["AccountId"], request["BudgetName"], request["Notification"]
         )
         return json.dumps({"Subscribers": found})
 
     def list_tags_for_resource(self) -> str:
-        """ListTagsForResource."""
-        return json.dumps(self.budgets.tagger.list_tags_for_resource(self.asked["ResourceARN"]))
+        """Handle ListTagsForResource."""
+        return json.dumps(self.budgets.tagger.list_tags_for_resource(self.members["ResourceARN"]))
 
     def tag_resource(self) -> str:
-        """TagResource."""
-        self.budgets.tagger.tag_resource(self.asked["ResourceARN"], self.asked["ResourceTags"])
+        """Handle TagResource."""
+        self.budgets.tagger.tag_resource(self.members["ResourceARN"], self.members["ResourceTags"])
         return "{}"
 
     def untag_resource(self) -> str:
-        """UntagResource."""
-        asked = self.asked
+        """Handle UntagResource."""
+        request = self.members
         self.budgets.tagger.untag_resource_using_names(
-            asked["ResourceARN"], asked["ResourceTagKeys"]
+            request["ResourceARN"], request["ResourceTagKeys"]
         )
         return "{}"

@@ -1,1 +1,1 @@
-"""Amazon EC2 beyond what moto has: fleets, quotas and capacity, images, prices, reservations."""
+"""Amazon EC2: extensions of moto for fleets, quotas, capacity, AMIs, prices, reservations."""

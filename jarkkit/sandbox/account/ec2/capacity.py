@@ -1,8 +1,8 @@
-"""May instances be launched? A decision from plain facts, and AWS' words where the answer is no.
+"""Checks whether EC2 would launch instances: a pure decision, with AWS' messages for rejections.
 
-The quota families are those of "Amazon EC2 instance type quotas" in the EC2 user guide, the error
-codes and their words those of the EC2 API's reference and of re:Post articles on each of them,
-read 2026-11.
+The quota families are those of "Amazon EC2 instance type quotas" in the EC2 user guide. The error
+codes and messages are those of the EC2 API reference and of re:Post articles on each of them, read
+2026-11.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from jarkkit.sandbox.account.servicequotas.facts import P5_SPOT, P_SPOT
+from jarkkit.sandbox.account.servicequotas.reference_data import P5_SPOT, P_SPOT
 
 
-class Bucket(NamedTuple):
+class QuotaBucket(NamedTuple):
     """Instance families that share their quotas.
 
     Attributes:
-        on_demand: code of the quota of running On-Demand instances, in vCPUs.
-        spot: code of the quota of Spot requests; empty where AWS has none.
+        on_demand: code of the quota for running On-Demand instances, in vCPUs.
+        spot: code of the quota for Spot requests; empty if AWS has none.
     """
 
     name: str
@@ -27,49 +27,49 @@ class Bucket(NamedTuple):
     spot: str
 
 
-STANDARD = Bucket("Standard", "L-1216C47A", "L-34B43A08")
-_G = Bucket("G and VT", "L-DB2E81BA", "L-3819A6DF")
-_HIGH_MEMORY = Bucket("High Memory", "L-43DA4232", "")
+STANDARD = QuotaBucket("Standard", "L-1216C47A", "L-34B43A08")
+_G = QuotaBucket("G and VT", "L-DB2E81BA", "L-3819A6DF")
+_HIGH_MEMORY = QuotaBucket("High Memory", "L-43DA4232", "")
 
-# By what a type's name begins with; the longest that fits counts (`inf2` is no I, `dl1` no D). Macs
-# run on dedicated hosts, whose quotas count hosts.
-_BUCKETS: dict[str, Bucket | None] = {
+# By prefix of the type's name; the longest match counts (`inf2` is not I, `dl1` is not D). Macs run
+# on dedicated hosts, whose quotas count hosts.
+_BUCKETS: dict[str, QuotaBucket | None] = {
     **dict.fromkeys(("a", "c", "d", "h", "i", "m", "r", "t", "z"), STANDARD),
     **dict.fromkeys(("g", "vt", "gr"), _G),
-    "p": Bucket("P", "L-417A185B", P_SPOT),
-    "inf": Bucket("Inf", "L-1945791B", "L-B5D1601B"),
-    "trn": Bucket("Trn", "L-2C3B7624", "L-6B0D517C"),
-    "dl": Bucket("DL", "L-6E869C2A", "L-85EED4F7"),
-    "f": Bucket("F", "L-74FC7D96", "L-88CF9481"),
-    "x": Bucket("X", "L-7295265B", "L-E3A00192"),
-    "hpc": Bucket("HPC", "L-F7808C92", ""),
+    "p": QuotaBucket("P", "L-417A185B", P_SPOT),
+    "inf": QuotaBucket("Inf", "L-1945791B", "L-B5D1601B"),
+    "trn": QuotaBucket("Trn", "L-2C3B7624", "L-6B0D517C"),
+    "dl": QuotaBucket("DL", "L-6E869C2A", "L-85EED4F7"),
+    "f": QuotaBucket("F", "L-74FC7D96", "L-88CF9481"),
+    "x": QuotaBucket("X", "L-7295265B", "L-E3A00192"),
+    "hpc": QuotaBucket("HPC", "L-F7808C92", ""),
     "u": _HIGH_MEMORY,
     "mac": None,
 }
 
 
-def bucket_of(instance_type: str) -> Bucket | None:
-    """The quota family of an instance type; None where no vCPU quota counts it."""
+def quota_bucket(instance_type: str) -> QuotaBucket | None:
+    """Return the quota family of an instance type; None if no vCPU quota counts it."""
     fitting = [prefix for prefix in _BUCKETS if instance_type.startswith(prefix)]
     return _BUCKETS[max(fitting, key=len)] if fitting else None
 
 
-def quota_code(instance_type: str, *, spot: bool, p5_apart: bool = False) -> str:
-    """Code of the quota that limits the type; empty where there is none.
+def quota_code(instance_type: str, *, spot: bool, separate_p5_quota: bool = False) -> str:
+    """Return the code of the quota that limits the type; empty if there is none.
 
     Args:
-        p5_apart: the Region still has a quota of its own for Spot P5.
+        separate_p5_quota: True if the Region still has a separate quota for Spot P5.
     """
-    bucket = bucket_of(instance_type)
+    bucket = quota_bucket(instance_type)
     if bucket is None:
         return ""
-    if spot and p5_apart and instance_type.startswith("p5"):
+    if spot and separate_p5_quota and instance_type.startswith("p5"):
         return P5_SPOT
     return bucket.spot if spot else bucket.on_demand
 
 
-class Running(NamedTuple):
-    """An instance that is running or pending."""
+class CountedInstance(NamedTuple):
+    """A running or pending instance that counts towards a quota."""
 
     instance_type: str
     vcpus: int
@@ -77,16 +77,16 @@ class Running(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is to be launched where, and what is known of that place.
+class LaunchAttempt:
+    """A launch to check, with the facts about its zone, quota and subnet.
 
     Attributes:
-        vcpus: of one instance.
-        limit: the quota in force, in vCPUs; None where nothing limits the type.
-        zones: the zones of the Region that offer the type; empty where that is not known.
-        short: AWS is to have no capacity for the type in the zone.
-        free_addresses: of the subnet; None where no subnet was chosen.
-        p5_apart: the Region still has a quota of its own for Spot P5.
+        vcpus: vCPUs of one instance.
+        limit: the quota in force, in vCPUs; None if no quota limits the type.
+        zones: the zones of the Region that offer the type; empty if unknown.
+        lacks_capacity: True if a fault leaves no capacity for the type in the zone.
+        free_addresses: free addresses of the subnet; None if no subnet is set.
+        separate_p5_quota: True if the Region still has a separate quota for Spot P5.
     """
 
     instance_type: str
@@ -96,53 +96,53 @@ class Question:
     vcpus: int
     limit: float | None
     zones: tuple[str, ...] = ()
-    short: bool = False
+    lacks_capacity: bool = False
     subnet: str = ""
     free_addresses: int | None = None
-    p5_apart: bool = False
+    separate_p5_quota: bool = False
 
 
 class Refusal(NamedTuple):
-    """Why not, as EC2 says it."""
+    """The error with which EC2 rejects a launch."""
 
     code: str
     message: str
 
 
-def refusal(question: Question, running: Iterable[Running]) -> Refusal | None:
-    """Why these instances may not be launched; None when they may.
+def launch_refusal(attempt: LaunchAttempt, running: Iterable[CountedInstance]) -> Refusal | None:
+    """Return why EC2 rejects the launch; None when it accepts.
 
     Args:
-        running: all instances of the account in the Region that count.
+        running: all instances in the Region that count towards quotas.
     """
-    if question.zones and question.zone not in question.zones:
-        return _not_offered(question)
-    if _over_quota(question, running):
-        return _too_many(question)
-    if question.short:
-        return _no_capacity(question)
-    if question.free_addresses is not None and question.free_addresses < question.count:
+    if attempt.zones and attempt.zone not in attempt.zones:
+        return _not_offered(attempt)
+    if _over_quota(attempt, running):
+        return _too_many(attempt)
+    if attempt.lacks_capacity:
+        return _no_capacity(attempt)
+    if attempt.free_addresses is not None and attempt.free_addresses < attempt.count:
         return Refusal(
             "InsufficientFreeAddressesInSubnet",
-            f"There are not enough free addresses in subnet '{question.subnet}' to satisfy the "
+            f"There are not enough free addresses in subnet '{attempt.subnet}' to satisfy the "
             "requested number of instances.",
         )
     return None
 
 
-def _over_quota(question: Question, running: Iterable[Running]) -> bool:
+def _over_quota(question: LaunchAttempt, running: Iterable[CountedInstance]) -> bool:
     if question.limit is None:
         return False
 
     def code_of(instance_type: str, spot: bool) -> str:
-        return quota_code(instance_type, spot=spot, p5_apart=question.p5_apart)
+        return quota_code(instance_type, spot=spot, separate_p5_quota=question.separate_p5_quota)
 
     code = code_of(question.instance_type, question.spot)
     used = sum(r.vcpus for r in running if code_of(r.instance_type, r.spot) == code)
     return used + question.count * question.vcpus > question.limit
 
 
-def _too_many(question: Question) -> Refusal:
+def _too_many(question: LaunchAttempt) -> Refusal:
     if question.spot:
         return Refusal("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded")
     return Refusal(
@@ -153,7 +153,7 @@ def _too_many(question: Question) -> Refusal:
     )
 
 
-def _no_capacity(question: Question) -> Refusal:
+def _no_capacity(question: LaunchAttempt) -> Refusal:
     others = ", ".join(zone for zone in question.zones if zone != question.zone)
     advice = (
         f" You can currently get {question.instance_type} capacity by not specifying an "
@@ -169,7 +169,7 @@ def _no_capacity(question: Question) -> Refusal:
     )
 
 
-def _not_offered(question: Question) -> Refusal:
+def _not_offered(question: LaunchAttempt) -> Refusal:
     return Refusal(
         "Unsupported",
         f"Your requested instance type ({question.instance_type}) is not supported in your "

@@ -1,7 +1,6 @@
-"""What AWS refuses to delete while something needs it, and what most often does: the network
-interfaces of load balancers.
+"""Dependency violations on deletion, and their most common cause: load balancers' interfaces.
 
-Words and codes after "Error codes for the Amazon EC2 API" and the refusals that users report; the
+Codes and messages after "Error codes for the Amazon EC2 API" and errors that users report; the
 interfaces after "Requester-managed network interfaces" in the EC2 user guide, read 2026-11.
 """
 
@@ -20,7 +19,7 @@ _OWNER = "amazon-elb"
 
 
 class BalancerAttachment:
-    """How a load balancer holds its interface."""
+    """The attachment of a load balancer's interface."""
 
     device_index = 1
     status = "attached"
@@ -33,12 +32,12 @@ class BalancerAttachment:
 
 
 class BalancerInterface(NetworkInterface):
-    """An interface that a load balancer holds in a subnet.
+    """A load balancer's network interface in a subnet.
 
     Args:
-        owner: the balancer, as the interface's description names it: `net/<name>/<id>`.
+        owner: the load balancer, as in the interface's description: `net/<name>/<id>`.
         kind: the interface's type.
-        public: it has an address in the internet.
+        public: True if it has a public address.
     """
 
     def __init__(
@@ -61,12 +60,12 @@ class BalancerInterface(NetworkInterface):
 
     @property
     def attachment(self) -> Any:
-        """moto's own knows instances only."""
+        """The attachment; moto's own supports instances only."""
         return self._attachment
 
 
-class Dependencies(EC2Backend):
-    """DeleteSubnet, DeleteSecurityGroup, DeleteVpc and the like: they look before they delete."""
+class DependencyOperations(EC2Backend):
+    """DeleteSubnet, DeleteSecurityGroup, DeleteVpc and others, which check dependencies first."""
 
     # -- interfaces of load balancers ------------------------------------------------------------
 
@@ -79,15 +78,17 @@ class Dependencies(EC2Backend):
         kind: str = "interface",
         public: bool = False,
     ) -> None:
-        """The balancer has an interface with these security groups in each of these subnets, and
-        nowhere else."""
-        wanted, held = {subnet.id: subnet for subnet in subnets}, self._held(owner)
+        """Give the load balancer one interface in each of these subnets, and in no others.
+
+        All its interfaces get these security groups.
+        """
+        desired, held = {subnet.id: subnet for subnet in subnets}, self._held(owner)
         for interface in held:
-            if interface.subnet.id not in wanted:
+            if interface.subnet.id not in desired:
                 del self.enis[interface.id]
-        for subnet_id in wanted.keys() - {interface.subnet.id for interface in held}:
+        for subnet_id in desired.keys() - {interface.subnet.id for interface in held}:
             made = BalancerInterface(  # type: ignore[abstract]
-                self, wanted[subnet_id], list(groups), owner, kind=kind, public=public
+                self, desired[subnet_id], list(groups), owner, kind=kind, public=public
             )
             self.enis[made.id] = made
         for interface in self._held(owner):
@@ -99,32 +100,32 @@ class Dependencies(EC2Backend):
     def _balancer_interfaces(self) -> Iterator[Any]:
         return (i for i in list(self.enis.values()) if isinstance(i, BalancerInterface))
 
-    # -- refusals --------------------------------------------------------------------------------
+    # -- violations ------------------------------------------------------------------------------
 
     def _in_use(self) -> Iterator[Any]:
-        """Interfaces, but for those that moto keeps after their instance has ended."""
+        """Yield interfaces, except those that moto keeps after their instance is terminated."""
         for interface in self.enis.values():
             if not (interface.instance and interface.instance.state == "terminated"):
                 yield interface
 
     def delete_subnet(self, subnet_id: str) -> Any:
-        """DeleteSubnet. Raises DependencyViolation."""
+        """Handle DeleteSubnet. Raises DependencyViolation."""
         if any(interface.subnet.id == subnet_id for interface in self._in_use()):
             raise _needed("subnet", subnet_id)
         return super().delete_subnet(subnet_id)
 
     def delete_security_group(self, name: str | None = None, group_id: str | None = None) -> None:
-        """DeleteSecurityGroup. Raises DependencyViolation."""
+        """Handle DeleteSecurityGroup. Raises DependencyViolation."""
         group: Any = self.get_security_group_by_name_or_id(group_id or name or "")
-        if group and (self._is_worn(group.id) or self._is_named(group.id)):
+        if group and (self._is_attached(group.id) or self._is_referenced(group.id)):
             raise DependencyViolationError(f"resource {group.id} has a dependent object")
         super().delete_security_group(name, group_id)
 
-    def _is_worn(self, group_id: str) -> bool:
+    def _is_attached(self, group_id: str) -> bool:
         return any(group.id == group_id for i in self._in_use() for group in i.group_set)
 
-    def _is_named(self, group_id: str) -> bool:
-        """True when a rule of another group lets this one in."""
+    def _is_referenced(self, group_id: str) -> bool:
+        """Return True when a rule of another group references this one."""
         return any(
             rule.source_group.get("GroupId") == group_id
             for groups in self.groups.values()
@@ -134,7 +135,7 @@ class Dependencies(EC2Backend):
         )
 
     def delete_vpc(self, vpc_id: str) -> Any:
-        """DeleteVpc. Raises DependencyViolation."""
+        """Handle DeleteVpc. Raises DependencyViolation."""
         left = [group for group in self.groups.get(vpc_id, {}).values() if group.name != "default"]
         gateways = [g for g in self.internet_gateways.values() if g.vpc and g.vpc.id == vpc_id]
         if left or gateways:
@@ -142,7 +143,7 @@ class Dependencies(EC2Backend):
         return super().delete_vpc(vpc_id)
 
     def detach_internet_gateway(self, internet_gateway_id: str, vpc_id: str) -> None:
-        """DetachInternetGateway. Raises DependencyViolation while a balancer has an address."""
+        """Handle DetachInternetGateway. Raises DependencyViolation while a balancer is public."""
         if any(i.public_ip and i.vpc_id == vpc_id for i in self._balancer_interfaces()):
             raise DependencyViolationError(
                 f"Network {vpc_id} has some mapped public address(es). Please unmap those public "
@@ -151,7 +152,7 @@ class Dependencies(EC2Backend):
         super().detach_internet_gateway(internet_gateway_id, vpc_id)
 
     def delete_network_interface(self, eni_id: str) -> None:
-        """DeleteNetworkInterface. Those of a load balancer go with it and not before."""
+        """Handle DeleteNetworkInterface. Only the load balancer's deletion deletes its own."""
         if isinstance(self.enis.get(eni_id), BalancerInterface):
             raise EC2ClientError(
                 "InvalidParameterValue", f"Network interface '{eni_id}' is currently in use."
@@ -159,7 +160,7 @@ class Dependencies(EC2Backend):
         super().delete_network_interface(eni_id)
 
     def detach_network_interface(self, attachment_id: str) -> None:
-        """DetachNetworkInterface."""
+        """Handle DetachNetworkInterface."""
         if attachment_id.startswith("ela-attach-"):
             raise EC2ClientError(
                 "OperationNotPermitted",

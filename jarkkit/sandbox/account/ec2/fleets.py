@@ -1,7 +1,7 @@
-"""Instant fleets: one call that launches instances where it can, and says where it could not.
+"""Instant fleets: one call launches instances where it can, and returns errors for other pools.
 
-After "CreateFleet" in the EC2 API's reference and "Allocation strategies" in the EC2 user guide,
-read 2026-11. Fleets of the other types stay moto's.
+After "CreateFleet" in the EC2 API reference and "Allocation strategies" in the EC2 user guide, read
+2026-11. moto still handles fleets of the other types.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.utils import convert_tag_spec, random_fleet_id
 
 from jarkkit.sandbox.account.ec2 import prices
-from jarkkit.sandbox.account.ec2.instances import Instances
-from jarkkit.sandbox.account.ec2.orders import Tags
+from jarkkit.sandbox.account.ec2.instances import InstanceOperations
+from jarkkit.sandbox.account.ec2.launch_requests import TagsByResource
 
 
 @dataclass(frozen=True)
-class Pool:
-    """One override of one launch template: an instance type in a place.
+class CapacityPool:
+    """A capacity pool: an instance type in a zone, from one override of one launch template.
 
     Attributes:
-        template: id and version of the launch template, as the answer names them.
-        override: as it was asked for.
+        template: id and version of the launch template, as in the response.
+        override: the override, as in the request.
     """
 
     template: dict[str, str]
@@ -38,35 +38,37 @@ class Pool:
 
     @property
     def weight(self) -> float:
-        """How much of the target one instance is."""
+        """Capacity units of one instance."""
         return float(self.override.get("WeightedCapacity") or 1)
 
     @property
     def priority(self) -> float | None:
-        """Lower is better."""
+        """Priority of the override; lower is preferred."""
         given = self.override.get("Priority")
         return None if given is None else float(given)
 
     def price(self, *, spot: bool) -> float:
-        """USD per hour and unit of the target."""
-        asked = prices.spot(self.instance_type, self.zone) if spot else None
-        return (asked or prices.on_demand(self.instance_type)) / self.weight
+        """Return the price per capacity unit, in USD per hour."""
+        spot_price = prices.spot(self.instance_type, self.zone) if spot else None
+        return (spot_price or prices.on_demand(self.instance_type)) / self.weight
 
     @property
-    def named(self) -> dict[str, Any]:
-        """`LaunchTemplateAndOverrides`, as the answer has it."""
+    def launch_template_and_overrides(self) -> dict[str, Any]:
+        """`LaunchTemplateAndOverrides`, as in the response."""
         return {"LaunchTemplateSpecification": self.template, "Overrides": self.override}
 
 
-def by_preference(pools: Iterable[Pool], *, spot: bool, strategy: str) -> list[Pool]:
-    """The order in which a strategy tries pools.
+def ordered_pools(
+    pools: Iterable[CapacityPool], *, spot: bool, strategy: str
+) -> list[CapacityPool]:
+    """Sort pools in the order in which a strategy tries them.
 
-    `lowest-price` goes by price alone and `prioritized` by priority. The Spot strategies that look
-    at free capacity, which is the same everywhere here, go by priority where there is one, and by
-    price.
+    `lowest-price` sorts by price alone and `prioritized` by priority. The Spot strategies that
+    optimize for free capacity, which is the same everywhere here, sort by priority if there is one,
+    and otherwise by price.
     """
 
-    def rank(pool: Pool) -> tuple[bool, float]:
+    def rank(pool: CapacityPool) -> tuple[bool, float]:
         by_price = strategy in ("", "lowest-price", "lowestPrice") or pool.priority is None
         value = pool.price(spot=spot) if by_price else pool.priority
         return by_price, value or 0.0
@@ -74,16 +76,16 @@ def by_preference(pools: Iterable[Pool], *, spot: bool, strategy: str) -> list[P
     return sorted(pools, key=rank)
 
 
-class Launched(NamedTuple):
-    """An instance of a fleet, and where it came from."""
+class FleetInstance(NamedTuple):
+    """An instance of a fleet and its capacity pool."""
 
-    pool: Pool
+    pool: CapacityPool
     instance: Any
 
 
 @dataclass(eq=False)
 class InstantFleet(TaggedEC2Resource):
-    """Attribute names are the API's: moto's serializer finds them by that."""
+    """A fleet. Attribute names are the API's, so that moto's serializer finds them."""
 
     ec2_backend: Any
     id: str
@@ -95,41 +97,41 @@ class InstantFleet(TaggedEC2Resource):
     state: str = "active"
     type: str = "instant"
     create_time: datetime = field(default_factory=utcnow)
-    launched: list[Launched] = field(default_factory=list)
+    launched: list[FleetInstance] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
     terminate_instances_with_expiration: bool = False
     replace_unhealthy_instances: bool = False
 
     @property
     def fleet_id(self) -> str:
-        """Its id."""
+        """Id of the fleet."""
         return self.id
 
     @property
     def fleet_state(self) -> str:
-        """As in the API."""
+        """State, as in the API."""
         return self.state
 
     @property
     def fulfilled_capacity(self) -> float:
-        """What was launched."""
+        """Launched capacity units."""
         return sum(item.pool.weight for item in self.launched)
 
     @property
     def fulfilled_on_demand_capacity(self) -> float:
-        """What was launched On-Demand."""
+        """Capacity units launched On-Demand."""
         return sum(i.pool.weight for i in self.launched if i.instance.lifecycle != "spot")
 
     @property
     def instances(self) -> list[dict[str, Any]]:
-        """The instances by pool, as in the answer of CreateFleet."""
+        """Instances by pool, as in CreateFleet's response."""
         by_pool: dict[int, dict[str, Any]] = {}
         for pool, instance in self.launched:
             spot = instance.lifecycle == "spot"
             found = by_pool.setdefault(
                 id(pool),
                 {
-                    "LaunchTemplateAndOverrides": pool.named,
+                    "LaunchTemplateAndOverrides": pool.launch_template_and_overrides,
                     "Lifecycle": "spot" if spot else "on-demand",
                     "InstanceIds": [],
                     "InstanceType": pool.instance_type,
@@ -140,32 +142,32 @@ class InstantFleet(TaggedEC2Resource):
 
     @property
     def tags(self) -> list[dict[str, str]]:
-        """Its tags."""
+        """Tags of the fleet."""
         return self.get_tags()
 
     @property
     def on_demand_instances(self) -> list[dict[str, Any]]:
-        """What still runs, as moto's DescribeFleetInstances wants it."""
+        """Instances that still run, in the form that moto's DescribeFleetInstances expects."""
         alive = [i.instance for i in self.launched if i.instance.state != "terminated"]
         return [{"id": getattr(i, "spot_instance_request_id", None), "instance": i} for i in alive]
 
     @property
     def spot_requests(self) -> list[Any]:
-        """All are in `on_demand_instances`."""
+        """Always empty: `on_demand_instances` has all instances."""
         return []
 
     def terminate_instances(self) -> None:
-        """End what still runs."""
+        """Terminate the instances that still run."""
         alive = [item["instance"].id for item in self.on_demand_instances]
         if alive:
             self.ec2_backend.terminate_instances(alive)
 
 
-class Fleets(Instances):
-    """CreateFleet and its kin."""
+class FleetOperations(InstanceOperations):
+    """CreateFleet and related operations."""
 
     def create_instant_fleet(self, given: dict[str, Any]) -> InstantFleet:
-        """CreateFleet of type instant, with the members of the request."""
+        """Handle CreateFleet of type instant, with the members of the request."""
         pools = [pool for config in given["LaunchTemplateConfigs"] for pool in self._pools(config)]
         fleet = InstantFleet(
             self,
@@ -181,19 +183,19 @@ class Fleets(Instances):
         fleet.add_tags(tags.get("fleet", {}))
         for spot, capacity in _targets(fleet.target_capacity_specification):
             options = fleet.spot_options if spot else fleet.on_demand_options
-            ordered = by_preference(
+            ordered = ordered_pools(
                 pools, spot=spot, strategy=options.get("AllocationStrategy") or ""
             )
             self._fill(fleet, ordered, capacity, tags, spot=spot)
         return fleet
 
-    def _pools(self, config: dict[str, Any]) -> list[Pool]:
-        """What a launch template and its overrides offer to choose from.
+    def _pools(self, config: dict[str, Any]) -> list[CapacityPool]:
+        """Build the capacity pools of a launch template and its overrides.
 
-        Raises InvalidLaunchTemplateName.NotFoundException and its like, and MissingParameter.
+        Raises InvalidLaunchTemplateName.NotFoundException and similar errors, MissingParameter.
         """
-        asked = config["LaunchTemplateSpecification"]
-        version = self._get_template_from_args(self._known_template(asked))
+        specification = config["LaunchTemplateSpecification"]
+        version = self._get_template_from_args(self._known_template(specification))
         named = {"LaunchTemplateId": version.template.id, "Version": str(version.number)}
         pools = []
         for override in config.get("Overrides") or [{}]:
@@ -204,25 +206,31 @@ class Fleets(Instances):
                 )
             for subnet in str(override.get("SubnetId") or "").split(","):
                 zone = override.get("AvailabilityZone") or self._zone_of(subnet.strip())
-                pools.append(Pool(named, override, instance_type, subnet.strip(), zone))
+                pools.append(CapacityPool(named, override, instance_type, subnet.strip(), zone))
         return pools
 
-    def _known_template(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """moto would trip over a template that is not there."""
-        if name := asked.get("LaunchTemplateName"):
+    def _known_template(self, specification: dict[str, Any]) -> dict[str, Any]:
+        """Resolve a template by name or id, because moto fails on a missing template."""
+        if name := specification.get("LaunchTemplateName"):
             template: Any = self.get_launch_template_by_name(name)
         else:
-            template = self.get_launch_template(str(asked.get("LaunchTemplateId")))
-        version = asked.get("Version") or "$Default"
+            template = self.get_launch_template(str(specification.get("LaunchTemplateId")))
+        version = specification.get("Version") or "$Default"
         return {"LaunchTemplateId": template.id, "Version": version}
 
     def _zone_of(self, subnet: str) -> str:
         return str(self.get_subnet(subnet).availability_zone) if subnet else ""
 
     def _fill(
-        self, fleet: InstantFleet, pools: list[Pool], target: float, tags: Tags, *, spot: bool
+        self,
+        fleet: InstantFleet,
+        pools: list[CapacityPool],
+        target: float,
+        tags: TagsByResource,
+        *,
+        spot: bool,
     ) -> None:
-        """Launch from one pool after the other until the target is reached."""
+        """Launch from one pool after another until the target is reached."""
         have = 0.0
         for pool in pools:
             while have < target:
@@ -231,10 +239,12 @@ class Fleets(Instances):
                 except EC2ClientError as error:
                     fleet.errors.append(_error(pool, error, spot=spot))
                     break
-                fleet.launched.append(Launched(pool, instance))
+                fleet.launched.append(FleetInstance(pool, instance))
                 have += pool.weight
 
-    def _launch(self, fleet: InstantFleet, pool: Pool, tags: Tags, *, spot: bool) -> Any:
+    def _launch(
+        self, fleet: InstantFleet, pool: CapacityPool, tags: TagsByResource, *, spot: bool
+    ) -> Any:
         override = pool.override
         more: dict[str, Any] = {}
         if mappings := override.get("BlockDeviceMappings"):
@@ -256,13 +266,13 @@ class Fleets(Instances):
         return reservation.instances[0]
 
     def describe_fleets(self, fleet_ids: list[str] | None) -> list[Any]:
-        """Instant fleets are shown to those only who ask for them by id, as on AWS."""
+        """Handle DescribeFleets: like AWS, return instant fleets only when requested by id."""
         found: list[Any] = super().describe_fleets(fleet_ids)
         return [fleet for fleet in found if fleet_ids or not isinstance(fleet, InstantFleet)]
 
 
 def _targets(specification: dict[str, Any]) -> list[tuple[bool, float]]:
-    """How much is wanted as Spot and how much is not."""
+    """Return the target capacities as (is Spot, units)."""
     total = float(specification["TotalTargetCapacity"])
     spot = float(specification.get("SpotTargetCapacity") or 0)
     other = float(specification.get("OnDemandTargetCapacity") or 0)
@@ -272,9 +282,9 @@ def _targets(specification: dict[str, Any]) -> list[tuple[bool, float]]:
     return [(False, other + rest), (True, spot)]
 
 
-def _error(pool: Pool, error: EC2ClientError, *, spot: bool) -> dict[str, Any]:
+def _error(pool: CapacityPool, error: EC2ClientError, *, spot: bool) -> dict[str, Any]:
     return {
-        "LaunchTemplateAndOverrides": pool.named,
+        "LaunchTemplateAndOverrides": pool.launch_template_and_overrides,
         "Lifecycle": "spot" if spot else "on-demand",
         "ErrorCode": error.code,
         "ErrorMessage": error.message,

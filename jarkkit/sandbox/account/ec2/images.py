@@ -1,5 +1,4 @@
-"""Machine images: those that AWS publishes for EKS nodes, and own ones with all that they were
-registered with."""
+"""AMIs: those that AWS publishes for EKS nodes, and your own with their block devices."""
 
 from __future__ import annotations
 
@@ -10,14 +9,14 @@ from moto.ec2.models import EC2Backend
 from moto.ec2.models.amis import Ami
 from moto.ec2.utils import random_ami_id
 
-from jarkkit.sandbox.account import images
+from jarkkit.sandbox.account import node_images
 
 
-class Image(Ami):
-    """An image whose volumes are known.
+class Ec2Image(Ami):
+    """An AMI with block device mappings.
 
     Attributes:
-        mappings: the block device mappings, as the API words them.
+        mappings: the block device mappings, in the API's format.
     """
 
     def __init__(self, backend: Any, image_id: str, mappings: list[Any], **given: Any) -> None:
@@ -27,22 +26,25 @@ class Image(Ami):
 
     @property
     def block_device_mappings(self) -> list[dict[str, Any]]:
-        """The volumes that an instance of it gets."""
+        """Volumes of an instance that is launched from the AMI."""
         return self.mappings or super().block_device_mappings
 
 
-class Images(EC2Backend):
-    """DescribeImages and its kin."""
+class ImageOperations(EC2Backend):
+    """DescribeImages and related operations."""
 
-    _has_usual_images = False
+    _has_default_images = False
 
     def _load_amis(self) -> None:
-        """moto makes a thousand images with volumes and snapshots in every Region: 0.2 s and 6 MB.
-        Here they wait until somebody asks for other images than those for EKS."""
+        """Do nothing yet.
 
-    def _make_usual_images(self) -> None:
-        if not self._has_usual_images:
-            self._has_usual_images = True
+        moto would create a thousand AMIs with volumes and snapshots in every Region: 0.2 s and
+        6 MB. Here they are created on the first request for AMIs other than those for EKS.
+        """
+
+    def _create_default_images(self) -> None:
+        if not self._has_default_images:
+            self._has_default_images = True
             super()._load_amis()
 
     def describe_images(
@@ -52,20 +54,22 @@ class Images(EC2Backend):
         exec_users: list[str] | None = None,
         owners: list[str] | None = None,
     ) -> list[Any]:
-        """AWS' images for EKS nodes are made when somebody asks for them."""
+        """Handle DescribeImages: create AWS' AMIs for EKS nodes on demand."""
         named = (filters or {}).get("image-id") or ()
-        # moto's instances ask with a bare string.
-        asked = [*(ami_ids or ()), *([named] if isinstance(named, str) else named)]
-        published = images.by_id(self.region_name)
-        if not asked or any(name not in published and name not in self.amis for name in asked):
-            self._make_usual_images()
-        for image_id in asked or published:
+        # moto's instances pass a bare string.
+        requested = [*(ami_ids or ()), *([named] if isinstance(named, str) else named)]
+        published = node_images.by_id(self.region_name)
+        if not requested or any(
+            name not in published and name not in self.amis for name in requested
+        ):
+            self._create_default_images()
+        for image_id in requested or published:
             if image_id in published and image_id not in self.amis:
                 self.amis[image_id] = self._published(image_id, published[image_id])
         return super().describe_images(ami_ids, filters, exec_users, owners)
 
     def image(self, image_id: str) -> Any:
-        """One image. Raises InvalidAMIID.NotFound."""
+        """Return one AMI. Raises InvalidAMIID.NotFound."""
         found = self.describe_images(filters={"image-id": [image_id]}) if image_id else []
         if not found:
             raise EC2ClientError(
@@ -74,8 +78,8 @@ class Images(EC2Backend):
         return found[0]
 
     def register_own_image(self, given: dict[str, Any], tags: dict[str, str]) -> Any:
-        """RegisterImage, with the members of the request."""
-        image = Image(
+        """Handle RegisterImage, with the members of the request."""
+        image = Ec2Image(
             self,
             random_ami_id(),
             given.get("BlockDeviceMappings") or [],
@@ -93,7 +97,7 @@ class Images(EC2Backend):
         self.amis[image.id] = image
         return image
 
-    def _published(self, image_id: str, facts: images.Image) -> Image:
+    def _published(self, image_id: str, facts: node_images.NodeImage) -> Ec2Image:
         mappings = [
             {
                 "DeviceName": device,
@@ -106,7 +110,7 @@ class Images(EC2Backend):
             }
             for device, size in facts.volumes
         ]
-        return Image(
+        return Ec2Image(
             self,
             image_id,
             mappings,

@@ -1,5 +1,4 @@
-"""Instances: launched within quotas and capacity, complete with what their launch template says,
-and ended with everything that belongs to them."""
+"""Instances: launched within quotas and capacity, as their launch template says, and terminated."""
 
 from __future__ import annotations
 
@@ -15,23 +14,26 @@ from moto.iam.exceptions import NotFoundException as NoSuchProfile
 from moto.servicequotas.models import servicequotas_backends
 
 from jarkkit.sandbox import faults
-from jarkkit.sandbox.account import events
-from jarkkit.sandbox.account.ec2 import capacity, catalogue, orders, prices
-from jarkkit.sandbox.account.ec2.images import Images
-from jarkkit.sandbox.account.ec2.network import Network
-from jarkkit.sandbox.account.ec2.orders import Order
-from jarkkit.sandbox.account.ec2.reservations import CapacityReservation, Reservations
-from jarkkit.sandbox.account.servicequotas.facts import P5_APART
+from jarkkit.sandbox.account import eventbridge
+from jarkkit.sandbox.account.ec2 import capacity, instance_types, launch_requests, prices
+from jarkkit.sandbox.account.ec2.images import ImageOperations
+from jarkkit.sandbox.account.ec2.launch_requests import LaunchRequest
+from jarkkit.sandbox.account.ec2.network import NetworkOperations
+from jarkkit.sandbox.account.ec2.reservations import (
+    ReservationOperations,
+    StoredCapacityReservation,
+)
+from jarkkit.sandbox.account.servicequotas.reference_data import SEPARATE_P5_QUOTA_REGIONS
 
 
 class SpotRequest(SpotInstanceRequest):
-    """The request behind a Spot instance that was launched already.
+    """The Spot request of an instance that is already launched.
 
     Args:
-        instance: what it was fulfilled with.
+        instance: the instance that fulfills the request.
     """
 
-    def __init__(self, backend: Any, instance: Any, tags: orders.Tags) -> None:
+    def __init__(self, backend: Any, instance: Any, tags: launch_requests.TagsByResource) -> None:
         self._launched = instance
         super().__init__(
             backend,
@@ -58,12 +60,12 @@ class SpotRequest(SpotInstanceRequest):
         )
 
     def launch_instance(self) -> Any:
-        """moto would launch one here."""
+        """Return the existing instance, where moto would launch one."""
         return self._launched
 
 
-class Instances(Network, Images, Reservations):
-    """RunInstances, TerminateInstances, and what AWS does to Spot instances."""
+class InstanceOperations(NetworkOperations, ImageOperations, ReservationOperations):
+    """RunInstances, TerminateInstances and Spot interruptions."""
 
     # -- launch --------------------------------------------------------------------------------
 
@@ -75,11 +77,11 @@ class Instances(Network, Images, Reservations):
         security_group_names: list[str],
         **given: Any,
     ) -> Any:
-        """Launch instances, or say in AWS' words why not."""
+        """Handle RunInstances. Raises EC2ClientError with AWS' code and message."""
         version = self._template(given.get("launch_template"))
-        order = orders.order(image_id, given, version.data if version else {})
+        order = launch_requests.launch_request(image_id, given, version.data if version else {})
         zone = self._zone(order)
-        held = self.reserved_for(order, zone, count)
+        held = self.matching_reservation(order, zone, count)
         self._check(order, count, zone, held)
         image = self.image(order.image_id)
         self._check_image(image, order)
@@ -93,25 +95,27 @@ class Instances(Network, Images, Reservations):
             **{**given, **_arguments(order, image, self.region_name)},
         )
         for instance in reservation.instances:
-            self._complete(instance, order, asked=given)
-            self.put_into(held, instance, order)
+            self._complete(instance, order, request=given)
+            self.record_reservation(held, instance, order)
         return reservation
 
     def _template(self, named: dict[str, Any] | None) -> Any:
         return self._get_template_from_args(named) if named else None
 
-    def _zone(self, order: Order) -> str:
-        """Where the instances will be: moto's choice is the first zone, if nothing was said."""
+    def _zone(self, order: LaunchRequest) -> str:
+        """Return the zone of the instances; like moto, the first zone by default."""
         if order.subnet:
             return str(self.get_subnet(order.subnet).availability_zone)
         return str(order.placement.get("AvailabilityZone") or f"{self.region_name}a")
 
-    def _check(self, order: Order, count: int, zone: str, held: CapacityReservation | None) -> None:
-        """Raises VcpuLimitExceeded, InsufficientInstanceCapacity and their like."""
+    def _check(
+        self, order: LaunchRequest, count: int, zone: str, held: StoredCapacityReservation | None
+    ) -> None:
+        """Check the launch. Raises VcpuLimitExceeded, InsufficientInstanceCapacity and others."""
         question = self._question(order, count, zone)
-        if held:  # its vCPUs are counted already
+        if held:  # the reservation's vCPUs already count
             question = replace(question, limit=None)
-        if refused := capacity.refusal(question, self.running()):
+        if refused := capacity.launch_refusal(question, self.running()):
             raise EC2ClientError(*refused)
         profile = order.profile
         if not profile:
@@ -128,8 +132,8 @@ class Instances(Network, Images, Reservations):
                 f"Invalid IAM Instance Profile {word.lower()}",
             ) from None
 
-    def _check_image(self, image: Any, order: Order) -> None:
-        facts = catalogue.facts_of(order.instance_type)
+    def _check_image(self, image: Any, order: LaunchRequest) -> None:
+        facts = instance_types.type_info(order.instance_type)
         known = facts.get("ProcessorInfo", {}).get("SupportedArchitectures", [])
         if known and image.architecture and image.architecture not in known:
             raise EC2ClientError(
@@ -139,48 +143,52 @@ class Instances(Network, Images, Reservations):
                 "instance type and an AMI that have matching architectures, and try again.",
             )
 
-    def _question(self, order: Order, count: int, zone: str) -> capacity.Question:
+    def _question(self, order: LaunchRequest, count: int, zone: str) -> capacity.LaunchAttempt:
         quotas: Any = servicequotas_backends[self.account_id][self.region_name]
-        p5_apart = self.region_name in P5_APART
-        code = capacity.quota_code(order.instance_type, spot=order.spot, p5_apart=p5_apart)
+        separate_p5_quota = self.region_name in SEPARATE_P5_QUOTA_REGIONS
+        code = capacity.quota_code(
+            order.instance_type, spot=order.spot, separate_p5_quota=separate_p5_quota
+        )
         subnet: Any = self.get_subnet(order.subnet) if order.subnet else None
-        return capacity.Question(
+        return capacity.LaunchAttempt(
             instance_type=order.instance_type,
             count=count,
             zone=zone,
             spot=order.spot,
-            vcpus=catalogue.vcpus_of(order.instance_type),
+            vcpus=instance_types.vcpus_of(order.instance_type),
             limit=quotas.in_force("ec2", code) if code else None,
-            zones=catalogue.zones_of(self.region_name).get(order.instance_type, ()),
-            short=faults.ACTIVE.shortage(order.instance_type, zone),
+            zones=instance_types.zones_of(self.region_name).get(order.instance_type, ()),
+            lacks_capacity=faults.ACTIVE.lacks_capacity(order.instance_type, zone),
             subnet=order.subnet,
             free_addresses=subnet.available_ip_address_count if subnet else None,
-            p5_apart=p5_apart,
+            separate_p5_quota=separate_p5_quota,
         )
 
-    def running(self) -> list[capacity.Running]:
-        """What counts towards the quotas: instances, and what is set aside and unused."""
-        there = [
-            capacity.Running(
+    def running(self) -> list[capacity.CountedInstance]:
+        """Return what counts towards the quotas: instances and unused reserved capacity."""
+        instances = [
+            capacity.CountedInstance(
                 instance.instance_type,
-                catalogue.vcpus_of(instance.instance_type),
+                instance_types.vcpus_of(instance.instance_type),
                 instance.lifecycle == "spot",
             )
             for instance in self.all_instances()
             if instance.state in ("pending", "running")
         ]
-        return there + [
-            capacity.Running(held.instance_type, catalogue.vcpus_of(held.instance_type), spot=False)
+        return instances + [
+            capacity.CountedInstance(
+                held.instance_type, instance_types.vcpus_of(held.instance_type), spot=False
+            )
             for held in self.capacity_reservations.values()
             if held.state == "active" and held.reservation_type != "capacity-block"
             for _ in range(held.available_instance_count)
         ]
 
-    def _complete(self, instance: Any, order: Order, asked: dict[str, Any]) -> None:
-        """What moto leaves out of an instance that a template describes."""
+    def _complete(self, instance: Any, order: LaunchRequest, request: dict[str, Any]) -> None:
+        """Set the attributes of a launch template that moto ignores."""
         instance.placement.tenancy = order.placement.get("Tenancy") or "default"
         instance.placement.availability_zone_id = self._zone_id(instance)
-        self.place(instance, order.placement)
+        self.record_placement(instance, order.placement)
         for spec, interface in zip(order.interfaces, instance.network_interfaces, strict=True):
             interface.interface_type = spec.get("InterfaceType") or "interface"
             if not spec.get("NetworkInterfaceId"):
@@ -192,15 +200,15 @@ class Instances(Network, Images, Reservations):
             self.associate_iam_instance_profile(
                 instance.id, order.profile.get("Name"), order.profile.get("Arn")
             )
-        # moto's RequestSpotInstances brings a request of its own.
-        if order.spot and "lifecycle" not in asked:
+        # moto's RequestSpotInstances creates its own request.
+        if order.spot and "lifecycle" not in request:
             self._request_for(instance, order.tags)
 
     def _zone_id(self, instance: Any) -> str | None:
         subnet = instance.network_interfaces[0].subnet
         return str(subnet.availability_zone_id) if subnet else None
 
-    def _request_for(self, instance: Any, tags: orders.Tags) -> None:
+    def _request_for(self, instance: Any, tags: launch_requests.TagsByResource) -> None:
         request = SpotRequest(self, instance, tags)
         self.spot_instance_requests[request.id] = request
         instance.spot_instance_request_id = request.id
@@ -211,7 +219,7 @@ class Instances(Network, Images, Reservations):
         iam_instance_profile_name: str | None = None,
         iam_instance_profile_arn: str | None = None,
     ) -> Any:
-        """moto's RunInstances comes here a second time with the profile that an instance has."""
+        """Handle AssociateIamInstanceProfile; moto's RunInstances repeats it for one profile."""
         named = iam_instance_profile_name, iam_instance_profile_arn
         before: Any = self.iam_instance_profile_associations.get(instance_id)
         if before and {before.iam_instance_profile.name, before.iam_instance_profile.arn} & {
@@ -221,16 +229,16 @@ class Instances(Network, Images, Reservations):
         return super().associate_iam_instance_profile(instance_id, *named)
 
     def request_spot_instances(self, *given: Any, **named: Any) -> list[Any]:
-        """RequestSpotInstances: the instances know their requests."""
+        """Handle RequestSpotInstances, and set the request's id on the instances."""
         requests: list[Any] = super().request_spot_instances(*given, **named)
         for request in requests:
             request.instance.spot_instance_request_id = request.id
         return requests
 
-    # -- end -----------------------------------------------------------------------------------
+    # -- termination ---------------------------------------------------------------------------
 
     def terminate_instances(self, instance_ids: list[str]) -> list[Any]:
-        """End instances; those that have ended already stay as they are."""
+        """Terminate instances; those already terminated stay unchanged."""
         found: list[Any] = self.get_multi_instances_by_id(list(dict.fromkeys(instance_ids)))
         alive = [instance.id for instance in found if instance.state != "terminated"]
         ended = [(i, copy.copy(i.instance_state)) for i in found if i.id not in alive]
@@ -238,22 +246,22 @@ class Instances(Network, Images, Reservations):
             done: list[Any] = super().terminate_instances(alive)
             for instance, _ in done:
                 self._close_request(instance, "instance-terminated-by-user")
-                self._tell_state(instance, "shutting-down")
-                self._tell_state(instance, "terminated")
+                self._publish_state(instance, "shutting-down")
+                self._publish_state(instance, "terminated")
             ended += done
         return ended
 
     def interrupt_spot_instance(self, instance_id: str) -> None:
-        """What AWS does when it wants a Spot instance back: warn, and end it two minutes later.
+        """Reclaim a Spot instance like AWS: send a warning, and terminate it two minutes later.
 
-        Raises InvalidInstanceID.NotFound, InvalidParameterValue for one that is not Spot.
+        Raises InvalidInstanceID.NotFound, InvalidParameterValue if it is not a Spot instance.
         """
         instance: Any = self.get_instance(instance_id)
         if instance.lifecycle != "spot" or instance.state == "terminated":
             raise EC2ClientError(
-                "InvalidParameterValue", f"{instance_id} is not a Spot instance that is running"
+                "InvalidParameterValue", f"{instance_id} is not a running Spot instance"
             )
-        events.tell(
+        eventbridge.publish(
             self.account_id,
             self.region_name,
             source="aws.ec2",
@@ -267,7 +275,7 @@ class Instances(Network, Images, Reservations):
         self.later.add(self, "Spot interruption", "spot_instance_gone", instance.id)
 
     def spot_instance_gone(self, instance_id: str) -> None:
-        """The two minutes are over."""
+        """Terminate the Spot instance after the two minutes."""
         instance: Any = self.get_instance(instance_id)
         if instance.state == "terminated":
             return
@@ -285,32 +293,35 @@ class Instances(Network, Images, Reservations):
         if request:
             request.state, request._status_code = state, status
 
-    def _tell_state(self, instance: Any, state: str) -> None:
-        place = f"{self.region_name}:{self.account_id}"
-        events.tell(
+    def _publish_state(self, instance: Any, state: str) -> None:
+        region_and_account = f"{self.region_name}:{self.account_id}"
+        eventbridge.publish(
             self.account_id,
             self.region_name,
             source="aws.ec2",
             detail_type="EC2 Instance State-change Notification",
-            resources=[f"arn:{self.partition}:ec2:{place}:instance/{instance.id}"],
+            resources=[f"arn:{self.partition}:ec2:{region_and_account}:instance/{instance.id}"],
             detail={"instance-id": instance.id, "state": state},
         )
 
     def describe_instance_status(
         self, instance_ids: list[str], include_all_instances: bool, filters: Any
     ) -> list[Any]:
-        """moto knows filters by state only; no instance here is ever impaired or has events."""
+        """Handle DescribeInstanceStatus, with status filters, which moto lacks.
+
+        No instance here is ever impaired or has scheduled events.
+        """
         found: list[Any] = super().describe_instance_status(
             instance_ids, include_all_instances, filters
         )
-        asked = {item["name"]: item["values"] for item in filters or ()}
-        if "event.code" in asked:
+        requested = {item["name"]: item["values"] for item in filters or ()}
+        if "event.code" in requested:
             return []
-        return [i for i in found if _health_is(i, asked)]
+        return [i for i in found if _health_is(i, requested)]
 
 
-def _arguments(order: Order, image: Any, region: str) -> dict[str, Any]:
-    """For moto, whose own handling of launch templates stops half-way."""
+def _arguments(order: LaunchRequest, image: Any, region: str) -> dict[str, Any]:
+    """Build moto's arguments, because moto supports launch templates only partly."""
     zone = order.placement.get("AvailabilityZone")
     return {
         "instance_type": order.instance_type,
@@ -321,23 +332,34 @@ def _arguments(order: Order, image: Any, region: str) -> dict[str, Any]:
         "instance_market_options": None,
         "nics": order.interfaces,
         "subnet_id": order.subnet or None,
-        # Without a word about it the subnet decides.
+        # If unset, the subnet decides.
         "associate_public_ip": None,
-        "block_device_mappings": orders.volumes(image.block_device_mappings, order),
+        "block_device_mappings": launch_requests.instance_volumes(
+            image.block_device_mappings, order
+        ),
         "tags": order.tags,
-        "metadata_options": order.metadata,
+        "metadata_options": {**_metadata_defaults(image), **order.metadata},
         "monitoring_state": "enabled" if order.monitored else "disabled",
     }
 
 
+def _metadata_defaults(image: Any) -> dict[str, Any]:
+    """Return what an AMI decides: those of Amazon Linux 2023 require tokens and allow two hops.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-IMDS-new-instances.html
+    """
+    modern = "al2023" in (image.name or "")
+    return {"HttpTokens": "required", "HttpPutResponseHopLimit": 2} if modern else {}
+
+
 def _user_data(of_template: Any) -> Any:
-    """moto reads that of a template's first version and leaves that of later ones as it came."""
+    """Parse user data, which moto does only for a launch template's first version."""
     return parse_user_data(of_template) if isinstance(of_template, str) else of_template
 
 
-def _health_is(instance: Any, asked: dict[str, list[str]]) -> bool:
+def _health_is(instance: Any, requested: dict[str, list[str]]) -> bool:
     health = {
         "instance-status.status": instance.instance_status["Status"],
         "system-status.status": instance.system_status["Status"],
     }
-    return all(health[name] in asked[name] for name in health if name in asked)
+    return all(health[name] in requested[name] for name in health if name in requested)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from jarkkit.sandbox.account.ec2.catalogue import Catalogue
-from jarkkit.sandbox.account.ec2.dependencies import Dependencies
-from jarkkit.sandbox.account.ec2.fleets import Fleets
-from jarkkit.sandbox.account.ec2.spot import Spot
-from jarkkit.sandbox.account.ec2.volumes import Volumes
-from jarkkit.sandbox.account.ec2.zones import Zones
+from jarkkit.sandbox.account.ec2.cidr_blocks import CidrBlockOperations
+from jarkkit.sandbox.account.ec2.dependencies import DependencyOperations
+from jarkkit.sandbox.account.ec2.fleets import FleetOperations
+from jarkkit.sandbox.account.ec2.instance_types import InstanceTypeOperations
+from jarkkit.sandbox.account.ec2.spot import SpotMarketOperations
+from jarkkit.sandbox.account.ec2.volumes import VolumeOperations
+from jarkkit.sandbox.account.ec2.zones import ZoneOperations
 
 
-class Ec2Backend(Dependencies, Volumes, Fleets, Catalogue, Zones, Spot):
+class Ec2Backend(
+    CidrBlockOperations,
+    DependencyOperations,
+    VolumeOperations,
+    FleetOperations,
+    InstanceTypeOperations,
+    ZoneOperations,
+    SpotMarketOperations,
+):
     """Amazon EC2 of one account and Region."""

@@ -1,7 +1,7 @@
-"""Capacity that is set aside: capacity reservations, Capacity Blocks, placement groups.
+"""Reserved capacity and placement: capacity reservations, Capacity Blocks, placement groups.
 
 After the EC2 user guide, "On-Demand Capacity Reservations", "Capacity Blocks for ML" and "Placement
-groups", read 2026-11. A reservation that is being used up refuses; it costs nothing here.
+groups", read 2026-11. A reservation without free instances rejects launches; it is free here.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from moto.ec2.models import EC2Backend
 from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.utils import generic_filter, random_id
 
-from jarkkit.sandbox.account.ec2 import catalogue, prices
-from jarkkit.sandbox.account.ec2.orders import Order
+from jarkkit.sandbox.account.ec2 import instance_types, prices
+from jarkkit.sandbox.account.ec2.launch_requests import LaunchRequest
 
-# How far ahead a Capacity Block begins at the earliest.
+# The earliest start of a Capacity Block from now.
 _BLOCK_AHEAD = timedelta(minutes=30)
 
 
 @dataclass(eq=False)
-class CapacityReservation(TaggedEC2Resource):
-    """Attribute names are the API's: moto's serializer finds them by that."""
+class StoredCapacityReservation(TaggedEC2Resource):
+    """A reservation. Attribute names are the API's, so that moto's serializer finds them."""
 
     ec2_backend: Any
     id: str
@@ -46,18 +46,18 @@ class CapacityReservation(TaggedEC2Resource):
 
     @property
     def capacity_reservation_id(self) -> str:
-        """Its id."""
+        """Id of the reservation."""
         return self.id
 
     @property
     def capacity_reservation_arn(self) -> str:
-        """Its ARN."""
-        place = f"{self.ec2_backend.region_name}:{self.owner_id}"
-        return f"arn:{self.ec2_backend.partition}:ec2:{place}:capacity-reservation/{self.id}"
+        """ARN of the reservation."""
+        prefix = f"arn:{self.ec2_backend.partition}:ec2:{self.ec2_backend.region_name}"
+        return f"{prefix}:{self.owner_id}:capacity-reservation/{self.id}"
 
     @property
     def state(self) -> str:
-        """As in the API."""
+        """State, as in the API."""
         if self.cancelled:
             return "cancelled"
         now = utcnow()
@@ -67,7 +67,7 @@ class CapacityReservation(TaggedEC2Resource):
 
     @property
     def available_instance_count(self) -> int:
-        """What is left of it."""
+        """Instances that are still free."""
         used = [
             instance
             for instance in self.ec2_backend.all_instances()
@@ -78,13 +78,13 @@ class CapacityReservation(TaggedEC2Resource):
 
     @property
     def tags(self) -> list[dict[str, str]]:
-        """Its tags."""
+        """Tags of the reservation."""
         return self.get_tags()
 
 
 @dataclass(eq=False)
 class PlacementGroup(TaggedEC2Resource):
-    """Attribute names are the API's."""
+    """A placement group. Attribute names are the API's."""
 
     ec2_backend: Any
     id: str
@@ -96,38 +96,38 @@ class PlacementGroup(TaggedEC2Resource):
 
     @property
     def group_id(self) -> str:
-        """Its id."""
+        """Id of the group."""
         return self.id
 
     @property
     def group_arn(self) -> str:
-        """Its ARN."""
+        """ARN of the group."""
         backend = self.ec2_backend
-        place = f"{backend.region_name}:{backend.account_id}"
-        return f"arn:{backend.partition}:ec2:{place}:placement-group/{self.group_name}"
+        region_and_account = f"{backend.region_name}:{backend.account_id}"
+        return f"arn:{backend.partition}:ec2:{region_and_account}:placement-group/{self.group_name}"
 
     @property
     def tags(self) -> list[dict[str, str]]:
-        """Its tags."""
+        """Tags of the group."""
         return self.get_tags()
 
 
-class Reservations(EC2Backend):
-    """CreateCapacityReservation, CreatePlacementGroup and their kin."""
+class ReservationOperations(EC2Backend):
+    """CreateCapacityReservation, CreatePlacementGroup and related operations."""
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
-        self.capacity_reservations: dict[str, CapacityReservation] = {}
+        self.capacity_reservations: dict[str, StoredCapacityReservation] = {}
         self.placement_groups: dict[str, PlacementGroup] = {}
 
     # -- capacity reservations -----------------------------------------------------------------
 
     def create_capacity_reservation(
         self, tags: dict[str, str], **given: Any
-    ) -> CapacityReservation:
-        """Set capacity aside, at once."""
-        reservation = CapacityReservation(self, random_id("cr"), self.account_id, **given)
-        offered = catalogue.zones_of(self.region_name).get(reservation.instance_type, ())
+    ) -> StoredCapacityReservation:
+        """Handle CreateCapacityReservation; the reservation is active immediately."""
+        reservation = StoredCapacityReservation(self, random_id("cr"), self.account_id, **given)
+        offered = instance_types.zones_of(self.region_name).get(reservation.instance_type, ())
         if reservation.availability_zone not in offered:
             raise EC2ClientError(
                 "Unsupported",
@@ -140,15 +140,15 @@ class Reservations(EC2Backend):
 
     def describe_capacity_reservations(
         self, ids: list[str] | None = None, filters: Any = None
-    ) -> list[CapacityReservation]:
-        """Those with the ids, or all. Raises InvalidCapacityReservationId.NotFound."""
-        for asked in ids or ():
-            self.capacity_reservation(asked)
+    ) -> list[StoredCapacityReservation]:
+        """List those with the ids, or all. Raises InvalidCapacityReservationId.NotFound."""
+        for requested in ids or ():
+            self.capacity_reservation(requested)
         found = [r for r in self.capacity_reservations.values() if not ids or r.id in ids]
         return generic_filter(filters, found)
 
-    def capacity_reservation(self, reservation_id: str) -> CapacityReservation:
-        """One of them. Raises InvalidCapacityReservationId.NotFound."""
+    def capacity_reservation(self, reservation_id: str) -> StoredCapacityReservation:
+        """Return one reservation. Raises InvalidCapacityReservationId.NotFound."""
         if reservation_id not in self.capacity_reservations:
             raise EC2ClientError(
                 "InvalidCapacityReservationId.NotFound",
@@ -156,10 +156,14 @@ class Reservations(EC2Backend):
             )
         return self.capacity_reservations[reservation_id]
 
-    def reserved_for(self, order: Order, zone: str, count: int) -> CapacityReservation | None:
-        """The reservation that instances go into. Raises ReservationCapacityExceeded when they
-        were to go into one and cannot."""
-        wish = order.reservation.get("CapacityReservationPreference") or "open"
+    def matching_reservation(
+        self, order: LaunchRequest, zone: str, count: int
+    ) -> StoredCapacityReservation | None:
+        """Return the reservation that the instances use, or None.
+
+        Raises ReservationCapacityExceeded when they must use one that has no free instances.
+        """
+        preference = order.reservation.get("CapacityReservationPreference") or "open"
         target = order.reservation.get("CapacityReservationTarget") or {}
         fitting = [
             reservation
@@ -170,12 +174,12 @@ class Reservations(EC2Backend):
         ]
         if named := target.get("CapacityReservationId"):
             chosen = [r for r in fitting if r is self.capacity_reservation(named)]
-        elif wish == "none" or order.market:
+        elif preference == "none" or order.market:
             return None
         else:
             chosen = [r for r in fitting if r.instance_match_criteria == "open"]
         free = next((r for r in chosen if r.available_instance_count >= count), None)
-        if free is None and (named or wish == "capacity-reservations-only"):
+        if free is None and (named or preference == "capacity-reservations-only"):
             raise EC2ClientError(
                 "ReservationCapacityExceeded",
                 "The requested reservation does not have sufficient compatible and available "
@@ -183,8 +187,10 @@ class Reservations(EC2Backend):
             )
         return free
 
-    def put_into(self, held: CapacityReservation | None, instance: Any, order: Order) -> None:
-        """Note on the instance what it was launched into."""
+    def record_reservation(
+        self, held: StoredCapacityReservation | None, instance: Any, order: LaunchRequest
+    ) -> None:
+        """Record on the instance the reservation that it uses."""
         instance.capacity_reservation_id = held.id if held else None
         instance.capacity_reservation_specification = order.reservation or {
             "CapacityReservationPreference": "open"
@@ -195,8 +201,8 @@ class Reservations(EC2Backend):
     def capacity_block_offerings(
         self, instance_type: str, instance_count: int, hours: int
     ) -> list[dict[str, Any]]:
-        """DescribeCapacityBlockOfferings: the same one per zone, beginning as soon as can be."""
-        facts = catalogue.facts_of(instance_type)
+        """Handle DescribeCapacityBlockOfferings: one per zone, with the earliest start."""
+        facts = instance_types.type_info(instance_type)
         if "capacity-block" not in facts.get("SupportedUsageClasses", ()):
             return []
         begin = utcnow().replace(second=0, microsecond=0) + _BLOCK_AHEAD
@@ -214,13 +220,13 @@ class Reservations(EC2Backend):
                 "CurrencyCode": "USD",
                 "Tenancy": "default",
             }
-            for zone in catalogue.zones_of(self.region_name).get(instance_type, ())
+            for zone in instance_types.zones_of(self.region_name).get(instance_type, ())
         ]
 
     def purchase_capacity_block(
         self, offering_id: str, platform: str, tags: dict[str, str]
-    ) -> CapacityReservation:
-        """A Capacity Block is a capacity reservation with an end."""
+    ) -> StoredCapacityReservation:
+        """Handle PurchaseCapacityBlock: create a capacity reservation with an end date."""
         instance_type, zone, count, hours = offering_id.removeprefix("cb-").split("/")
         begin = utcnow().replace(second=0, microsecond=0) + _BLOCK_AHEAD
         return self.create_capacity_reservation(
@@ -239,7 +245,7 @@ class Reservations(EC2Backend):
     # -- placement groups ----------------------------------------------------------------------
 
     def create_placement_group(self, tags: dict[str, str], **given: Any) -> PlacementGroup:
-        """A new one. Raises InvalidPlacementGroup.Duplicate."""
+        """Create a placement group. Raises InvalidPlacementGroup.Duplicate."""
         group = PlacementGroup(self, random_id("pg"), **given)
         if any(g.group_name == group.group_name for g in self.placement_groups.values()):
             raise EC2ClientError(
@@ -253,14 +259,14 @@ class Reservations(EC2Backend):
     def describe_placement_groups(
         self, names: list[str], ids: list[str], filters: Any = None
     ) -> list[PlacementGroup]:
-        """Those with the names and ids, or all. Raises InvalidPlacementGroup.Unknown."""
-        asked = {*names, *ids}
+        """List those with the names and ids, or all. Raises InvalidPlacementGroup.Unknown."""
+        requested = {*names, *ids}
         found = [
             group
             for group in self.placement_groups.values()
-            if not asked or asked & {group.group_name, group.id}
+            if not requested or requested & {group.group_name, group.id}
         ]
-        if unknown := asked - {word for g in found for word in (g.group_name, g.id)}:
+        if unknown := requested - {word for g in found for word in (g.group_name, g.id)}:
             raise EC2ClientError(
                 "InvalidPlacementGroup.Unknown",
                 f"The placement group '{sorted(unknown)[0]}' is unknown.",
@@ -268,7 +274,7 @@ class Reservations(EC2Backend):
         return generic_filter(filters, found)
 
     def delete_placement_group(self, name: str) -> None:
-        """Remove one that is empty. Raises InvalidPlacementGroup.InUse."""
+        """Delete an empty placement group. Raises InvalidPlacementGroup.InUse."""
         (group,) = self.describe_placement_groups([name], [])
         if any(
             i.placement.group_name == name and i.state != "terminated" for i in self.all_instances()
@@ -279,8 +285,8 @@ class Reservations(EC2Backend):
             )
         del self.placement_groups[group.id]
 
-    def place(self, instance: Any, placement: dict[str, Any]) -> None:
-        """Note on the instance the group that it was launched into."""
+    def record_placement(self, instance: Any, placement: dict[str, Any]) -> None:
+        """Record on the instance its placement group."""
         wanted = placement.get("GroupId") or placement.get("GroupName")
         if wanted:
             (group,) = self.describe_placement_groups([wanted], [])

@@ -1,4 +1,4 @@
-"""Requests in, answers out."""
+"""Request handlers of EC2."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.ec2.responses import EC2Response
 
-from jarkkit.sandbox.account.ec2 import neighbours, written
+from jarkkit.sandbox.account.ec2 import preexisting_usage, response_cache
 from jarkkit.sandbox.account.ec2.models import Ec2Backend
 
 
 def _seconds(moment: datetime | str | None) -> float | None:
-    """Seconds since the epoch."""
+    """Return seconds since the epoch."""
     if not moment:
         return None
     read = moment if isinstance(moment, datetime) else datetime.fromisoformat(moment)
@@ -25,13 +25,13 @@ def _seconds(moment: datetime | str | None) -> float | None:
 
 
 class Ec2Response(EC2Response):
-    """moto's handlers, and those that it has not."""
+    """moto's handlers, and those that moto lacks."""
 
     @property
     def ec2_backend(self) -> Ec2Backend:
-        """The backend of the caller's account and Region; what is due happens before the answer."""
+        """Backend of the caller's account and Region, after its due work has run."""
         backend = cast(Ec2Backend, ec2_backends[self.current_account][self.region])
-        neighbours.move_in(backend)
+        preexisting_usage.create_preexisting_usage(backend)
         backend.later.catch_up(backend)
         return backend
 
@@ -39,12 +39,12 @@ class Ec2Response(EC2Response):
         return dict(self._parse_tag_specification().get(kind, {}))
 
     def _members(self, *names: str) -> dict[str, Any]:
-        """Those members of the request that are there."""
+        """Return those members that the request has."""
         found = {name: self._get_param(name) for name in names}
         return {name: value for name, value in found.items() if value is not None}
 
     def create_fleet(self) -> ActionResult:
-        """Instant fleets are ours, the others moto's."""
+        """Handle CreateFleet; moto handles fleets of other types than instant."""
         if self._get_param("Type") != "instant":
             return super().create_fleet()
         self.error_on_dryrun()
@@ -63,15 +63,18 @@ class Ec2Response(EC2Response):
         )
 
     def describe_instance_types(self) -> TYPE_RESPONSE:  # type: ignore[override]
-        """A question that was asked before has the same answer. To write the one to Karpenter's
-        anew takes seconds, and each of its replicas asks twice."""
-        asked = json.dumps([self.region, self._get_params()], sort_keys=True, default=str)
-        return written.once(
-            asked, lambda: self.serialized(super(Ec2Response, self).describe_instance_types())
+        """Handle DescribeInstanceTypes with cached responses.
+
+        Rendering the response to Karpenter's request takes seconds, and each of its replicas sends
+        the request twice.
+        """
+        request = json.dumps([self.region, self._get_params()], sort_keys=True, default=str)
+        return response_cache.get_or_create(
+            request, lambda: self.serialized(super(Ec2Response, self).describe_instance_types())
         )
 
     def register_image(self) -> ActionResult:
-        """With all that describes the image."""
+        """Handle RegisterImage with all of its members."""
         self.error_on_dryrun()
         given = self._members(
             "Name",
@@ -88,9 +91,9 @@ class Ec2Response(EC2Response):
         return ActionResult({"ImageId": image.id})
 
     def describe_regions(self) -> ActionResult:
-        """DescribeRegions: enabled ones, or all."""
+        """Handle DescribeRegions: enabled ones, or all."""
         self.error_on_dryrun()
-        found = self.ec2_backend.regions_as_seen(
+        found = self.ec2_backend.list_regions(
             self._get_param("RegionNames", []),
             self._listed_filters(),
             every=bool(self._get_param("AllRegions", False)),
@@ -98,9 +101,9 @@ class Ec2Response(EC2Response):
         return ActionResult({"Regions": found})
 
     def describe_availability_zones(self) -> ActionResult:
-        """DescribeAvailabilityZones, with Local Zones where they are asked for."""
+        """Handle DescribeAvailabilityZones, with Local Zones on request."""
         self.error_on_dryrun()
-        found = self.ec2_backend.zones_as_seen(
+        found = self.ec2_backend.list_zones(
             self._listed_filters(),
             self._get_param("ZoneNames", []),
             self._get_param("ZoneIds", []),
@@ -109,7 +112,7 @@ class Ec2Response(EC2Response):
         return ActionResult({"AvailabilityZones": found})
 
     def describe_spot_price_history(self) -> ActionResult:
-        """DescribeSpotPriceHistory, in pages."""
+        """Handle DescribeSpotPriceHistory, with pagination."""
         self.error_on_dryrun()
         filters = self._listed_filters()
         if products := self._get_param("ProductDescriptions", []):
@@ -128,7 +131,7 @@ class Ec2Response(EC2Response):
         return ActionResult({"SpotPriceHistory": found[: end - begin], "NextToken": more})
 
     def get_spot_placement_scores(self) -> ActionResult:
-        """GetSpotPlacementScores."""
+        """Handle GetSpotPlacementScores."""
         self.error_on_dryrun()
         found = self.ec2_backend.spot_placement_scores(
             self._get_param("InstanceTypes", []),
@@ -142,14 +145,14 @@ class Ec2Response(EC2Response):
         return {name: list(values) for name, values in self._filters_from_querystring().items()}
 
     def _page(self, usual: int) -> tuple[int, int]:
-        """Where a page begins and ends; a token is where the next one begins."""
+        """Return begin and end of the page; a token is the index where the next page begins."""
         token = self._get_param("NextToken") or "0"
         if not str(token).isdigit():
             raise EC2ClientError("InvalidParameterValue", "The token is invalid")
         return int(token), int(token) + int(self._get_param("MaxResults") or usual)
 
     def create_capacity_reservation(self) -> ActionResult:
-        """CreateCapacityReservation."""
+        """Handle CreateCapacityReservation."""
         self.error_on_dryrun()
         given = {
             "instance_type": self._get_param("InstanceType"),
@@ -167,21 +170,21 @@ class Ec2Response(EC2Response):
         return ActionResult({"CapacityReservation": made})
 
     def describe_capacity_reservations(self) -> ActionResult:
-        """DescribeCapacityReservations."""
+        """Handle DescribeCapacityReservations."""
         found = self.ec2_backend.describe_capacity_reservations(
             self._get_param("CapacityReservationIds", []), self._filters_from_querystring()
         )
         return ActionResult({"CapacityReservations": found})
 
     def cancel_capacity_reservation(self) -> ActionResult:
-        """CancelCapacityReservation: its instances go on."""
+        """Handle CancelCapacityReservation: its instances keep running."""
         self.error_on_dryrun()
-        asked = self._get_param("CapacityReservationId")
-        self.ec2_backend.capacity_reservation(asked).cancelled = True
+        requested = self._get_param("CapacityReservationId")
+        self.ec2_backend.capacity_reservation(requested).cancelled = True
         return ActionResult({"Return": True})
 
     def describe_capacity_block_offerings(self) -> ActionResult:
-        """DescribeCapacityBlockOfferings."""
+        """Handle DescribeCapacityBlockOfferings."""
         found = self.ec2_backend.capacity_block_offerings(
             self._get_param("InstanceType", ""),
             int(self._get_param("InstanceCount", 1)),
@@ -190,7 +193,7 @@ class Ec2Response(EC2Response):
         return ActionResult({"CapacityBlockOfferings": found})
 
     def purchase_capacity_block(self) -> ActionResult:
-        """PurchaseCapacityBlock."""
+        """Handle PurchaseCapacityBlock."""
         self.error_on_dryrun()
         made = self.ec2_backend.purchase_capacity_block(
             self._get_param("CapacityBlockOfferingId"),
@@ -200,7 +203,7 @@ class Ec2Response(EC2Response):
         return ActionResult({"CapacityReservation": made})
 
     def create_placement_group(self) -> ActionResult:
-        """CreatePlacementGroup."""
+        """Handle CreatePlacementGroup."""
         self.error_on_dryrun()
         partitions = self._get_param("PartitionCount")
         made = self.ec2_backend.create_placement_group(
@@ -213,7 +216,7 @@ class Ec2Response(EC2Response):
         return ActionResult({"PlacementGroup": made})
 
     def describe_placement_groups(self) -> ActionResult:
-        """DescribePlacementGroups."""
+        """Handle DescribePlacementGroups."""
         found = self.ec2_backend.describe_placement_groups(
             self._get_param("GroupNames", []),
             self._get_param("GroupIds", []),
@@ -222,7 +225,7 @@ class Ec2Response(EC2Response):
         return ActionResult({"PlacementGroups": found})
 
     def delete_placement_group(self) -> EmptyResult:
-        """DeletePlacementGroup."""
+        """Handle DeletePlacementGroup."""
         self.error_on_dryrun()
         self.ec2_backend.delete_placement_group(self._get_param("GroupName"))
         return EmptyResult()

@@ -1,8 +1,8 @@
-"""What the market for Spot instances shows: how prices went, and how likely a launch is.
+"""The Spot market: price history and placement scores.
 
-The market is the rehearsal's own: always the same for a type, a zone and a day. What is shown and
-when is after DescribeSpotPriceHistory and GetSpotPlacementScores in the EC2 API's reference and
-"Spot placement score" in the user guide, read 2026-11.
+The values are made up, and always the same for a type, a zone and a day. The responses follow
+DescribeSpotPriceHistory and GetSpotPlacementScores in the EC2 API reference and "Spot placement
+score" in the user guide, read 2026-11.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ from moto.ec2.models import EC2Backend
 from moto.ec2.models.availability_zones_and_regions import RegionsAndZonesBackend
 
 from jarkkit.sandbox import regions
-from jarkkit.sandbox.account.ec2 import catalogue, prices
+from jarkkit.sandbox.account.ec2 import instance_types as type_catalog
+from jarkkit.sandbox.account.ec2 import prices
 
 _DAY = 86_400
 _KEPT_DAYS = 90
 _PRODUCTS = ("Linux/UNIX", "Linux/UNIX (Amazon VPC)")
 
-# Scores: how many places are named, and below how many types the score is low.
+# Scores: how many zones or Regions are listed, and below how many types the score is low.
 _BEST, _FEW_TYPES, _LOW = 10, 3, 3
 
 
-class Spot(EC2Backend):
-    """The market as seen from a Region."""
+class SpotMarketOperations(EC2Backend):
+    """DescribeSpotPriceHistory and GetSpotPlacementScores of a Region."""
 
     def spot_price_history(
         self,
@@ -40,11 +41,13 @@ class Spot(EC2Backend):
         end: float | None,
         page: tuple[int, int],
     ) -> list[dict[str, Any]]:
-        """Prices that held between two moments, newest first: so also the last one from before.
+        """List the prices in force between two times, newest first.
+
+        This includes the last price set before the start.
 
         Args:
             start, end: seconds since the epoch; None means 90 days ago, and now.
-            page: of the whole list, the first that is wanted, and the first that is not.
+            page: begin (inclusive) and end (exclusive) of the page in the whole list.
         """
         now = time.time()
         since = now - _KEPT_DAYS * _DAY
@@ -53,12 +56,13 @@ class Spot(EC2Backend):
         about = {k: v for k, v in filters.items() if k != "product-description"}
         if not set(filters.get("product-description", _PRODUCTS)) & set(_PRODUCTS):
             return []
-        offers = [
-            (offer["InstanceType"], offer["Location"])
-            for offer in self.describe_spot_price_history(instance_types, about)
-            if "spot" in catalogue.facts_of(offer["InstanceType"]).get("SupportedUsageClasses", ())
+        pools = [
+            (pool["InstanceType"], pool["Location"])
+            for pool in self.describe_spot_price_history(instance_types, about)
+            if "spot"
+            in type_catalog.type_info(pool["InstanceType"]).get("SupportedUsageClasses", ())
         ]
-        return list(islice(_history(offers, first, last), *page))
+        return list(islice(_history(pools, first, last), *page))
 
     def spot_placement_scores(
         self,
@@ -68,13 +72,13 @@ class Spot(EC2Backend):
         *,
         by_zone: bool,
     ) -> list[dict[str, Any]]:
-        """How likely that much can be had, 1 to 10, for the ten best places.
+        """Score how likely the capacity is available, 1 to 10, for the ten best zones or Regions.
 
         Raises InvalidInstanceType, InvalidParameterValue.
         """
         if not instance_types:
             raise EC2ClientError("MissingParameter", "The request must contain InstanceTypes")
-        if unknown := {name for name in instance_types if not catalogue.facts_of(name)}:
+        if unknown := {name for name in instance_types if not type_catalog.type_info(name)}:
             raise InvalidInstanceTypeError(unknown, error_type="InvalidInstanceType")
         found: list[dict[str, Any]] = []
         for region in region_names or regions.ENABLED:
@@ -99,10 +103,10 @@ def _digest(*words: object) -> bytes:
 
 
 def _history(
-    offers: Iterable[tuple[str, str]], first: float, last: float
+    pools: Iterable[tuple[str, str]], first: float, last: float
 ) -> Iterator[dict[str, Any]]:
-    """A price changes once a day, at a time of its own."""
-    places = [(*offer, int.from_bytes(_digest(*offer)[:4]) % _DAY) for offer in offers]
+    """Yield price changes: each price changes once a day, at its own time."""
+    places = [(*pool, int.from_bytes(_digest(*pool)[:4]) % _DAY) for pool in pools]
     places.sort(key=lambda place: -place[2])
     for day in range(int(last // _DAY), int(first // _DAY) - 2, -1):
         for instance_type, zone, second in places:
@@ -118,17 +122,17 @@ def _history(
 
 
 def _price(instance_type: str, zone: str, day: int) -> float:
-    """Up to a twentieth above or below the usual one."""
+    """Return a price within 5 percent of the usual one."""
     swing = _digest(instance_type, zone, day)[0] / 255 - 0.5
     return prices.spot(instance_type, zone) * (1 + swing / 10)
 
 
 def _scores(instance_types: Sequence[str], capacity: int, region: str) -> dict[str, int]:
-    """By zone, where any of the types is offered; the largest accelerators are always scarce."""
+    """Score each zone that offers any of the types; the largest accelerators score low."""
     found: dict[str, int] = {}
     for name in instance_types:
-        for zone in catalogue.zones_of(region).get(name, ()):
-            most = 3 if catalogue.vcpus_of(name) >= 96 and name[0] in "pt" else 9
+        for zone in type_catalog.zones_of(region).get(name, ()):
+            most = 3 if type_catalog.vcpus_of(name) >= 96 and name[0] in "pt" else 9
             score = 1 + _digest(name, zone)[1] % most
             found[zone] = max(found.get(zone, 1), score)
     few = len(set(instance_types)) < _FEW_TYPES

@@ -1,4 +1,4 @@
-"""Where moto's server finds the handlers."""
+"""Routes to the handlers, for moto's server."""
 
 from moto.ec2.urls import url_bases as url_bases
 

@@ -1,4 +1,4 @@
-"""EBS volumes: sizes and storage quotas, and attachments that AWS would refuse.
+"""EBS volumes: sizes, storage quotas, and attachments that AWS rejects.
 
 Sizes after "Amazon EBS volume types" in the EBS user guide, quotas after its endpoints and quotas
 page, both read 2026-11.
@@ -23,15 +23,15 @@ _SIZES = {
     "sc1": (125, 16 * _TIB),
     "standard": (1, _TIB),
 }
-# How much storage of a type an account may have, in TiB.
+# Quotas of the total storage per volume type, in TiB.
 _QUOTAS = {"gp3": "L-7A658B76", "gp2": "L-D18FCD1D"}
 
 
-class Volumes(EC2Backend):
-    """CreateVolume, ModifyVolume, AttachVolume within AWS' limits."""
+class VolumeOperations(EC2Backend):
+    """CreateVolume, ModifyVolume and AttachVolume within AWS' limits."""
 
     def create_volume(self, size: int, zone_name: str, *given: Any, **named: Any) -> Any:
-        """CreateVolume. Raises InvalidParameterValue, VolumeLimitExceeded."""
+        """Handle CreateVolume. Raises InvalidParameterValue, VolumeLimitExceeded."""
         if size is not None:
             self._check_size(named.get("volume_type") or "gp2", int(size), before=0)
         return super().create_volume(size, zone_name, *given, **named)
@@ -44,7 +44,7 @@ class Volumes(EC2Backend):
         *given: Any,
         **named: Any,
     ) -> Any:
-        """ModifyVolume. Raises InvalidParameterValue, VolumeLimitExceeded."""
+        """Handle ModifyVolume. Raises InvalidParameterValue, VolumeLimitExceeded."""
         volume: Any = self.get_volume(volume_id)
         if target_size is not None:
             kind = target_volume_type or volume.volume_type
@@ -85,7 +85,7 @@ class Volumes(EC2Backend):
     def attach_volume(
         self, volume_id: str, instance_id: str, device_path: str, *given: Any, **named: Any
     ) -> Any:
-        """AttachVolume. Raises VolumeInUse, IncorrectState, InvalidVolume.ZoneMismatch."""
+        """Handle AttachVolume. Raises VolumeInUse, IncorrectState, InvalidVolume.ZoneMismatch."""
         volume: Any = self.get_volume(volume_id)
         instance: Any = self.get_instance(instance_id)
         if volume.attachment:

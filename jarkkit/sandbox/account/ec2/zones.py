@@ -1,6 +1,6 @@
-"""Regions and zones as an account sees them: those that it may use, and those that it could enable.
+"""Regions and zones of an account: those that are enabled, and those that it could enable.
 
-Shapes after the EC2 API's reference, Local Zones after "AWS Local Zones locations", read 2026-11.
+Formats after the EC2 API reference, Local Zones after "AWS Local Zones locations", read 2026-11.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from moto.ec2.models import EC2Backend
 
 from jarkkit.sandbox import regions
 
-# Zone groups by Region, each with the zones' letters and the prefix of their ids.
+# Zone groups by Region: name, letters of the zones, prefix of their ids.
 _LOCAL_ZONES: dict[str, tuple[tuple[str, str, str], ...]] = {
     "us-west-2": (("us-west-2-lax-1", "ab", "usw2-lax1"), ("us-west-2-den-1", "a", "usw2-den1")),
     "us-east-1": (("us-east-1-bos-1", "a", "use1-bos1"), ("us-east-1-atl-2", "a", "use1-atl2")),
@@ -21,25 +21,25 @@ _LOCAL_ZONES: dict[str, tuple[tuple[str, str, str], ...]] = {
     "eu-north-1": (("eu-north-1-cph-1", "a", "eun1-cph1"),),
     "ap-northeast-1": (("ap-northeast-1-tpe-1", "a", "apne1-tpe1"),),
 }
-# What somebody else in the account has opted in to.
+# The zone group that the preexisting workloads use (profile `half-used`).
 _OPTED_IN = "us-west-2-lax-1"
 
 
-class Zones(EC2Backend):
+class ZoneOperations(EC2Backend):
     """DescribeRegions and DescribeAvailabilityZones.
 
     Attributes:
-        has_neighbours: somebody else has moved in (profile `half-used`).
+        has_preexisting_usage: other workloads have resources here (profile `half-used`).
     """
 
-    has_neighbours: bool = False
+    has_preexisting_usage: bool = False
 
-    def regions_as_seen(
+    def list_regions(
         self, names: Iterable[str], filters: dict[str, list[str]], *, every: bool
     ) -> list[dict[str, str]]:
-        """Enabled Regions; also the others when they are asked for, by name or altogether.
+        """List enabled Regions, and the others if requested, by name or with `every`.
 
-        Raises InvalidParameterValue for a name that is none.
+        Raises InvalidParameterValue for an unknown name.
         """
         found = {
             name: {
@@ -52,15 +52,15 @@ class Zones(EC2Backend):
         }
         if unknown := [name for name in names if name not in found]:
             raise EC2ClientError("InvalidParameterValue", f"Region not found: {unknown[0]}")
-        asked = list(names) or (found if every else regions.ENABLED)
+        requested = list(names) or (found if every else regions.ENABLED)
         members = {
             "region-name": "RegionName",
             "endpoint": "Endpoint",
             "opt-in-status": "OptInStatus",
         }
-        return _filtered([found[name] for name in asked], filters, members)
+        return _filtered([found[name] for name in requested], filters, members)
 
-    def zones_as_seen(
+    def list_zones(
         self,
         filters: dict[str, list[str]],
         names: Iterable[str],
@@ -68,20 +68,20 @@ class Zones(EC2Backend):
         *,
         every: bool,
     ) -> list[dict[str, Any]]:
-        """Availability Zones, and Local Zones that are opted in to, or all when asked for.
+        """List Availability Zones and opted-in Local Zones, or all zones with `every`.
 
-        Raises InvalidParameterValue for a name that is none.
+        Raises InvalidParameterValue for an unknown name.
         """
         found = [_availability_zone(zone) for zone in self.describe_availability_zones()]
         found += self._local_zones()
         seen = [zone for zone in found if every or zone["OptInStatus"] != "not-opted-in"]
-        for asked, member in ((list(names), "ZoneName"), (list(ids), "ZoneId")):
+        for requested, member in ((list(names), "ZoneName"), (list(ids), "ZoneId")):
             known = {zone[member] for zone in seen}
-            if unknown := [name for name in asked if name not in known]:
+            if unknown := [name for name in requested if name not in known]:
                 raise EC2ClientError(
                     "InvalidParameterValue", f"Invalid availability zone: [{unknown[0]}]"
                 )
-            seen = [zone for zone in seen if not asked or zone[member] in asked]
+            seen = [zone for zone in seen if not requested or zone[member] in requested]
         return _filtered(seen, filters, _ZONE_FILTERS)
 
     def _local_zones(self) -> list[dict[str, Any]]:
@@ -93,7 +93,7 @@ class Zones(EC2Backend):
                 "GroupName": group,
                 "NetworkBorderGroup": group,
                 "OptInStatus": "opted-in"
-                if group == _OPTED_IN and self.has_neighbours
+                if group == _OPTED_IN and self.has_preexisting_usage
                 else "not-opted-in",
                 "ParentZoneName": parent.name if parent else "",
                 "ParentZoneId": parent.zone_id if parent else "",

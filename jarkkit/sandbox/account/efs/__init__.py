@@ -1,1 +1,1 @@
-"""Amazon EFS: what the pretend account has beyond moto."""
+"""Amazon EFS: extensions of moto."""

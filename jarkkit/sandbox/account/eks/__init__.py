@@ -1,1 +1,1 @@
-"""Amazon EKS beyond what moto has: add-ons, access entries, Pod Identity, versions, and time."""
+"""Amazon EKS: extensions of moto for add-ons, access entries, Pod Identity, versions, time."""

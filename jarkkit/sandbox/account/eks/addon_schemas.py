@@ -1,57 +1,18 @@
-"""What the configuration values of an add-on may be, where we know it for certain.
+"""JSON schemas of add-on configuration values, and the errors that EKS finds with them.
 
-From `aws eks describe-addon-configuration` as published in AWS' own documentation and in issues, of
-vpc-cni v1.15, coredns v1.10 and kube-proxy v1.28, with the keys that later versions were seen with.
-Of other add-ons any object is accepted.
+The schemas are data, in `addon_schemas.yaml`, with their sources.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-_OBJECT = {"type": "object"}
-_RESOURCES = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {"limits": _OBJECT, "requests": _OBJECT},
-}
-_TEXT = {"type": "string"}
-_WHOLE = {"type": "integer"}
-_LIST = {"type": "array"}
-# Values of environment variables are strings: numbers and booleans must be quoted.
-_TEXTS = {"type": "object", "additionalProperties": _TEXT}
-_POD = {"podAnnotations": _OBJECT, "podLabels": _OBJECT, "resources": _RESOURCES}
+import yaml
 
-_PROPERTIES: dict[str, dict[str, Any]] = {
-    "coredns": {
-        **_POD,
-        "affinity": {"type": ["object", "null"]},
-        "autoScaling": _OBJECT,
-        "computeType": _TEXT,
-        "corefile": _TEXT,
-        "nodeSelector": _TEXTS,
-        "podDisruptionBudget": _OBJECT,
-        "replicaCount": _WHOLE,
-        "tolerations": _LIST,
-        "topologySpreadConstraints": _LIST,
-    },
-    "kube-proxy": {**_POD, "ipvs": _OBJECT, "mode": _TEXT},
-    "vpc-cni": {
-        **_POD,
-        "affinity": {"type": ["object", "null"]},
-        "branchENICooldown": _TEXT,
-        "enableNetworkPolicy": _TEXT,
-        "enableWindowsIpam": _TEXT,
-        "enableWindowsPrefixDelegation": _TEXT,
-        "eniConfig": _OBJECT,
-        "env": _TEXTS,
-        "init": _OBJECT,
-        "livenessProbeTimeoutSeconds": _WHOLE,
-        "nodeAgent": _OBJECT,
-        "readinessProbeTimeoutSeconds": _WHOLE,
-        "tolerations": _LIST,
-    },
-}
 _TYPES: dict[str, type] = {
     "array": list,
     "boolean": bool,
@@ -63,32 +24,55 @@ _TYPES: dict[str, type] = {
 }
 
 
+@cache
+def _schemas() -> Mapping[str, dict[str, Any]]:
+    text = (Path(__file__).parent / "addon_schemas.yaml").read_text()
+    return {name: found for name, found in yaml.safe_load(text).items() if name[0] != "_"}
+
+
 def schema(name: str) -> dict[str, Any]:
-    """The JSON schema of an add-on's configuration values."""
-    known: dict[str, Any] = {"$schema": "http://json-schema.org/draft-06/schema#", **_OBJECT}
-    if name in _PROPERTIES:
-        known |= {"additionalProperties": False, "properties": _PROPERTIES[name]}
-    return known
+    """Return the JSON schema of an add-on's configuration values. Raises KeyError if unknown."""
+    return {"$schema": "https://json-schema.org/draft/2019-09/schema", **_schemas()[name]}
 
 
-def complaints(value: Any, wanted: dict[str, Any], path: str = "$") -> list[str]:
-    """Why the values are not as the schema says, in the words that EKS has for it."""
+def validation_errors(value: Any, wanted: Mapping[str, Any], path: str = "$") -> list[str]:
+    """Return why the values do not match the schema, in EKS' wording."""
     types = wanted.get("type", [])
     allowed = [types] if isinstance(types, str) else types
     found = next((name for name, kind in _TYPES.items() if type(value) is kind), "string")
-    if found not in allowed:
+    if allowed and found not in allowed:
         return [f"{path}: {found} found, {' or '.join(allowed)} expected"]
-    if not isinstance(value, dict):
-        return []
-    said: list[str] = []
+    if isinstance(value, dict):
+        return list(_members(value, wanted, path))
+    if isinstance(value, list):
+        items = wanted.get("items", {})
+        return [
+            error
+            for index, item in enumerate(value)
+            for error in validation_errors(item, items, f"{path}[{index}]")
+        ]
+    return list(_scalar(value, wanted, path))
+
+
+def _members(value: Mapping[str, Any], wanted: Mapping[str, Any], path: str) -> Iterator[str]:
     other = wanted.get("additionalProperties", True)
     for key, inner in value.items():
         rule = wanted.get("properties", {}).get(key, other)
         if rule is False:
-            said.append(
+            yield (
                 f"{path}.{key}: is not defined in the schema and the schema does not allow "
                 "additional properties"
             )
         elif isinstance(rule, dict):
-            said += complaints(inner, rule, f"{path}.{key}")
-    return said
+            yield from validation_errors(inner, rule, f"{path}.{key}")
+
+
+def _scalar(value: Any, wanted: Mapping[str, Any], path: str) -> Iterator[str]:
+    if "enum" in wanted and value not in wanted["enum"]:
+        yield f"{path}: does not have a value in the enumeration {wanted['enum']}"
+    pattern = wanted.get("pattern")
+    if pattern and isinstance(value, str) and not re.search(pattern, value):
+        yield f"{path}: does not match the regex pattern {pattern}"
+    limit = wanted.get("maxLength")
+    if limit and isinstance(value, str) and len(value) > limit:
+        yield f"{path}: may only be {limit} characters long"

@@ -9,29 +9,30 @@ import yaml
 from moto.core.utils import utcnow
 from moto.moto_api._internal import mock_random as random
 
-from jarkkit.sandbox.account.eks import addon_schemas, facts
-from jarkkit.sandbox.account.eks.core import EksCore, in_use, invalid, missing
-from jarkkit.sandbox.account.eks.parts import Addon, Update
+from jarkkit.sandbox.account import eks_reference_data as facts
+from jarkkit.sandbox.account.eks import addon_schemas
+from jarkkit.sandbox.account.eks.core import EksCore, raise_in_use, raise_invalid, raise_not_found
+from jarkkit.sandbox.account.eks.records import ManagedAddon, Update
 from jarkkit.sandbox.clock import CLOCK
-from jarkkit.sandbox.clusters import HOST, Health, Key
+from jarkkit.sandbox.cluster_host import CLUSTER_HOST, AddonHealth, ClusterKey
 
-# How long an add-on may be unhealthy before EKS says so. Terraform waits for 20 minutes.
-_PATIENCE_SECONDS = 1200.0
-_PATIENCE_AT_ONCE = 60.0  # where nothing takes time, pods still have to start
+# How long an add-on can be unhealthy before EKS reports it. Terraform waits for 20 minutes.
+_UNHEALTHY_TIMEOUT_SECONDS = 1200.0
+_TIMEOUT_AT_SPEED_0_SECONDS = 60.0  # at speed 0, pods still need time to start
 _SETTLED = ("ACTIVE", "DEGRADED")
 _MODES = ("NONE", "OVERWRITE", "PRESERVE")
 
 
-class Addons(EksCore):
-    """CreateAddon and its kin. How an add-on's workloads do, its cluster knows."""
+class AddonOperations(EksCore):
+    """CreateAddon and related operations. The cluster reports the health of the workloads."""
 
-    def create_addon(self, cluster_name: str, addon_name: str, **given: Any) -> Addon:
-        """Begin to install an add-on."""
+    def create_addon(self, cluster_name: str, addon_name: str, **given: Any) -> ManagedAddon:
+        """Start installing an add-on."""
         cluster = self.active_cluster(cluster_name)
         extras = self.extras_of(cluster_name)
         if addon_name in extras.addons:
-            in_use("Addon already exists.", cluster_name)
-        addon = Addon(
+            raise_in_use("Addon already exists.", cluster_name)
+        addon = ManagedAddon(
             cluster_name=cluster_name,
             addon_name=addon_name,
             addon_arn=self.arn("addon", cluster_name, addon_name, str(random.uuid4())),
@@ -46,48 +47,50 @@ class Addons(EksCore):
         self.later.add(self, "add-on create", "addon_ready", addon)
         return addon
 
-    def addon_ready(self, addon: Addon) -> None:
-        """It has had its time: now its workloads say how it is."""
+    def addon_ready(self, addon: ManagedAddon) -> None:
+        """Set the status from the workloads' health, now that the installation time is over."""
         if addon.status == "CREATING":
-            self._look(addon, "CREATE_FAILED")
+            self._check_health(addon, "CREATE_FAILED")
         if addon.status == "CREATING":
-            self.later.soon("addon_ready", addon)
+            self.later.retry("addon_ready", addon)
 
-    def _look(self, addon: Addon, failed: str = "") -> None:
-        """ACTIVE when its workloads do well, DEGRADED when they have not for long.
+    def _check_health(self, addon: ManagedAddon, failed: str = "") -> None:
+        """Set ACTIVE if the workloads are healthy, DEGRADED if they have been unhealthy too long.
 
         Args:
-            failed: its status when they could not be installed at all.
+            failed: the status if the workloads could not be installed at all.
         """
-        health = HOST.clusters.addon(Key(self.region_name, addon.cluster_name), addon.addon_name)
+        health = CLUSTER_HOST.clusters.addon_health(
+            ClusterKey(self.region_name, addon.cluster_name), addon.addon_name
+        )
         if health.revision not in ("", addon.revision):
-            health = Health(ready=False)  # of what it was before
+            health = AddonHealth(ready=False)  # the health is of an earlier revision
         if health.ready:
             addon.status, addon.health, addon.unhealthy_since = "ACTIVE", {"issues": []}, 0.0
             return
         issue = _issue(health.message)
         addon.unhealthy_since = addon.unhealthy_since or CLOCK.now()
-        patience = _PATIENCE_SECONDS * CLOCK.pace or _PATIENCE_AT_ONCE
+        timeout = _UNHEALTHY_TIMEOUT_SECONDS * CLOCK.time_scale or _TIMEOUT_AT_SPEED_0_SECONDS
         if failed and issue["code"] == "ConfigurationConflict":
             addon.status, addon.health = failed, {"issues": [issue]}
-        elif CLOCK.reached(addon.unhealthy_since + patience):
+        elif CLOCK.has_reached(addon.unhealthy_since + timeout):
             addon.status, addon.health = "DEGRADED", {"issues": [issue]}
 
-    def describe_addon(self, cluster_name: str, addon_name: str) -> Addon:
-        """One add-on, as it is now."""
+    def describe_addon(self, cluster_name: str, addon_name: str) -> ManagedAddon:
+        """Return one add-on with its current status."""
         addon = self._addon(cluster_name, addon_name)
         if addon.status in _SETTLED:
-            self._look(addon)
+            self._check_health(addon)
         return addon
 
-    def _addon(self, cluster_name: str, addon_name: str) -> Addon:
+    def _addon(self, cluster_name: str, addon_name: str) -> ManagedAddon:
         addons = self.extras_of(cluster_name).addons
-        return addons.get(addon_name) or missing(
+        return addons.get(addon_name) or raise_not_found(
             f"No addon: {addon_name} found in cluster: {cluster_name}", cluster_name
         )
 
     def update_addon(self, cluster_name: str, addon_name: str, **given: Any) -> Update:
-        """Begin to change an add-on's version or configuration."""
+        """Start updating an add-on's version or configuration."""
         addon = self._addon(cluster_name, addon_name)
         version = self.cluster_named(cluster_name).version
         mode = _mode(given, _MODES)
@@ -102,12 +105,12 @@ class Addons(EksCore):
         self.later.add(self, "add-on update", "addon_updated", addon, update)
         return update
 
-    def addon_updated(self, addon: Addon, update: Update) -> None:
-        """The update has had its time; it ends when the workloads do well, or have not for long."""
+    def addon_updated(self, addon: ManagedAddon, update: Update) -> None:
+        """Complete the update once the workloads are healthy, or unhealthy for too long."""
         if addon.status == "UPDATING":
-            self._look(addon, "UPDATE_FAILED")
+            self._check_health(addon, "UPDATE_FAILED")
         if addon.status == "UPDATING":
-            self.later.soon("addon_updated", addon, update)
+            self.later.retry("addon_updated", addon, update)
         elif addon.status == "ACTIVE":
             update.status = "Successful"
         else:
@@ -117,8 +120,8 @@ class Addons(EksCore):
                 for i in addon.health["issues"]
             ]
 
-    def delete_addon(self, cluster_name: str, addon_name: str, **given: Any) -> Addon:
-        """Begin to remove an add-on, or only EKS' hold on it."""
+    def delete_addon(self, cluster_name: str, addon_name: str, **given: Any) -> ManagedAddon:
+        """Start deleting an add-on, or only EKS' management of it (`preserve`)."""
         addon = self._addon(cluster_name, addon_name)
         addon.status = "DELETING"
         if str(given.get("preserve", "")).lower() == "true":
@@ -127,18 +130,18 @@ class Addons(EksCore):
         return addon
 
     def addon_gone(self, cluster_name: str, addon_name: str) -> None:
-        """The add-on is removed."""
+        """Remove the add-on."""
         if cluster_name in self.extras:
             self.extras[cluster_name].addons.pop(addon_name, None)
 
     def list_addons(self, cluster_name: str, **_: Any) -> dict[str, Any]:
-        """Names of all add-ons."""
+        """List the names of all add-ons."""
         return {"addons": sorted(self.extras_of(cluster_name).addons)}
 
     def describe_addon_versions(
         self, addon_name: str | None = None, kubernetes_version: str | None = None, **_: Any
     ) -> dict[str, Any]:
-        """What could be installed."""
+        """Return the add-on versions that can be installed."""
         names = [addon_name] if addon_name else list(facts.ADDONS)
         wanted = [kubernetes_version] if kubernetes_version else list(facts.versions())
         return {"addons": [_offer(name, wanted) for name in names if name in facts.ADDONS]}
@@ -146,9 +149,8 @@ class Addons(EksCore):
     def describe_addon_configuration(
         self, addon_name: str, addon_version: str, **_: Any
     ) -> dict[str, Any]:
-        """The configuration's schema: any object where the rehearsal knows no more."""
-        if addon_name not in facts.ADDONS:
-            invalid(f"Addon specified is not supported: {addon_name}")
+        """Return the schema of the configuration values."""
+        _check_build(addon_name, addon_version)
         return {
             "addonName": addon_name,
             "addonVersion": addon_version,
@@ -156,31 +158,38 @@ class Addons(EksCore):
         }
 
 
+def _check_build(name: str, build: str) -> None:
+    """Check that the build exists for any cluster. Raises InvalidParameterException."""
+    if name not in facts.ADDONS:
+        raise_invalid(f"Addon specified is not supported: {name}")
+    if not any(build in facts.addon_versions(name, version) for version in facts.versions()):
+        raise_invalid(f"Addon version specified is not supported: {build}")
+
+
 def _version(name: str, cluster_version: str, wanted: str | None) -> str:
     if name not in facts.ADDONS:
-        invalid(f"Addon specified is not supported: {name}")
-    newest = facts.addon_version(name, cluster_version)
-    if wanted not in (None, newest):
-        invalid(
-            f"Addon version specified is not supported: {wanted}. "
-            f"Supported for Kubernetes {cluster_version}: {newest}"
-        )
-    return newest
+        raise_invalid(f"Addon specified is not supported: {name}")
+    offered = facts.addon_versions(name, cluster_version)
+    if wanted is None:
+        return offered[0]
+    if wanted not in offered:
+        raise_invalid(f"Addon version specified is not supported: {wanted}")
+    return wanted
 
 
 def _configuration(name: str, values: str | None) -> str | None:
-    """Configuration values as they were given, if the add-on accepts them."""
+    """Return the configuration values unchanged if the add-on accepts them."""
     if not values:
         return None
     try:
-        parsed = yaml.safe_load(values)  # which is JSON, too
+        parsed = yaml.safe_load(values)  # YAML includes JSON
     except yaml.YAMLError:
         parsed = None
     if not isinstance(parsed, dict):
-        invalid("Configuration values provided are not valid JSON or YAML")
-    wrong = addon_schemas.complaints(parsed, addon_schemas.schema(name))
+        raise_invalid("Configuration values provided are not valid JSON or YAML")
+    wrong = addon_schemas.validation_errors(parsed, addon_schemas.schema(name))
     if wrong:
-        invalid(
+        raise_invalid(
             "ConfigurationValue provided in request is not supported: "
             f"Json schema validation failed with error: [{', '.join(wrong)}]"
         )
@@ -188,7 +197,7 @@ def _configuration(name: str, values: str | None) -> str | None:
 
 
 def _issue(message: str) -> dict[str, Any]:
-    """An AddonIssue from `Code: text`; anything else is about pods that are not there."""
+    """Build an AddonIssue from `Code: text`; any other message is about missing pods."""
     code, colon, text = message.partition(": ")
     if not colon or " " in code:
         code, text = "InsufficientNumberOfReplicas", message
@@ -196,18 +205,21 @@ def _issue(message: str) -> dict[str, Any]:
 
 
 def _mode(given: dict[str, Any], allowed: tuple[str, ...]) -> str:
-    """What becomes of fields that others have set."""
+    """Return how to resolve conflicts with fields that other managers have set."""
     mode: str = given.get("resolve_conflicts") or "NONE"
     if mode not in allowed:
-        invalid(f"Resolve conflicts option {mode.lower()} is not supported for this operation")
+        raise_invalid(
+            f"Resolve conflicts option {mode.lower()} is not supported for this operation"
+        )
     return mode
 
 
 def _offer(name: str, versions: list[str]) -> dict[str, Any]:
-    builds: dict[str, list[str]] = {}
+    builds: dict[str, dict[str, bool]] = {}
     for version in versions:
         if version in facts.versions():
-            builds.setdefault(facts.addon_version(name, version), []).append(version)
+            for index, build in enumerate(facts.addon_versions(name, version)):
+                builds.setdefault(build, {})[version] = index == 0
     return {
         "addonName": name,
         "type": "networking" if name == "vpc-cni" else "observability",
@@ -218,12 +230,12 @@ def _offer(name: str, versions: list[str]) -> dict[str, Any]:
                 "addonVersion": build,
                 "architecture": ["amd64", "arm64"],
                 "compatibilities": [
-                    {"clusterVersion": version, "platformVersions": ["*"], "defaultVersion": True}
-                    for version in versions
+                    {"clusterVersion": v, "platformVersions": ["*"], "defaultVersion": is_default}
+                    for v, is_default in compatible.items()
                 ],
                 "requiresConfiguration": False,
                 "requiresIamPermissions": False,
             }
-            for build, versions in builds.items()
+            for build, compatible in builds.items()
         ],
     }

@@ -1,4 +1,4 @@
-"""Requests in, answers out. What moto does not have is a line per operation."""
+"""Request handlers of EKS. Each operation that moto lacks is one line."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from moto.eks.responses import EKSResponse
 
 from jarkkit.sandbox.account.eks.models import EksBackend
 
-# The middle of these paths is an ARN with slashes of its own, which a router reads as parts of the
-# path once they are decoded.
+# The middle of these paths is an ARN, which itself contains slashes. Once decoded, a router treats
+# them as path separators.
 _POLICIES = re.compile(
     r"/clusters/(?P<name>[^/]+)/access-entries/(?P<principalArn>.+)/access-policies"
     r"(?:/(?P<policyArn>.+))?$"
@@ -27,8 +27,10 @@ _ON_POLICIES = {
 
 
 def _operation(name: str, key: str = "") -> Callable[[EksResponse], ActionResult]:
-    """A handler that calls the backend's method of that name with the request's members, and
-    answers with its value under `key`, or with the value itself."""
+    """Build a handler that calls the backend's method of that name with the request's members.
+
+    The handler returns the method's value under `key`, or the value itself.
+    """
 
     def handler(self: EksResponse) -> ActionResult:
         value = getattr(self.eks_backend, name)(**self.arguments())
@@ -39,19 +41,22 @@ def _operation(name: str, key: str = "") -> Callable[[EksResponse], ActionResult
 
 
 class EksResponse(EKSResponse):
-    """moto's handlers, and those that it has not."""
+    """moto's handlers, and those that moto lacks."""
 
     @property
     def eks_backend(self) -> EksBackend:
-        """The backend of the caller's account and Region."""
+        """Backend of the caller's account and Region, after its due work has run."""
         backend = cast(EksBackend, eks_backends[self.current_account][self.region])
         backend.later.catch_up(backend)
+        backend.upgrade_expired_clusters()
         return backend
 
     def arguments(self) -> dict[str, Any]:
-        """The request's members by their names in the API's model, in snake case."""
+        """Return the request's members by their names in the API's model, in snake case."""
         self.parse_parameters(self.normalized_request)
-        parsed: dict[str, Any] = dict(self.__dict__.pop("params"))  # moto's own handlers want none
+        parsed: dict[str, Any] = dict(
+            self.__dict__.pop("params")
+        )  # moto's own handlers expect no such attribute
         return {camelcase_to_underscores(name): value for name, value in parsed.items()}
 
     def _get_action_from_method_and_request_uri(self, request: Any) -> str:
@@ -62,7 +67,7 @@ class EksResponse(EKSResponse):
         return super()._get_action_from_method_and_request_uri(request)
 
     def create_cluster(self) -> ActionResult:
-        """The creator is an administrator unless the request says otherwise."""
+        """Handle CreateCluster: the creator is an administrator unless the request disables it."""
         creator = self._creator()
         cluster = self.eks_backend.open_cluster(creator=creator, **self.arguments())
         return ActionResult({"cluster": cluster})
@@ -74,6 +79,7 @@ class EksResponse(EKSResponse):
         _, arn, _ = sts.get_caller_identity(self.get_access_key(), self.region)
         return str(arn)
 
+    describe_cluster = _operation("describe_cluster", "cluster")
     update_cluster_config = _operation("change_cluster", "update")
     update_cluster_version = _operation("update_cluster_version", "update")
     describe_cluster_versions = _operation("describe_cluster_versions")

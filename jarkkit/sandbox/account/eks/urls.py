@@ -1,4 +1,4 @@
-"""Where moto's server finds the handlers; the operation itself is told apart by the request."""
+"""Routes to the handlers, for moto's server; the request itself determines the operation."""
 
 from moto.eks.urls import url_bases as url_bases
 

@@ -1,1 +1,1 @@
-"""Elastic Load Balancing, classic: what the pretend account has beyond moto."""
+"""Elastic Load Balancing, classic: extensions of moto."""

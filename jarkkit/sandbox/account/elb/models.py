@@ -18,15 +18,15 @@ class ElbBackend(ELBBackend):
         return ec2_backends[self.account_id][self.region_name]
 
     def create_load_balancer(self, name: str, *given: Any, **named: Any) -> Any:
-        """CreateLoadBalancer."""
+        """Handle CreateLoadBalancer."""
         balancer: Any = super().create_load_balancer(name, *given, **named)
         front = "internal-" if balancer.scheme == "internal" else ""
         number = 10**9 + random.randint(0, 10**9)
         balancer.dns_name = f"{front}{name}-{number}.{self.region_name}.elb.amazonaws.com"
-        self._hold(balancer)
+        self._hold_interfaces(balancer)
         return balancer
 
-    def _hold(self, balancer: Any) -> None:
+    def _hold_interfaces(self, balancer: Any) -> None:
         self.ec2.hold_interfaces(
             balancer.name,
             [self.ec2.get_subnet(subnet) for subnet in balancer.subnets],
@@ -35,29 +35,29 @@ class ElbBackend(ELBBackend):
         )
 
     def delete_load_balancer(self, load_balancer_name: str) -> None:
-        """DeleteLoadBalancer: its interfaces go too."""
+        """Handle DeleteLoadBalancer, and delete the network interfaces too."""
         super().delete_load_balancer(load_balancer_name)
         self.ec2.hold_interfaces(load_balancer_name, (), ())
 
     def apply_security_groups_to_load_balancer(
         self, load_balancer_name: str, security_group_ids: list[str]
     ) -> None:
-        """ApplySecurityGroupsToLoadBalancer."""
+        """Handle ApplySecurityGroupsToLoadBalancer."""
         super().apply_security_groups_to_load_balancer(load_balancer_name, security_group_ids)
-        self._hold(self.load_balancers[load_balancer_name])
+        self._hold_interfaces(self.load_balancers[load_balancer_name])
 
     def attach_load_balancer_to_subnets(
         self, load_balancer_name: str, subnets: list[str]
     ) -> list[str]:
-        """AttachLoadBalancerToSubnets."""
+        """Handle AttachLoadBalancerToSubnets."""
         found: list[str] = super().attach_load_balancer_to_subnets(load_balancer_name, subnets)
-        self._hold(self.load_balancers[load_balancer_name])
+        self._hold_interfaces(self.load_balancers[load_balancer_name])
         return found
 
     def detach_load_balancer_from_subnets(
         self, load_balancer_name: str, subnets: list[str]
     ) -> list[str]:
-        """DetachLoadBalancerFromSubnets."""
+        """Handle DetachLoadBalancerFromSubnets."""
         found: list[str] = super().detach_load_balancer_from_subnets(load_balancer_name, subnets)
-        self._hold(self.load_balancers[load_balancer_name])
+        self._hold_interfaces(self.load_balancers[load_balancer_name])
         return found

@@ -1,1 +1,1 @@
-"""Elastic Load Balancing, version 2: what the pretend account has beyond moto."""
+"""Elastic Load Balancing, version 2: extensions of moto."""

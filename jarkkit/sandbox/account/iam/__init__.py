@@ -1,2 +1,1 @@
-"""AWS IAM beyond what moto has: what a call needs, whether policies allow it, the simulator, and
-service-linked roles."""
+"""AWS IAM: extensions of moto for policy evaluation, the simulator and service-linked roles."""

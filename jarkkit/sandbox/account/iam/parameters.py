@@ -1,4 +1,4 @@
-"""A request's parameters by the names that the API gives them, whatever the protocol."""
+"""A request's parameters by their names in the API, for every protocol."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import io
 from functools import lru_cache
 from typing import Any
 
-from jarkkit.sandbox.calls import Call, sdk_name
+from jarkkit.sandbox.api_calls import Call, sdk_name
 
 
 def parameters(call: Call, environ: dict[str, Any]) -> dict[str, Any]:
-    """What the call asks for; empty where that cannot be told."""
+    """Return the call's parameters; empty if the request cannot be parsed."""
     from moto.core.parse import PROTOCOL_PARSERS, RequestParserError
     from moto.core.request import Request, determine_request_protocol
     from werkzeug.exceptions import NotFound
@@ -49,7 +49,7 @@ def _model(service: str) -> Any:
 
 
 def _of_path(service: str, request: Any) -> dict[str, Any]:
-    """The parameters in the path of a REST request."""
+    """Return the parameters in the path of a REST request."""
     from moto.core.routing import get_service_router
 
     return dict(get_service_router(service).match(request)[1])

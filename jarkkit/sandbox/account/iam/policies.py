@@ -1,9 +1,9 @@
-"""Whether policies allow something: actions, resources and conditions. Pure.
+"""Evaluation of IAM policies: actions, resources and conditions. Pure functions.
 
-moto's own evaluation leaves conditions out, and it takes a policy with one that it does not know as
-a refusal. The rules are those of
+moto's own evaluation ignores conditions, and treats a policy with an unknown one as a denial. The
+rules are those of
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html for
-identity policies alone: an explicit deny, else an explicit allow, else no.
+identity policies alone: an explicit deny, else an explicit allow, else an implicit deny.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ Context = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class Need:
+class RequiredPermission:
     """A permission that a call needs.
 
     Attributes:
-        action: as policies name it, `ec2:CreateVpc`.
-        resource: an ARN; `*` where the action knows none.
-        context: the values of condition keys; a key that is not there has no value.
+        action: the action's name in policies, such as `ec2:CreateVpc`.
+        resource: an ARN; `*` if the action has no resource types.
+        context: values of condition keys; a missing key has no value.
     """
 
     action: str
@@ -36,23 +36,23 @@ class Need:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What policies say to a need.
+    """The result of an evaluation.
 
     Attributes:
-        statements: the Sids (or the places) of the statements that decided.
+        statements: the Sids (or the numbers) of the statements that decided.
     """
 
     decision: Decision
     statements: tuple[str, ...] = ()
 
 
-def decide(documents: Iterable[Document], need: Need) -> Verdict:
-    """What these policies together say."""
+def evaluate(documents: Iterable[Document], permission: RequiredPermission) -> Verdict:
+    """Evaluate these policies together."""
     matching = [
         (statement["Effect"], name)
         for document in documents
         for name, statement in _statements(document)
-        if _matches(statement, need)
+        if _matches(statement, permission)
     ]
     denying = tuple(name for effect, name in matching if effect == "Deny")
     if denying:
@@ -61,8 +61,8 @@ def decide(documents: Iterable[Document], need: Need) -> Verdict:
     return Verdict("allowed", allowing) if allowing else Verdict("implicitDeny")
 
 
-def check(document: Document) -> None:
-    """Raise ValueError, with the reason, for what is no identity policy that can be judged here."""
+def validate(document: Document) -> None:
+    """Raise ValueError, with the reason, unless this is a supported identity policy."""
     if not isinstance(document, Mapping) or "Statement" not in document:
         raise ValueError("it has no Statement")
     for name, statement in _statements(document):
@@ -74,7 +74,9 @@ def check(document: Document) -> None:
             raise ValueError(f"statement {name} has no Resource")
         for operator in statement.get("Condition", {}):
             if _plain(operator)[1] not in _OPERATORS:
-                raise ValueError(f"statement {name} has the condition operator {operator}")
+                raise ValueError(
+                    f"statement {name} has the unsupported condition operator {operator}"
+                )
 
 
 def _statements(document: Document) -> list[tuple[str, Mapping[str, Any]]]:
@@ -83,7 +85,7 @@ def _statements(document: Document) -> list[tuple[str, Mapping[str, Any]]]:
     return [(str(s.get("Sid") or f"statement {i}"), s) for i, s in enumerate(listed, 1)]
 
 
-def _matches(statement: Mapping[str, Any], need: Need) -> bool:
+def _matches(statement: Mapping[str, Any], need: RequiredPermission) -> bool:
     return (
         _named(statement, "Action", need.action, need, ignore_case=True)
         and _named(statement, "Resource", need.resource, need)
@@ -96,24 +98,31 @@ def _matches(statement: Mapping[str, Any], need: Need) -> bool:
 
 
 def _named(
-    statement: Mapping[str, Any], element: str, value: str, need: Need, *, ignore_case: bool = False
+    statement: Mapping[str, Any],
+    element: str,
+    value: str,
+    need: RequiredPermission,
+    *,
+    ignore_case: bool = False,
 ) -> bool:
-    """Whether an element, or its opposite, takes the value in."""
+    """Return True when an element, or its Not form, matches the value."""
     opposite = f"Not{element}" in statement
     patterns = _listed(statement.get(f"Not{element}" if opposite else element, ()))
-    hit = any(like(_filled(p, need.context), value, ignore_case=ignore_case) for p in patterns)
+    hit = any(
+        matches_pattern(_filled(p, need.context), value, ignore_case=ignore_case) for p in patterns
+    )
     return hit != opposite
 
 
 def _filled(pattern: str, context: Context) -> str:
-    """The pattern with policy variables (`${aws:username}`) filled in."""
+    """Replace policy variables (`${aws:username}`) in the pattern."""
     if "${" not in pattern:
         return pattern
     return re.sub(r"\$\{([^}]+)\}", lambda m: "".join(context.get(m[1], ("\0",))[:1]), pattern)
 
 
-def like(pattern: str, value: str, *, ignore_case: bool = False) -> bool:
-    """Whether a value fits a pattern in which `*` is any text and `?` any character."""
+def matches_pattern(pattern: str, value: str, *, ignore_case: bool = False) -> bool:
+    """Return True when a value matches a pattern with `*` for any text, `?` for any character."""
     return _compiled(pattern, ignore_case).fullmatch(value) is not None
 
 
@@ -154,18 +163,18 @@ def _number(compare: Callable[[float, float], bool]) -> Callable[[str, str], boo
     return judge
 
 
-# (how one value is compared, whether all must differ)
+# (comparison of one value, whether the operator is negated)
 _OPERATORS: dict[str, tuple[Callable[[str, str], bool], bool]] = {
     "StringEquals": (_same, False),
     "StringNotEquals": (_same, True),
     "StringEqualsIgnoreCase": (_same_letters, False),
     "StringNotEqualsIgnoreCase": (_same_letters, True),
-    "StringLike": (like, False),
-    "StringNotLike": (like, True),
-    "ArnEquals": (like, False),
-    "ArnNotEquals": (like, True),
-    "ArnLike": (like, False),
-    "ArnNotLike": (like, True),
+    "StringLike": (matches_pattern, False),
+    "StringNotLike": (matches_pattern, True),
+    "ArnEquals": (matches_pattern, False),
+    "ArnNotEquals": (matches_pattern, True),
+    "ArnLike": (matches_pattern, False),
+    "ArnNotLike": (matches_pattern, True),
     "Bool": (_same_letters, False),
     "NumericEquals": (_number(lambda a, b: a == b), False),
     "NumericNotEquals": (_number(lambda a, b: a == b), True),
@@ -173,12 +182,12 @@ _OPERATORS: dict[str, tuple[Callable[[str, str], bool], bool]] = {
     "NumericLessThanEquals": (_number(lambda a, b: a <= b), False),
     "NumericGreaterThan": (_number(lambda a, b: a > b), False),
     "NumericGreaterThanEquals": (_number(lambda a, b: a >= b), False),
-    "Null": (_same, False),  # judged apart
+    "Null": (_same, False),  # evaluated separately
 }
 
 
 def _plain(operator: str) -> tuple[str, str, bool]:
-    """Quantifier, bare name and whether a missing key is fine."""
+    """Split into quantifier, base operator and whether a missing key matches (IfExists)."""
     quantifier, _, rest = operator.rpartition(":")
     bare = rest.removesuffix("IfExists")
     return quantifier, bare, bare != rest

@@ -1,4 +1,4 @@
-"""Requests in, answers out."""
+"""Request handlers of IAM."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class IamResponse(MotoResponse):
     """moto's handlers, and the policy simulator."""
 
     def simulate_principal_policy(self) -> ActionResult:
-        """What the policies of a user or role say, and those given beside them."""
+        """Handle SimulatePrincipalPolicy: policies of a user or role, and additional ones."""
         backend: Any = self.backend
-        documents = backend.documents_of(self._get_param("PolicySourceArn"))
+        documents = backend.documents_of(self._get_param("PolicySourceArn"), self.get_access_key())
         return self._simulated(backend, [*documents, *self._given()])
 
     def simulate_custom_policy(self) -> ActionResult:
-        """What the policies that are given say."""
+        """Handle SimulateCustomPolicy: only the policies in the request."""
         backend: Any = self.backend
         return self._simulated(backend, self._given())
 

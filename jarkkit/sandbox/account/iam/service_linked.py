@@ -1,4 +1,4 @@
-"""Service-linked roles: what AWS' services make once in an account's life.
+"""Service-linked roles, which AWS' services create once per account.
 
 Names: the "Using service-linked roles" pages of each service's user guide, read 2026-11.
 """
@@ -11,7 +11,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.iam.exceptions import InvalidInput
 from moto.iam.models import iam_backends
 
-from jarkkit.sandbox.calls import Call
+from jarkkit.sandbox.api_calls import Call
 
 NAMES: dict[str, str] = {
     "autoscaling.amazonaws.com": "AWSServiceRoleForAutoScaling",
@@ -31,12 +31,12 @@ _FIRST_USE: dict[str, tuple[str, ...]] = {
 
 
 def used_by(call: Call) -> tuple[str, ...]:
-    """The services whose role the call makes where it is not there yet."""
+    """Return the services whose role the call creates if the account lacks it."""
     return _FIRST_USE.get(str(call), ())
 
 
 def ensure(services: tuple[str, ...]) -> None:
-    """Make the roles of these services that are not there yet."""
+    """Create the missing roles of these services."""
     iam = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
     for service in services:
         with contextlib.suppress(InvalidInput):

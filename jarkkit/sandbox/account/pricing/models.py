@@ -1,8 +1,8 @@
-"""The price list of the pretend AWS.
+"""The price list of the simulated AWS.
 
-Its figures are those of the kit's own table, so that a rehearsal costs what the table says; where
-AWS has more than the figure that one wants (other tenancies, other systems, tiers that are free),
-so has this.
+Its prices are those of jarkkit's own table, so that a rehearsal costs what the table says. Like
+AWS' list, it also has entries that a query must filter out (other tenancies, other operating
+systems, free tiers).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 from moto.core.base_backend import BackendDict, BaseBackend
 from moto.core.exceptions import JsonRESTError
 
-from jarkkit.sandbox.account.pricing import facts
-from jarkkit.sandbox.account.pricing.facts import Item
+from jarkkit.sandbox.account.pricing import reference_data
+from jarkkit.sandbox.account.pricing.reference_data import PricedProduct
 
 Product = dict[str, Any]
 
-# On-Demand, and of that a price per so much.
+# Codes of the On-Demand term and of its price per unit.
 _TERM, _RATE = "JRTCKXETXF", "6YS6EN2CT7"
 _PUBLISHED = "2026-11-20T00:00:00Z"
 
@@ -33,27 +33,27 @@ _TESTS: Mapping[str, Callable[[str, str], bool]] = {
 
 
 def invalid(message: str, code: str = "InvalidParameterException") -> JsonRESTError:
-    """The error of a request that is not right."""
+    """Build the error for an invalid request."""
     return JsonRESTError(code, message)
 
 
 class PricingBackend(BaseBackend):
-    """The Price List Query API of one account in one Region; it holds nothing of its own."""
+    """The Price List Query API of one account in one Region; it has no state."""
 
     def services(self, code: str) -> list[dict[str, Any]]:
-        """All services, or one, with the attributes of their products."""
-        found = [code] if code else facts.services()
+        """Return all services, or one, with the attributes of their products."""
+        found = [code] if code else reference_data.services()
         return [{"ServiceCode": c, "AttributeNames": self._attributes(c)} for c in found]
 
     def attribute_values(self, code: str, attribute: str) -> list[str]:
-        """The values that an attribute has."""
+        """Return the values of an attribute."""
         if attribute not in self._attributes(code):
             raise invalid(f"Attribute name '{attribute}' is not valid for {code}.")
         found = (product["product"]["attributes"].get(attribute) for product in _list(code, {}))
         return sorted({value for value in found if value})
 
     def products(self, code: str, filters: list[dict[str, str]]) -> list[Product]:
-        """The products of a service that pass all filters."""
+        """Return the products of a service that pass all filters."""
         self._attributes(code)
         for test in filters:
             if test.get("Type") not in _TESTS:
@@ -62,7 +62,7 @@ class PricingBackend(BaseBackend):
         return [product for product in _list(code, exact) if _passes(product, filters)]
 
     def _attributes(self, code: str) -> list[str]:
-        if code not in facts.services():
+        if code not in reference_data.services():
             raise JsonRESTError("NotFoundException", f"Service {code} is not found.")
         names: set[str] = set()
         for product in _list(code, {"regionCode": "us-east-1"}):
@@ -83,31 +83,33 @@ def _passes(product: Product, filters: Iterable[Mapping[str, str]]) -> bool:
 
 
 def _list(code: str, exact: Mapping[str, str]) -> Iterator[Product]:
-    """A service's products; those of other Regions are not even made."""
+    """Yield a service's products; skip Regions that the exact filters exclude."""
     wanted = exact.get("regionCode", "")
-    for region in [wanted] if wanted in facts.REGIONS else [] if wanted else facts.REGIONS:
+    for region in (
+        [wanted] if wanted in reference_data.REGIONS else [] if wanted else reference_data.REGIONS
+    ):
         if code == "AmazonEC2":
             yield from _instances(region)
-        for item in facts.ITEMS:
+        for item in reference_data.ITEMS:
             if item.service == code and (usd := _figure(item.key, region)):
                 yield _product(item, region, usd)
 
 
 def _instances(region: str) -> Iterator[Product]:
-    for kind, usd in facts.instances(region):
-        for more, factor in facts.VARIANTS:
+    for kind, usd in reference_data.instances(region):
+        for more, factor in reference_data.VARIANTS:
             usage = more.get("usage", "BoxUsage")
             attributes = {
-                **facts.INSTANCE,
+                **reference_data.INSTANCE_ATTRIBUTES,
                 **{k: v for k, v in more.items() if k != "usage"},
                 "instanceType": kind,
-                "usagetype": facts.usage(region, f"{usage}:{kind}"),
+                "usagetype": reference_data.usage_type(region, f"{usage}:{kind}"),
             }
             yield _entry("AmazonEC2", "Compute Instance", region, attributes, [(0, usd * factor)])
 
 
-def _product(item: Item, region: str, usd: float) -> Product:
-    attributes = {**item.more, "usagetype": facts.usage(region, item.usage)}
+def _product(item: PricedProduct, region: str, usd: float) -> Product:
+    attributes = {**item.more, "usagetype": reference_data.usage_type(region, item.usage)}
     usd /= item.scale
     tiers = [(0.0, usd)] if not item.free else [(0.0, 0.0), (item.free, usd)]
     return _entry(item.service, item.family, region, attributes, tiers)
@@ -159,7 +161,7 @@ def _entry(
 
 
 def _figure(key: str, region: str) -> float | None:
-    usd = facts.figures()["items"][key]["usd"]
+    usd = reference_data.price_table()["items"][key]["usd"]
     found = usd.get(region, usd.get("*", usd.get("us-east-1")))
     return None if found is None else float(found)
 

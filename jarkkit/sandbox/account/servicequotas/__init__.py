@@ -1,1 +1,1 @@
-"""Service Quotas beyond what moto has: the vCPU quotas of EC2, and applied values by profile."""
+"""Service Quotas: extensions of moto for the vCPU quotas of EC2 and applied values by profile."""

@@ -1,7 +1,7 @@
-"""The Service Quotas backend: values in force, and requests to raise them.
+"""The Service Quotas backend: applied values and quota increase requests.
 
-How requests go on after "Requesting a quota increase" in the Service Quotas user guide: small ones
-are approved by themselves, others become a case of AWS Support, where nobody works here.
+The states of requests follow "Requesting a quota increase" in the Service Quotas user guide. AWS
+approves small requests automatically. Others become an AWS Support case, which stays open here.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from moto.core.exceptions import JsonRESTError
 from moto.servicequotas.exceptions import NoSuchResource
 from moto.servicequotas.models import ServiceQuotasBackend
 
-from jarkkit.sandbox import profiles
-from jarkkit.sandbox.account.later import Later
-from jarkkit.sandbox.account.servicequotas import facts
+from jarkkit.sandbox import account_profiles
+from jarkkit.sandbox.account.deferred import DeferredCalls
+from jarkkit.sandbox.account.servicequotas import reference_data
 from jarkkit.sandbox.clock import CLOCK
 
 _OPEN = ("PENDING", "CASE_OPENED")
 
-# Up to so many times the default is approved without a case: nothing with accelerators, whose
-# defaults are 0. AWS publishes no figure.
+# Requests for up to this multiple of the default are approved without a case. This excludes
+# accelerators, whose defaults are 0. AWS publishes no figure.
 _SMALL = 10
 
 
 @dataclass
-class Request:
-    """A wish for a larger quota.
+class RequestedQuotaChange:
+    """A quota increase request.
 
     Attributes:
         created, updated: seconds since the epoch.
-        case_id: of AWS Support; empty while there is no case.
+        case_id: id of the AWS Support case; empty while there is none.
     """
 
     service: str
@@ -46,8 +46,8 @@ class Request:
     created: float = field(default_factory=CLOCK.now)
     updated: float = field(default_factory=CLOCK.now)
 
-    def becomes(self, status: str) -> None:
-        """Note the next step."""
+    def set_status(self, status: str) -> None:
+        """Set the status and the time of the update."""
         self.status, self.updated = status, CLOCK.now()
 
 
@@ -55,34 +55,34 @@ class QuotasBackend(ServiceQuotasBackend):
     """Quotas of one account and Region.
 
     Attributes:
-        profile: whose applied values hold; the daemon sets it when it starts.
-        granted: what was approved by request, by service and code.
+        profile: the profile that sets the applied values; the daemon sets it at startup.
+        granted: values approved by request, by service and code.
     """
 
-    profile: ClassVar[str] = profiles.DEFAULT
+    profile: ClassVar[str] = account_profiles.DEFAULT
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
-        self.later = Later()
-        self.requests: dict[str, Request] = {}
+        self.later = DeferredCalls()
+        self.requests: dict[str, RequestedQuotaChange] = {}
         self.granted: dict[tuple[str, str], float] = {}
 
     # -- values --------------------------------------------------------------------------------
 
     def services(self) -> list[dict[str, Any]]:
-        """The services whose quotas are known here."""
+        """Return the services with known quotas."""
         return [
             {"ServiceCode": code, "ServiceName": name}
-            for code, name in sorted(facts.SERVICES.items())
-            if facts.quotas_of(code, self.region_name)
+            for code, name in sorted(reference_data.SERVICES.items())
+            if reference_data.quotas_of(code, self.region_name)
         ]
 
     def list_aws_default_service_quotas(self, service_code: str) -> list[dict[str, Any]]:
-        """The defaults of a service."""
+        """Return the default values of a service's quotas."""
         return [self.default_quota(service_code, code) for code in self._of(service_code)]
 
     def list_service_quotas(self, service_code: str) -> list[dict[str, Any]]:
-        """The applied values of a service; without those that were never applied, as on AWS."""
+        """Return the applied values of a service; like AWS, without values never applied."""
         found = {code: self.applied(service_code, code) for code in self._of(service_code)}
         return [
             self._described(service_code, code, value)
@@ -91,37 +91,37 @@ class QuotasBackend(ServiceQuotasBackend):
         ]
 
     def get_service_quota(self, service_code: str, quota_code: str) -> dict[str, Any]:
-        """One applied value. A fresh account has none: NoSuchResource, as on AWS."""
+        """Return one applied value. Raises NoSuchResource, as on AWS, if none was applied."""
         value = self.applied(service_code, quota_code)
         if value is None:
             raise _unknown(service_code, quota_code)
         return self._described(service_code, quota_code, value)
 
     def default_quota(self, service_code: str, quota_code: str) -> dict[str, Any]:
-        """One default."""
+        """Return one default value."""
         default = self._one(service_code, quota_code).default
         return self._described(service_code, quota_code, default)
 
     def applied(self, service_code: str, quota_code: str) -> float | None:
-        """The value that was applied, by request or by the profile; None where none was."""
+        """Return the value applied by a request or the profile; None if there is none."""
         quota = self._one(service_code, quota_code)
         if granted := self.granted.get((service_code, quota_code)):
             return granted
-        return facts.applied(self.profile, quota_code, quota)
+        return reference_data.applied(self.profile, quota_code, quota)
 
     def in_force(self, service_code: str, quota_code: str) -> float:
-        """The value that holds: the applied one, else the default."""
+        """Return the value in force: the applied one, else the default."""
         self.later.catch_up(self)
         value = self.applied(service_code, quota_code)
         return self._one(service_code, quota_code).default if value is None else value
 
-    def _of(self, service: str) -> dict[str, facts.Quota]:
-        found = facts.quotas_of(service, self.region_name)
+    def _of(self, service: str) -> dict[str, reference_data.ListedQuota]:
+        found = reference_data.quotas_of(service, self.region_name)
         if not found:
             raise NoSuchResource
         return found
 
-    def _one(self, service: str, code: str) -> facts.Quota:
+    def _one(self, service: str, code: str) -> reference_data.ListedQuota:
         found = self._of(service).get(code)
         if found is None:
             raise _unknown(service, code)
@@ -137,12 +137,12 @@ class QuotasBackend(ServiceQuotasBackend):
             **({"UsageMetric": _usage_metric(quota.usage)} if quota.usage else {}),
         }
 
-    def _named(self, service: str, code: str, quota: facts.Quota) -> dict[str, Any]:
-        place = "" if quota.is_global else self.region_name
-        arn = f"arn:{self.partition}:servicequotas:{place}:{self.account_id}:{service}/{code}"
+    def _named(self, service: str, code: str, quota: reference_data.ListedQuota) -> dict[str, Any]:
+        region = "" if quota.is_global else self.region_name
+        arn = f"arn:{self.partition}:servicequotas:{region}:{self.account_id}:{service}/{code}"
         return {
             "ServiceCode": service,
-            "ServiceName": facts.SERVICES[service],
+            "ServiceName": reference_data.SERVICES[service],
             "QuotaArn": arn,
             "QuotaCode": code,
             "QuotaName": quota.name,
@@ -155,28 +155,32 @@ class QuotasBackend(ServiceQuotasBackend):
     def request_increase(
         self, service: str, code: str, desired: float, requester: str
     ) -> dict[str, Any]:
-        """RequestServiceQuotaIncrease.
+        """Handle RequestServiceQuotaIncrease.
 
-        Raises IllegalArgumentException for what cannot be raised, or not to that value;
+        Raises IllegalArgumentException for a quota that is not adjustable, or an invalid value;
         ResourceAlreadyExistsException while another request for the quota is open.
         """
         quota = self._one(service, code)
-        self._check_wish(quota, desired, self.in_force(service, code))
+        self._check_increase(quota, desired, self.in_force(service, code))
         if any(r.status in _OPEN for r in self._about(service, code)):
             raise JsonRESTError(
                 "ResourceAlreadyExistsException",
                 "Only one open service quota increase request is allowed per quota.",
             )
-        request = Request(service, code, desired, requester)
+        request = RequestedQuotaChange(service, code, desired, requester)
         self.requests[request.id] = request
-        answer = self._request(request)  # as it is now: with time standing still it goes on at once
+        answer = self._request(
+            request
+        )  # before it is approved, which at speed 0 happens immediately
         if desired <= _SMALL * quota.default:
             self.later.add(self, "quota increase approve", "approve", request.id)
         else:
             self.later.add(self, "quota increase case", "open_case", request.id)
         return answer
 
-    def _check_wish(self, quota: facts.Quota, desired: float, current: float) -> None:
+    def _check_increase(
+        self, quota: reference_data.ListedQuota, desired: float, current: float
+    ) -> None:
         wrong = ""
         if not quota.adjustable:
             wrong = "The request failed because the specified quota is not adjustable."
@@ -188,19 +192,19 @@ class QuotasBackend(ServiceQuotasBackend):
             raise JsonRESTError("IllegalArgumentException", wrong)
 
     def approve(self, request_id: str) -> None:
-        """AWS has granted it."""
+        """Approve the request."""
         request = self.requests[request_id]
-        request.becomes("APPROVED")
+        request.set_status("APPROVED")
         self.granted[request.service, request.code] = request.desired
 
     def open_case(self, request_id: str) -> None:
-        """AWS Support is to decide."""
+        """Open an AWS Support case for the request."""
         request = self.requests[request_id]
-        request.becomes("CASE_OPENED")
+        request.set_status("CASE_OPENED")
         request.case_id = str(int(request.id[:10], 16))
 
     def request(self, request_id: str) -> dict[str, Any]:
-        """GetRequestedServiceQuotaChange."""
+        """Handle GetRequestedServiceQuotaChange."""
         if request_id not in self.requests:
             raise JsonRESTError(
                 "NoSuchResourceException",
@@ -209,16 +213,16 @@ class QuotasBackend(ServiceQuotasBackend):
         return self._request(self.requests[request_id])
 
     def history(self, service: str = "", code: str = "", status: str = "") -> list[dict[str, Any]]:
-        """Requests, newest first; empty arguments mean any."""
+        """Return requests, newest first; empty arguments match any."""
         found = [r for r in self._about(service, code) if status in ("", r.status)]
         return [self._request(r) for r in sorted(found, key=lambda r: -r.created)]
 
-    def _about(self, service: str, code: str) -> list[Request]:
+    def _about(self, service: str, code: str) -> list[RequestedQuotaChange]:
         return [
             r for r in self.requests.values() if service in ("", r.service) and code in ("", r.code)
         ]
 
-    def _request(self, request: Request) -> dict[str, Any]:
+    def _request(self, request: RequestedQuotaChange) -> dict[str, Any]:
         quota = self._one(request.service, request.code)
         case = {"CaseId": request.case_id} if request.case_id else {}
         who = {"accountId": self.account_id, "callerArn": request.requester}
@@ -247,6 +251,6 @@ def _usage_metric(usage: str) -> dict[str, Any]:
     return {
         "MetricNamespace": "AWS/Usage",
         "MetricName": "ResourceCount",
-        "MetricDimensions": facts.usage_dimensions(usage),
+        "MetricDimensions": reference_data.usage_dimensions(usage),
         "MetricStatisticRecommendation": "Maximum",
     }

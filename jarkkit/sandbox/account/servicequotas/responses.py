@@ -1,4 +1,4 @@
-"""Requests in, answers out."""
+"""Request handlers of Service Quotas."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _PAGE = 100
 
 
 class QuotasResponse(ServiceQuotasResponse):
-    """All handlers: moto has two, without pages."""
+    """The handlers: moto has two, without pagination."""
 
     @property
     def backend(self) -> QuotasBackend:
-        """The backend of the caller's account and Region; what is due happens before the answer."""
+        """Backend of the caller's account and Region, after its due work has run."""
         backend = cast(QuotasBackend, servicequotas_backends[self.current_account][self.region])
         backend.later.catch_up(backend)
         return backend
@@ -28,60 +28,60 @@ class QuotasResponse(ServiceQuotasResponse):
         return str(json.loads(self.body).get(name) or "")
 
     def _page(self, name: str, found: list[dict[str, Any]]) -> str:
-        """As many as were asked for; the token for the rest is where it begins."""
-        asked = json.loads(self.body)
-        begin = _begin(asked.get("NextToken"))
-        end = begin + int(asked.get("MaxResults") or _PAGE)
+        """Return one page; the token of the next page is the index where it begins."""
+        request = json.loads(self.body)
+        begin = _begin(request.get("NextToken"))
+        end = begin + int(request.get("MaxResults") or _PAGE)
         more = {"NextToken": str(end)} if end < len(found) else {}
         return json.dumps({name: found[begin:end], **more})
 
     def list_services(self) -> str:
-        """ListServices."""
+        """Handle ListServices."""
         return self._page("Services", self.backend.services())
 
     def list_service_quotas(self) -> str:
-        """ListServiceQuotas: applied values."""
+        """Handle ListServiceQuotas: applied values."""
         found = self.backend.list_service_quotas(self._asked("ServiceCode"))
         code = self._asked("QuotaCode")
         return self._page("Quotas", [q for q in found if code in ("", q["QuotaCode"])])
 
     def list_aws_default_service_quotas(self) -> str:
-        """ListAWSDefaultServiceQuotas."""
-        asked = self._asked("ServiceCode")
-        return self._page("Quotas", self.backend.list_aws_default_service_quotas(asked))
+        """Handle ListAWSDefaultServiceQuotas."""
+        service = self._asked("ServiceCode")
+        return self._page("Quotas", self.backend.list_aws_default_service_quotas(service))
 
     def get_service_quota(self) -> str:
-        """GetServiceQuota: one applied value."""
-        asked = self._asked("ServiceCode"), self._asked("QuotaCode")
-        return json.dumps({"Quota": self.backend.get_service_quota(*asked)})
+        """Handle GetServiceQuota: one applied value."""
+        requested = self._asked("ServiceCode"), self._asked("QuotaCode")
+        return json.dumps({"Quota": self.backend.get_service_quota(*requested)})
 
     def get_aws_default_service_quota(self) -> str:
-        """GetAWSDefaultServiceQuota."""
-        asked = self._asked("ServiceCode"), self._asked("QuotaCode")
-        return json.dumps({"Quota": self.backend.default_quota(*asked)})
+        """Handle GetAWSDefaultServiceQuota."""
+        requested = self._asked("ServiceCode"), self._asked("QuotaCode")
+        return json.dumps({"Quota": self.backend.default_quota(*requested)})
 
     def request_service_quota_increase(self) -> str:
-        """RequestServiceQuotaIncrease."""
-        asked = json.loads(self.body)
+        """Handle RequestServiceQuotaIncrease."""
+        request = json.loads(self.body)
         requested = self.backend.request_increase(
             self._asked("ServiceCode"),
             self._asked("QuotaCode"),
-            float(asked["DesiredValue"]),
+            float(request["DesiredValue"]),
             self._caller(),
         )
         return json.dumps({"RequestedQuota": requested})
 
     def get_requested_service_quota_change(self) -> str:
-        """GetRequestedServiceQuotaChange."""
+        """Handle GetRequestedServiceQuotaChange."""
         return json.dumps({"RequestedQuota": self.backend.request(self._asked("RequestId"))})
 
     def list_requested_service_quota_change_history(self) -> str:
-        """ListRequestedServiceQuotaChangeHistory."""
+        """Handle ListRequestedServiceQuotaChangeHistory."""
         found = self.backend.history(self._asked("ServiceCode"), status=self._asked("Status"))
         return self._page("RequestedQuotas", found)
 
     def list_requested_service_quota_change_history_by_quota(self) -> str:
-        """ListRequestedServiceQuotaChangeHistoryByQuota."""
+        """Handle ListRequestedServiceQuotaChangeHistoryByQuota."""
         found = self.backend.history(
             self._asked("ServiceCode"), self._asked("QuotaCode"), self._asked("Status")
         )

@@ -1,1 +1,1 @@
-"""Amazon SQS beyond what moto has: a long poll that does not hold up everybody else."""
+"""Amazon SQS: extensions of moto for long polls that do not block other calls."""

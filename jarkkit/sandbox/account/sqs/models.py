@@ -18,8 +18,11 @@ class SqsBackend(SQSBackend):
         visibility_timeout: int,
         message_attribute_names: list[str] | None = None,
     ) -> list[Any]:
-        """ReceiveMessage, at once: the account serves one call at a time, and moto would wait for
-        messages that nobody could send meanwhile. The server waits before (`waiting`)."""
+        """Handle ReceiveMessage without waiting.
+
+        The account serves one call at a time, so no client could send a message while moto waits.
+        The server waits before the call instead (`long_polling`).
+        """
         return super().receive_message(
             queue_name, count, 0, visibility_timeout, message_attribute_names
         )

@@ -1,1 +1,1 @@
-"""Systems Manager beyond what moto has: the public parameters that name images for EKS nodes."""
+"""Systems Manager: extensions of moto for the public parameters with AMI ids for EKS nodes."""

@@ -8,27 +8,27 @@ from typing import Any
 
 from moto.ssm.models import Parameter, ParameterDict, SimpleSystemManagerBackend
 
-from jarkkit.sandbox.account import images
+from jarkkit.sandbox.account import node_images
 
 _PREFIXES = ("/aws/service/eks", "/aws/service/bottlerocket")
 
 
 class Parameters(ParameterDict):
-    """Parameters by name; the public ones come when the first of them is asked for."""
+    """Parameters by name; the public ones for EKS nodes are loaded on first use."""
 
     def __init__(self, account_id: str, region_name: str) -> None:
         super().__init__(account_id, region_name)
         self.node_images_loaded = False
 
     def __reduce__(self) -> Any:
-        # moto's own class cannot be made anew by pickle: it wants arguments.
+        # pickle cannot restore moto's own class, whose constructor has required arguments.
         return type(self), (self.account_id, self.region_name), vars(self), None, iter(self.items())
 
     def _check_loading_status(self, key: str) -> None:
         super()._check_loading_status(key)
         if not self.node_images_loaded and str(key or "").startswith(_PREFIXES):
             self.node_images_loaded = True
-            for name, (value, day) in images.parameters(self.region_name).items():
+            for name, (value, day) in node_images.parameters(self.region_name).items():
                 self.setdefault(name, [self._public(name, value, day)])
 
     def _public(self, name: str, value: str, day: Any) -> Parameter:
@@ -52,4 +52,6 @@ class SsmBackend(SimpleSystemManagerBackend):
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
         self._parameters = Parameters(account_id, region_name)
-        self._resource_tags = defaultdict(partial(defaultdict, dict))  # moto's lambda is not saved
+        self._resource_tags = defaultdict(
+            partial(defaultdict, dict)
+        )  # pickle cannot save moto's lambda

@@ -1,5 +1,5 @@
-// Command workflow-controller is Argo's controller of Workflows without the listeners of the stock
-// command: that one opens :6060 and the metrics port on all interfaces and has no option for it.
+// Command workflow-controller is Argo's workflow controller without the stock command's listeners: the
+// stock command opens :6060 and the metrics port on all interfaces, and no option changes that.
 package main
 
 import (
@@ -37,7 +37,7 @@ import (
 
 const name = "workflow-controller"
 
-// options are the stock command's, by the same names, so that the arguments of the chart's pod fit.
+// options are the stock command's, with the same names, so that the chart's arguments work.
 type options struct {
 	configMap, image, pullPolicy       string
 	logLevel, logFormat                string
@@ -61,7 +61,7 @@ func main() {
 func command() *cobra.Command {
 	var o options
 	c := &cobra.Command{Use: name, Short: "Argo's workflow-controller, on loopback", SilenceUsage: true}
-	// KUBECONFIG and ~/.kube/config, else the pod's service account; -n and the other kubectl flags.
+	// Uses KUBECONFIG and ~/.kube/config, else the pod's service account; adds -n and other kubectl flags.
 	client := kubecli.AddKubectlFlagsToCmd(c)
 	declare(c.Flags(), &o)
 	c.AddCommand(argocmd.NewVersionCmd(name))
@@ -90,7 +90,7 @@ func declare(f *pflag.FlagSet, o *options) {
 	f.IntVar(&o.healthPort, "loopback-health-port", 0, "serve /healthz on this port of 127.0.0.1; 0 serves nothing")
 }
 
-// fromEnvironment takes what no argument says from ARGO_*, as the stock command does.
+// fromEnvironment sets flags without an argument from ARGO_*, as the stock command does.
 func fromEnvironment(f *pflag.FlagSet) (err error) {
 	f.VisitAll(func(flag *pflag.Flag) {
 		variable := "ARGO_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
@@ -148,7 +148,7 @@ func access(ctx context.Context, client clientcmd.ClientConfig, o options) (*res
 	return config, namespace, err
 }
 
-// serveHealth answers the chart's liveness probe; never on another interface.
+// serveHealth answers the chart's liveness probe, only on loopback.
 func serveHealth(port int, c *controller.WorkflowController) error {
 	if port == 0 {
 		return nil
@@ -163,7 +163,7 @@ func serveHealth(port int, c *controller.WorkflowController) error {
 	return nil
 }
 
-// lead works while the Lease is ours. Variables and durations are the stock command's.
+// lead runs work while it holds the Lease. Variables and durations are the stock command's.
 func lead(ctx context.Context, cancel func(), api kubernetes.Interface, namespace, instance string, work func(context.Context)) error {
 	identity, ok := os.LookupEnv("LEADER_ELECTION_IDENTITY")
 	if !ok {

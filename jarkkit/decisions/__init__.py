@@ -1,0 +1,1 @@
+"""Pure functions: they decide from values and call nothing outside."""

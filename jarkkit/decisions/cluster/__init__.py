@@ -1,0 +1,1 @@
+"""What the state of a cluster means: readiness, pod failures, health checks, capacity. Pure."""

@@ -1,0 +1,1 @@
+"""Notebooks without a person: papermill executes them one after the other."""

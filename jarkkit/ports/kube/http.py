@@ -1,0 +1,271 @@
+"""HTTP client for one API server: TLS, tokens and retries.
+
+The official client sends the HTTP requests. Its models are not used: they validate every object, so
+that one invalid object fails a whole list, and ten thousand pods take seconds.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import logging
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import urllib3
+
+from jarkkit.model.clock import monotonic
+from jarkkit.model.errors import JarkkitError
+from jarkkit.model.port_answers import ClusterToken
+from jarkkit.ports.kube.errors import ApiStatusError, NoResponseError, parse_status_error
+
+_logger = logging.getLogger(__name__)
+
+Object = dict[str, Any]
+TokenProvider = Callable[[], ClusterToken]
+
+JSON = "application/json"
+_CONNECT_SECONDS = 5.0
+_READ_SECONDS = 20.0
+_EARLIER = timedelta(minutes=1)
+_CONNECTIONS = 32
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+# A server that also denies /readyz is starting, or serves it to known callers only: four denials
+# decide.
+_CERTAINTY_WITHOUT_READYZ = 0.25
+
+
+class HttpClient:
+    """HTTP client for one API server. Thread-safe; the constructor makes no call.
+
+    Args:
+        endpoint: URL of the API server.
+        certificate_authority: CA certificate, PEM in base64.
+        token: returns a bearer token and its expiry.
+        retry_seconds: how long a repeatable call is retried.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        certificate_authority: str,
+        token: TokenProvider,
+        retry_seconds: float,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.endpoint = endpoint.rstrip("/")
+        self.retry_seconds = retry_seconds
+        self._authority = certificate_authority
+        self._make_token = token
+        self._token: ClusterToken | None = None
+        self._client: Any = None
+        self._lock = threading.Lock()
+        self._sleep = sleep
+
+    # -- requests ------------------------------------------------------------------------------
+
+    def json(self, method: str, path: str, **given: Any) -> Object:
+        """Return the response's JSON object. Takes the arguments of `open`.
+
+        Raises ApiStatusError, NoResponseError.
+        """
+        return dict(json.loads(self.read(method, path, **given) or b"{}"))
+
+    def read(self, method: str, path: str, **given: Any) -> bytes:
+        """Return the whole body of the response."""
+
+        def ask() -> bytes:
+            with translate_connection_errors():
+                return self._once(method, path, **given).data
+
+        return bytes(self._retry(ask, given))
+
+    def open(self, method: str, path: str, **given: Any) -> urllib3.BaseHTTPResponse:
+        """Return a streaming response, which the caller closes.
+
+        Raises ApiStatusError, NoResponseError.
+
+        Args:
+            query: query parameters.
+            body: a JSON object.
+            content: content type of the body.
+            repeat: False for a call that must not be repeated.
+            read: read timeout in seconds.
+            retry_seconds: overrides the default of the client.
+        """
+        answer: urllib3.BaseHTTPResponse = self._retry(
+            lambda: self._once(method, path, **given), given
+        )
+        return answer
+
+    def _retry(self, ask: Callable[[], Any], given: Mapping[str, Any]) -> Any:
+        """Retry transient errors: the API server restarts or is overloaded."""
+        until, pause, certainty = 0.0, _FIRST_PAUSE, 0.0
+        while True:
+            try:
+                return ask()
+            except (ApiStatusError, NoResponseError) as error:
+                until = until or monotonic() + given.get("retry_seconds", self.retry_seconds)
+                if isinstance(error, ApiStatusError) and error.is_access_denied:
+                    passing = certainty < 1.0
+                    certainty += self._certainty_of_denial() if passing else 0.0
+                else:
+                    passing = _may_repeat(error, given)
+                if not passing or monotonic() >= until:
+                    raise
+                wait = error.retry_after_seconds if isinstance(error, ApiStatusError) else 0.0
+                self._sleep(min(max(pause, wait), max(until - monotonic(), 0.0)))
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _certainty_of_denial(self) -> float:
+        """Return how far the next denial is the cluster's decision: 0.0 to 1.0.
+
+        An API server that starts denies calls until it has loaded the RBAC roles, this anonymous
+        one included. What it reports counts for the next denial only, because it may have become
+        ready between the last denial and this call.
+        """
+        try:
+            self._attempt("GET", "/readyz", anonymous=True).close()
+        except NoResponseError:
+            return 0.0
+        except ApiStatusError as error:
+            return 0.0 if error.status >= 500 else _CERTAINTY_WITHOUT_READYZ
+        return 1.0
+
+    def _once(self, method: str, path: str, **given: Any) -> urllib3.BaseHTTPResponse:
+        """Make one attempt, and a second one with a new token after a 401."""
+        try:
+            return self._attempt(method, path, **given)
+        except ApiStatusError as error:
+            if error.status != 401:
+                raise
+            self._forget_token()
+            return self._attempt(method, path, **given)
+
+    def _attempt(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        content: str = JSON,
+        read: float = _READ_SECONDS,
+        repeat: bool = True,
+        retry_seconds: float = 0.0,
+        anonymous: bool = False,
+    ) -> urllib3.BaseHTTPResponse:
+        headers = {"Content-Type": content, "Accept": JSON, "User-Agent": "jarkkit"}
+        if not anonymous:
+            headers["Authorization"] = f"Bearer {self.bearer_token()}"
+        url = f"{self.endpoint}{path}" + (f"?{urlencode(query)}" if query else "")
+        # The client serializes JSON for JSON content types, and sends text unchanged for others.
+        written = body if body is None or content.endswith("json") else json.dumps(body)
+        began, outcome = monotonic(), "no response"
+        try:
+            with translate_connection_errors():
+                answer: urllib3.BaseHTTPResponse = (
+                    self._http()
+                    .request(
+                        method,
+                        url,
+                        headers=headers,
+                        body=written,
+                        _request_timeout=(_CONNECT_SECONDS, read),
+                    )
+                    .response
+                )
+                outcome = str(answer.status)
+                if answer.status >= 400:
+                    raise parse_status_error(
+                        answer.status, answer.data, answer.headers.get("Retry-After", "")
+                    )
+        finally:
+            _logger.debug(
+                "%s %s: %s (%.0f ms)", method, path, outcome, (monotonic() - began) * 1000
+            )
+        return answer
+
+    # -- connection ----------------------------------------------------------------------------
+
+    def bearer_token(self) -> str:
+        """Return a token that is valid for at least one more minute."""
+        with self._lock:
+            if self._token is None or self._token.expires - _EARLIER <= datetime.now(UTC):
+                self._token = self._make_token()
+            return self._token.token
+
+    def _forget_token(self) -> None:
+        with self._lock:
+            self._token = None
+
+    @property
+    def ca_certificate(self) -> str:
+        """The CA certificate as PEM. Raises JK-KUBE-FAILED if it is invalid: the client must not
+        fall back to this machine's CAs."""
+        try:
+            pem = base64.b64decode(self._authority, validate=True).decode("ascii")
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+        except (ValueError, ssl.SSLError) as error:
+            raise JarkkitError(
+                "JK-KUBE-FAILED",
+                "The cluster's CA certificate is not a base64-encoded certificate.",
+                "Check the Terraform output cluster_certificate_authority.",
+            ) from error
+        return pem
+
+    def _http(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._client = self._made()
+            return self._client
+
+    def _made(self) -> Any:
+        # Imported here, because the import takes a third of a second.
+        from kubernetes.client.configuration import Configuration
+        from kubernetes.client.rest import RESTClientObject
+
+        configuration = Configuration(host=self.endpoint, ca_cert_data=self.ca_certificate)
+        configuration.retries = False  # `_retry` retries instead
+        configuration.connection_pool_maxsize = _CONNECTIONS
+        configuration.keep_alive = True  # load balancers drop an idle watch
+        return RESTClientObject(configuration)
+
+
+def _may_repeat(error: ApiStatusError | NoResponseError, given: Mapping[str, Any]) -> bool:
+    throttled = isinstance(error, ApiStatusError) and error.status == 429
+    return error.is_transient and (throttled or given.get("repeat", True))
+
+
+@contextlib.contextmanager
+def translate_connection_errors() -> Iterator[None]:
+    """Translate the HTTP client's connection errors into NoResponseError."""
+    try:
+        yield
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise NoResponseError(str(error)) from error
+    except Exception as error:
+        if type(error).__name__ != "ApiException":  # the client's exception for TLS failures
+            raise
+        text = str(getattr(error, "reason", error))
+        raise NoResponseError(text, is_transient="certificate verify failed" not in text) from error
+
+
+def read_lines(answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    """Yield the response's lines as they arrive. Raises NoResponseError if the connection is lost
+    or times out."""
+    rest = b""
+    chunks = answer.stream(65536)
+    while True:
+        with translate_connection_errors():
+            chunk = next(chunks, None)
+        if chunk is None:
+            return
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from whole

@@ -1,0 +1,22 @@
+"""Pictures of plans, costs, quotas, Regions and clusters: values in, PNG and alternative text out.
+
+Plain matplotlib without a window system. The colors are the Okabe-Ito palette: distinguishable with
+any color vision, on light and dark pages.
+"""
+
+from jarkkit.render.pictures.base import Picture
+from jarkkit.render.pictures.changes import plan_map, timeline
+from jarkkit.render.pictures.clusters import cluster_map
+from jarkkit.render.pictures.costs import cost_split
+from jarkkit.render.pictures.quotas import quota_bars
+from jarkkit.render.pictures.regions import region_map
+
+__all__ = [
+    "Picture",
+    "cluster_map",
+    "cost_split",
+    "plan_map",
+    "quota_bars",
+    "region_map",
+    "timeline",
+]

@@ -1,1 +1,0 @@
-"""What only EKS has, played beside a real control plane by small controllers."""

@@ -1,0 +1,1 @@
+"""The real Kubernetes programs behind a sandbox EKS cluster."""

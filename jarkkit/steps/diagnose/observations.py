@@ -1,0 +1,186 @@
+"""The queries of a diagnosis, their answers, and the findings that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from jarkkit.decisions.cluster import health_checks as judge
+from jarkkit.decisions.diagnosis import account, addons_and_volumes, nodes, pods
+from jarkkit.decisions.diagnosis.findings import Finding, Rank, truncate
+from jarkkit.decisions.stack import ResolvedStack
+from jarkkit.model.checks import Check
+from jarkkit.model.errors import AccessDenied, JarkkitError
+from jarkkit.model.records import ClusterState
+
+KUBERNETES_API = "Kubernetes API"
+
+
+@dataclass(frozen=True)
+class DiagnosisQuery:
+    """One query.
+
+    Attributes:
+        fetch: makes the calls and returns the answer.
+        ranks: the ranks of the findings that can result.
+        uses_cluster_api: it calls the cluster's API.
+    """
+
+    fetch: Callable[[], Any]
+    ranks: tuple[Rank, ...]
+    uses_cluster_api: bool = False
+
+
+Queries = dict[str, DiagnosisQuery]
+Answers = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Observations:
+    """The answers by the queries' names; an error where a query failed.
+
+    Args:
+        stack: None where no query was possible.
+    """
+
+    name: str
+    now: datetime
+    queries: Mapping[str, DiagnosisQuery]
+    answers: Answers
+    stack: ResolvedStack | None = None
+
+    def get(self, name: str, default: Any = ()) -> Any:
+        """Return the answer; the default where there is none."""
+        answer = self.answers.get(name, default)
+        return default if isinstance(answer, JarkkitError) else answer
+
+    # -- what is wrong -------------------------------------------------------------------------
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Return everything that is wrong."""
+        if self.stack is None:
+            return ()
+        return (*self._of_account(), *self._of_nodes(), *self._of_workloads(self.stack))
+
+    def _of_account(self) -> Iterator[Finding]:
+        plane = self.get("Control plane", None)
+        if self._answered("Control plane") and "Leftovers" not in self.queries:
+            yield from account.control_plane_findings(self.name, plane)
+            if self.stack is not None:
+                yield from account.version_findings(self.stack.settings, plane)
+        yield from account.component_findings(self.get("Node groups and EKS add-ons"))
+        yield from account.gateway_findings(self.get("NAT gateways"))
+        yield from account.instance_findings(self.get("Instances"), self._joined(), self.now)
+        yield from account.leftover_findings(self.name, *self.get("Leftovers", ((), ())))
+        if isinstance(error := self.answers.get(KUBERNETES_API), JarkkitError):
+            yield from account.api_findings(error, plane)
+
+    def _joined(self) -> frozenset[str] | None:
+        if not self._answered("Nodes"):
+            return None
+        return frozenset(map(nodes.instance_id_of, self.get("Nodes")))
+
+    def _names(self) -> frozenset[str]:
+        return frozenset(node["metadata"]["name"] for node in self.get("Nodes"))
+
+    def _of_nodes(self) -> Iterator[Finding]:
+        yield from nodes.node_findings(self.get("Nodes"), self._pods.placed, self.now)
+        claims, pools, classes = self.get("Karpenter", ((), (), ()))
+        yield from nodes.claim_findings(claims, self.now)
+        if self.stack and self._answered("Karpenter"):
+            yield from nodes.pool_findings(judge.check_node_pools(self.stack, pools, classes))
+        groups, events, _ = self._pods
+        lacking = {group.wrong.code for group in groups if group.wrong}
+        yield from nodes.supply_findings(events, claims, lacking, self.now)
+        yield from nodes.reclaim_findings(events, self._names(), self.now)
+
+    def _of_workloads(self, stack: ResolvedStack) -> Iterator[Finding]:
+        groups, events, _ = self._pods
+        owners = {
+            pods.PodOwner(addon.namespace, workload.kind, workload.name): addon
+            for addon, workload in stack.workloads
+        }
+        names, known = self._names(), self._joined() is not None
+        yield from pods.pod_findings(
+            groups, owners, events, lambda n: known and n not in names and n != "", self.now
+        )
+        yield from addons_and_volumes.refused_findings(events, self.now)
+        claims, classes = self.get("Volume claims", ((), ()))
+        yield from addons_and_volumes.claim_findings(claims, classes, events)
+        configurations, slices = self.get("Webhooks", ((), ()))
+        yield from addons_and_volumes.webhook_findings(configurations, slices, groups)
+        yield from addons_and_volumes.release_findings(self.get("Helm releases"))
+        there, state = self.get("Add-ons", ({}, ClusterState()))
+        if self._answered("Add-ons"):
+            yield from addons_and_volumes.addon_findings(stack.workloads, there, state)
+
+    @property
+    def _pods(self) -> pods.PodObservations:
+        found: pods.PodObservations = self.get("Pods", pods.PodObservations())
+        return found
+
+    # -- the rest of the report ---------------------------------------------------------------
+
+    def unknown_checks(self) -> Iterator[Check]:
+        """Yield the queries without an answer; report an API that does not answer only once."""
+        silent = self._failed(KUBERNETES_API)
+        for name, answer in self.answers.items():
+            if not isinstance(answer, JarkkitError):
+                continue
+            redundant = (
+                not isinstance(answer, AccessDenied)
+                if name == KUBERNETES_API
+                else self._of_cluster(name)
+            )
+            if silent and redundant:
+                continue
+            yield Check(
+                name=name,
+                status="unknown",
+                found=truncate(answer.message),
+                why=truncate(answer.evidence, 200),
+                fix=answer.fix,
+                code=answer.code,
+            )
+
+    def passed_checks(self, findings: Sequence[Finding]) -> Iterator[Check]:
+        """Yield the queries that led to no finding."""
+        ranks = {finding.rank for finding in findings}
+        for name, query in self.queries.items():
+            if not self._failed(name) and not ranks & set(query.ranks):
+                yield Check(name=name, status="pass", found=self._counted(name))
+
+    def skipped_checks(self, error: JarkkitError | None) -> Iterator[Check]:
+        """Yield what was not necessary, or not possible, to query.
+
+        Args:
+            error: what prevented all queries.
+        """
+        if error is not None:
+            yield Check(name="Account and cluster", status="skip", found="not checked")
+            return
+        if not self.queries:
+            yield Check(name="Account and cluster", status="skip", found="nothing is deployed yet")
+        elif not any(query.uses_cluster_api for query in self.queries.values()):
+            yield Check(name="Cluster", status="skip", found="there is no reachable cluster")
+
+    def warnings(self, findings: Sequence[Finding]) -> str:
+        """Summarize the Kubernetes warnings that no finding covers."""
+        groups, events, _ = self._pods
+        return addons_and_volumes.unrelated_warnings(events, findings, groups, self.now)
+
+    def _counted(self, name: str) -> str:
+        answer = self.get(name)
+        flat = isinstance(answer, tuple) and not any(isinstance(a, tuple | dict) for a in answer)
+        return f"{len(answer)} checked" if flat and answer else ""
+
+    def _answered(self, name: str) -> bool:
+        return name in self.answers and not self._failed(name)
+
+    def _failed(self, name: str) -> bool:
+        return isinstance(self.answers.get(name), JarkkitError)
+
+    def _of_cluster(self, name: str) -> bool:
+        return self.queries[name].uses_cluster_api

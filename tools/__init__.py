@@ -1,0 +1,1 @@
+"""Programs for the people who work on jarkkit. They are not part of the package."""
