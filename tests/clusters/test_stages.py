@@ -17,6 +17,7 @@ import pytest
 from cryptography import x509
 
 from jarkkit.sandbox import daemon_client
+from jarkkit.sandbox.controllers.stage_resync import RESYNC_ANNOTATION
 from jarkkit.sandbox.kubernetes.api import ApiError
 from tests.support.clusters import RehearsalCluster, rehearsal_cluster, sandbox_with_cluster
 from tests.support.poll import wait_for
@@ -294,9 +295,9 @@ def test_a_finalizer_keeps_a_deleted_pod(pods: Pods) -> None:
     wait_for(lambda: pods.get()["metadata"]["deletionGracePeriodSeconds"] == 0)
     assert pods.status()["phase"] == "Failed"
     assert pods.container()["state"]["terminated"]["exitCode"] == 143
-    version = pods.get()["metadata"]["resourceVersion"]
+    status = pods.status()
     time.sleep(1)
-    assert pods.get()["metadata"]["resourceVersion"] == version
+    assert pods.status() == status
     pods.cluster.api.patch(f"{pods.path}/it", {"metadata": {"finalizers": None}})
     wait_for(lambda: pods.cluster.api.find(f"{pods.path}/it") is None)
 
@@ -445,7 +446,9 @@ def test_a_named_fault_matches_images_and_keeps_a_users_annotation(
         assert not pods.ready("slow")
     wait_for(lambda: pods.ready("by-name") and pods.ready("slow"))
     wait_for(lambda: pods.waiting_reason("by-user") == "CrashLoopBackOff")
-    assert pods.get("by-user")["metadata"]["annotations"] == {f"{MARK}/fault": "oom"}
+    annotations = pods.get("by-user")["metadata"]["annotations"]
+    annotations.pop(RESYNC_ANNOTATION, None)  # if the machine is slow
+    assert annotations == {f"{MARK}/fault": "oom"}
 
 
 @pytest.mark.parametrize(
@@ -893,7 +896,7 @@ def test_image_pulls_take_time_and_pods_survive_a_restart_of_the_sandbox() -> No
         assert not pods.ready("large")
         wait_for(lambda: pods.ready("large"))
         wait_for(lambda: pods.waiting_reason("unpulled") == "ImagePullBackOff")
-        versions = [pods.get(n)["metadata"]["resourceVersion"] for n in ("stuck", "unpulled")]
+        statuses = [pods.status(name) for name in ("stuck", "unpulled")]
         identity = cluster.folder.name
         daemon_client.stop(cluster.running.home)
         running = daemon_client.start(cluster.running.home, speed=100.0)
@@ -903,6 +906,4 @@ def test_image_pulls_take_time_and_pods_survive_a_restart_of_the_sandbox() -> No
         addresses = [pods.status(name)["podIP"] for name in ("small", "large", "later")]
         assert len({*addresses}) == 3
         # No pod's status changes over and over.
-        assert versions == [
-            pods.get(n)["metadata"]["resourceVersion"] for n in ("stuck", "unpulled")
-        ]
+        assert statuses == [pods.status(name) for name in ("stuck", "unpulled")]
