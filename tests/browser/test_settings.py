@@ -54,7 +54,7 @@ def test_settings_can_be_changed_with_mouse_and_keyboard(lab: Lab, server: Serve
 
     open_section(form, "Add-ons")
     addon = form.get_by_label("OpenCost", exact=True)
-    expect(addon).to_be_checked()  # the section needs a moment to open
+    expect(addon).to_be_checked(timeout=30_000)  # the section needs a moment to open
     addon.focus()
     keyboard.press("Space")
     expect(addon).not_to_be_checked()
