@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Most tests wait for something: two cores are busy with four of them.
 WORKERS ?= 4
 
-.PHONY: demo check test lab bench lint style setup programs opentofu control-plane docs site outdated requirements clean help
+.PHONY: demo check test lab bench lint style setup programs opentofu control-plane docs site outdated digests requirements clean help
 
 help:  ## what each target does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -15,7 +15,8 @@ demo: control-plane  ## rehearse the whole journey on this machine, without an A
 	$(BIN)/jarkkit run demo --sandbox
 
 check: style  ## what a few minutes can check: style, types, layers, tests without an account
-	$(BIN)/python -m pytest -q -n 2 tests/unit tests/kit -m "not account"
+	$(BIN)/python -m pytest -q -n 2 --without-sandbox tests/unit tests/kit
+	$(BIN)/python -m pytest -q tests/unit/sandbox
 
 test: programs opentofu  ## run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
@@ -62,6 +63,9 @@ site: control-plane  ## build the documentation site, with an executed rehearsal
 
 outdated: setup  ## list pinned versions, prices and dates that have aged
 	$(BIN)/python -m tools.outdated
+
+digests: setup  ## fill in the checksums of charts in the catalog
+	$(BIN)/python -m tools.chart_digests
 
 requirements:  ## pin every package again (needs uv)
 	uv pip compile pyproject.toml --extra sandbox --extra dev --extra docs -o requirements.txt --universal \

@@ -26,14 +26,18 @@ from jarkkit.decisions.cluster.readiness import not_ready
 from jarkkit.decisions.stack import ResolvedStack
 from jarkkit.deployment import Deployment
 from jarkkit.model.errors import JarkkitError
-from jarkkit.model.records import Event
+from jarkkit.model.events import AddonProgress, StepEvent
 from jarkkit.model.step_generators import run_to_end
 from jarkkit.ports.aws import Account
 from jarkkit.ports.helm import sdk
 from jarkkit.steps.cluster import installer
 from jarkkit.steps.cluster.cluster_layer import AddonSpec, ClusterLayer
 from jarkkit.steps.cluster.kubeconfig import kubeconfig
-from jarkkit.steps.verify import CUSTOM_CHECKS_FOLDER, VerifyContext, check_cluster_layer
+from jarkkit.steps.stack_checks.cluster import (
+    CUSTOM_CHECKS_FOLDER,
+    ClusterCheckContext,
+    check_cluster_layer,
+)
 
 NAME = "bench"
 CHECK_SECONDS, TIMEOUT_SECONDS, PAUSE_SECONDS = 0.4, 600.0, 0.5
@@ -54,8 +58,8 @@ def install_concurrently() -> None:
     timeline: dict[str, dict[str, float]] = {}
     began = time.perf_counter()
 
-    def record_event(event: Event) -> None:
-        if event.kind == "addon" and event.status:
+    def record_event(event: StepEvent) -> None:
+        if isinstance(event, AddonProgress):
             timeline.setdefault(event.subject, {})[event.status] = time.perf_counter() - began
 
     run_to_end(installer.install(layer), record_event)
@@ -79,7 +83,7 @@ def install_sequentially() -> None:
 def run_verify() -> None:
     """Run the cluster layer's part of verify."""
     deployment, layer = open_layer()
-    context = VerifyContext(
+    context = ClusterCheckContext(
         layer.kube,
         ResolvedStack.from_settings(deployment.settings),
         deployment.workspace.folder / CUSTOM_CHECKS_FOLDER,

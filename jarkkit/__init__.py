@@ -5,6 +5,8 @@ first use, so that `import jarkkit` stays fast. No module of the package imports
 for the version.
 """
 
+import sys
+
 TYPE_CHECKING = False  # a type checker takes it as true; importing typing takes milliseconds
 
 if TYPE_CHECKING:
@@ -52,7 +54,17 @@ def __getattr__(name: str) -> object:
 
     value: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     globals()[name] = value
+    _show_values_in_notebooks()
     return value
+
+
+def _show_values_in_notebooks() -> None:
+    """Let IPython show the library's values as HTML, if this program is a notebook."""
+    ipython = sys.modules.get("IPython")
+    if ipython is not None and ipython.get_ipython() is not None:
+        from importlib import import_module
+
+        import_module(f"{__name__}.render.display").register_formatters()
 
 
 def __dir__() -> list[str]:

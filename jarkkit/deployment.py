@@ -33,6 +33,7 @@ from jarkkit.decisions.stack import ResolvedStack
 from jarkkit.model.checks import Report
 from jarkkit.model.clock import now
 from jarkkit.model.errors import JarkkitError, VersionDrift
+from jarkkit.model.events import StepEvent, stamp_all
 from jarkkit.model.port_answers import ClusterToken
 from jarkkit.model.records import (
     Caller,
@@ -450,7 +451,8 @@ class Deployment:
     def use(self, workload: str) -> Generator[Event, None, WorkloadResult]:
         """Run an example workload and delete it afterwards."""
         if self._connect() is None:
-            return use.skip_without_cluster(workload, deploy.NO_CLUSTER_MESSAGE)
+            skipped = use.skip_without_cluster(workload, deploy.NO_CLUSTER_MESSAGE)
+            return stamp_all(skipped, "use")
         work = use.run_example(self._kube(), self.stack, workload, rehearsal=self.rehearsal)
         return self._recorded("use", self._with_nodes(work))
 
@@ -696,7 +698,9 @@ class Deployment:
                 return found.deploy if step == "deploy" else found.cleanup
         return None
 
-    def _recorded(self, step: Step, work: Generator[Event, None, R]) -> Generator[Event, None, R]:
+    def _recorded(
+        self, step: Step, work: Generator[StepEvent, None, R]
+    ) -> Generator[Event, None, R]:
         expected = self._expected_duration(step)
         return recorded(
             self.workspace,
@@ -707,8 +711,8 @@ class Deployment:
         )
 
     def _with_nodes(
-        self, work: Generator[Event, None, R], *, in_cluster: bool = True
-    ) -> Generator[Event, None, R]:
+        self, work: Generator[StepEvent, None, R], *, in_cluster: bool = True
+    ) -> Generator[StepEvent, None, R]:
         """Record the nodes of Karpenter before and after a step that starts or ends some."""
         self._record_nodes(in_cluster=in_cluster)
         result = yield from work

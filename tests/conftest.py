@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,34 @@ FOLDERS = {
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+# What needs the packages of the extra `sandbox`.
+NEEDS_EXTRA = {*FOLDERS, "unit/sandbox"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that shows that the library's tests need no more than the library."""
+    parser.addoption(
+        "--without-sandbox",
+        action="store_true",
+        help="run the library's tests as without the packages of the extra `sandbox`",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the imports of these packages fail."""
+    if config.getoption("without_sandbox"):
+        for name in daemon_client.EXTRA:
+            # None makes an import fail, as Python documents; its type stubs do not know that.
+            sys.modules[name.replace("-", "_")] = None  # type: ignore[assignment]
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the folders that need them."""
+    folder = collection_path.relative_to(Path(__file__).parent).as_posix()
+    return True if config.getoption("without_sandbox") and folder in NEEDS_EXTRA else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark every test with what it needs, so that `-m` can deselect it; sort the tests."""
     tests = Path(__file__).parent
     for item in items:
@@ -50,6 +78,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(FOLDERS[folder])
         if {"sandbox", "slow_sandbox"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("account")
+    if config.getoption("without_sandbox"):
+        items[:] = [item for item in items if item.get_closest_marker("account") is None]
     items.sort(key=lambda item: scheduling.rank(item.nodeid))
 
 

@@ -1,4 +1,4 @@
-"""A table of what has aged: charts, Go builds, EKS versions, prices, Python packages.
+"""A table of what has aged: charts, Go builds, EKS versions, prices, facts, Python packages.
 
     make outdated
 
@@ -20,10 +20,10 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from jarkkit.catalog import facts
 from jarkkit.catalog.addons import Chart, addon_catalog
 from jarkkit.model.errors import JarkkitError
 from jarkkit.ports.chart_repositories import ChartRepositories
-from jarkkit.sandbox.account.eks_reference_data import end_of_standard_support
 from jarkkit.settings import CLUSTER_VERSIONS
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +31,7 @@ BUILDS = ROOT / "jarkkit" / "sandbox" / "builds"
 PRICES = ROOT / "jarkkit" / "catalog" / "prices.json"
 NOTICE_DAYS = 60  # before the end of a version's standard support
 PRICE_DAYS = 180
+FACT_DAYS = 365
 _SECONDS = 120.0
 _AT_A_TIME = 8
 
@@ -106,19 +107,18 @@ def eks_versions(ends: Mapping[str, date | None], today: date) -> list[Row]:
 
 def prices(dates: Mapping[str, str], today: date) -> list[Row]:
     """List the dates of the price sources: `YYYY`, `YYYY-MM` or `YYYY-MM-DD`."""
-    rows = list[Row]()
-    for source, text in dates.items():
-        year, month, day = (*map(int, text.split("-")), 1, 1)[:3]
-        age = (today - date(year, month, day)).days
-        rows.append(
-            Row(
-                f"price {source}",
-                text,
-                f"{age} days old",
-                "outdated" if age > PRICE_DAYS else "current",
-            )
-        )
-    return rows
+    return [_dated(f"price {source}", text, today, PRICE_DAYS) for source, text in dates.items()]
+
+
+def dated_facts(dates: Mapping[str, str], today: date) -> list[Row]:
+    """List the dates of the sources of `catalog/facts/`, by file and source."""
+    return [_dated(f"fact {source}", text, today, FACT_DAYS) for source, text in dates.items()]
+
+
+def _dated(what: str, text: str, today: date, days: int) -> Row:
+    year, month, day = (*map(int, text.split("-")), 1, 1)[:3]
+    age = (today - date(year, month, day)).days
+    return Row(what, text, f"{age} days old", "outdated" if age > days else "current")
 
 
 def pinned_packages(pyproject: str, requirements: str) -> dict[str, str]:
@@ -166,7 +166,13 @@ def collect(today: date) -> list[Row]:
     """Collect all rows from the repository and from what can be reached."""
     known = {addon.name: addon.chart for addon in addon_catalog().values() if addon.chart}
     repositories = ChartRepositories()
-    ends = {version: end_of_standard_support(version) for version in CLUSTER_VERSIONS}
+    known_versions = facts.eks_versions()
+    ends = {v: known_versions[v].standard_support_ends for v in CLUSTER_VERSIONS}
+    read = {
+        f"{file} {key}": source.date
+        for file in facts.FILES
+        for key, source in facts.sources(file).items()
+    }
     sources = json.loads(PRICES.read_text())["sources"]
     pins = pinned_packages(
         (ROOT / "pyproject.toml").read_text(), (ROOT / "requirements.txt").read_text()
@@ -179,6 +185,7 @@ def collect(today: date) -> list[Row]:
         *(row for build in sorted(BUILDS.iterdir()) for row in go_modules(build, _go)),
         *eks_versions(ends, today),
         *prices({name: source["date"] for name, source in sources.items()}, today),
+        *dated_facts(read, today),
         *python_packages(pins, _newest_package),
     ]
 

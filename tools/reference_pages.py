@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from jarkkit.catalog import facts
 from jarkkit.catalog.addons import Addon, addon_catalog
 from jarkkit.catalog.drills import drills
 from jarkkit.cli.app import app
@@ -25,7 +26,6 @@ from jarkkit.model.errors import CODES, JarkkitError, error_class
 from jarkkit.sandbox.aws_rules import AwsRule, aws_rules
 from jarkkit.settings import CLUSTER_VERSIONS, FAMILIES, GROUPS, Settings, field_metadata, fields_of
 from jarkkit.steps.preflight import CHECKS
-from jarkkit.steps.preflight.runner import check_name
 from tools.terraform_tables import terraform_tables
 
 _ROOT = Path(__file__).parents[1]
@@ -163,10 +163,10 @@ def _one_line(text: str) -> str:
 def checks_table() -> str:
     """Return the generated part of docs/preflight.md: every check by topic."""
     head = ["| topic | checks |", "|---|---|"]
-    rows = [
-        f"| {group} | {'; '.join(map(check_name, questions))} |"
-        for group, questions in CHECKS.items()
-    ]
+    questions: dict[str, list[str]] = {}
+    for check in CHECKS:
+        questions.setdefault(check.group, []).append(check.question)
+    rows = [f"| {group} | {'; '.join(asked)} |" for group, asked in questions.items()]
     return "\n".join([*head, *rows]) + "\n"
 
 
@@ -179,6 +179,17 @@ def drills_table() -> str:
         for d in drills().values()
     ]
     return "\n".join([*head, "|---|---|---|---|---|---|", *rows]) + "\n"
+
+
+def durations_table() -> str:
+    """Return the generated part of docs/sandbox.md: the durations of operations."""
+    where = {key: source.where for key, source in facts.sources("durations").items()}
+    head = ["| operation | seconds | source |", "|---|---|---|"]
+    rows = [
+        f"| {operation} | {duration.seconds:g} | {where[duration.source]} |"
+        for operation, duration in facts.durations().items()
+    ]
+    return "\n".join([*head, *rows]) + "\n"
 
 
 def options_table() -> str:
@@ -254,6 +265,7 @@ GENERATED_SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
     "commands.md": ("jarkkit/cli/", options_table),
     "permissions.md": ("jarkkit/catalog/permissions.yaml", permissions_table),
     "preflight.md": ("jarkkit/steps/preflight/", checks_table),
+    "sandbox.md": ("jarkkit/catalog/facts/durations.yaml", durations_table),
     "troubleshooting.md": ("jarkkit/catalog/drills/", drills_table),
     "../terraform/README.md": (
         "terraform/variables.tf and terraform/outputs.tf",

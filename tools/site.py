@@ -44,6 +44,8 @@ _GUIDE = (
     "docs/rehearsal.md",
     "docs/real-account.md",
     "docs/commands.md",
+    "docs/headless.md",
+    "docs/workloads.md",
     "docs/library.md",
     "docs/troubleshooting.md",
 )

@@ -243,7 +243,7 @@ def cost(
     from jarkkit.deployment import Deployment
 
     found = Deployment.open(name).cost(hours=hours, refresh=refresh)
-    output.out(json.dumps(found.as_dict(), indent=1) if as_json else found.text())
+    output.out(json.dumps(found.as_dict(), indent=1) if as_json else output.text(found))
 
 
 @app.command()
@@ -303,13 +303,18 @@ def run(
     yes: Yes = False,
     as_json: Json = False,
 ) -> int:
-    """Run all notebooks in order, unattended."""
+    """Run all notebooks in order, unattended.
+
+    -p also takes the notebooks' parameters deep, skip_preflight, cause and lost.
+    """
     from jarkkit.cli import run_notebooks
 
+    of_settings, parameters = run_notebooks.split_pairs(pairs or ())
     return run_notebooks.run(
         name,
         sandbox=_rehearsed(sandbox),
-        values=_values(settings, pairs),
+        values=_values(settings, of_settings),
+        parameters=parameters,
         first=first,
         last=last,
         speed=speed,
@@ -411,7 +416,7 @@ def _confirmed_losses(deployment: Any) -> str:
     planned = deployment.unapplied_plan()
     if planned is None or not planned.needs_confirmation or not _is_interactive():
         return ""
-    output.info("\n".join(output.plan_lines(planned)))
+    output.info(output.text(planned))
     return str(typer.prompt(f"Type {deployment.name} to lose that", err=True))
 
 

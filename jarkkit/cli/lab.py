@@ -16,13 +16,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jarkkit.cli import output
 from jarkkit.model.errors import JarkkitError
+from jarkkit.model.polling import poll
 from jarkkit.ports.paths import find_home, notebooks_folder, sandbox_home, with_programs
 
 _LAB = ".lab"
@@ -152,11 +152,11 @@ def _shell(environ: Mapping[str, str]) -> str:
 def _wait_for(folder: Path, server: subprocess.Popen[bytes]) -> dict[str, Any]:
     """Wait until the server listens; return its runtime info. Raises JK-INTERNAL."""
     info = folder / "runtime" / f"jpserver-{server.pid}.json"
-    deadline = time.monotonic() + _START_SECONDS
-    while server.poll() is None and time.monotonic() < deadline:
+    for _ in poll(0.05, _START_SECONDS):
         with contextlib.suppress(OSError, ValueError):
             return dict(json.loads(info.read_text()))
-        time.sleep(0.05)
+        if server.poll() is not None:
+            break
     raise JarkkitError(
         "JK-INTERNAL",
         "JupyterLab did not start.",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jarkkit.decisions.quotas.table import QuotaTable
-    from jarkkit.steps.quotas import QuotaIncreaseRequest, QuotaIncreaseResult
+    from jarkkit.steps.quotas import QuotaIncreaseRequest
 
 
 class _ShowFirst(TyperGroup):
@@ -48,7 +48,7 @@ def show(name: Name = "", refresh: Refresh = False, as_json: Json = False) -> in
     if as_json:
         shown.out(json.dumps(_as_dict(table), indent=1))
     else:
-        shown.out(table.text())
+        shown.out(shown.text(table))
         if quota_increase_requests(table):
             shown.info("Request increases: jarkkit quotas request")
     return 0 if table.fits else 1
@@ -77,7 +77,7 @@ def request(
         shown.out(json.dumps([each.model_dump(mode="json") for each in results], indent=1))
     else:
         for each in results:
-            shown.out(_result(each))
+            shown.out(shown.text(each))
     return 1 if any(each.error for each in results) else 0
 
 
@@ -97,7 +97,7 @@ def _announce(table: QuotaTable, requests: Sequence[QuotaIncreaseRequest]) -> No
         return
     shown.out("Requests to AWS (service-quotas RequestServiceQuotaIncrease):")
     for increase in requests:
-        shown.out(f"  · {increase.text()}\n    {increase.command}")
+        shown.out(f"  · {shown.text(increase)}\n    {increase.command}")
     shown.out(
         "The desired value is the usage by others plus what the deployment needs at its limits."
     )
@@ -117,16 +117,6 @@ def _confirm(count: int, yes: bool) -> None:
     what = "this request" if count == 1 else f"these {count} requests"
     if not typer.confirm(f"Send {what}?", err=True):
         raise typer.Exit(1)
-
-
-def _result(filed: QuotaIncreaseResult) -> str:
-    increase = filed.request
-    if filed.error:
-        return f"  ✘ {increase.code}: {filed.error['message']}\n    fix: {filed.error['fix']}"
-    if filed.increase is None:
-        return f"  ? {increase.code}: no response"
-    what = "already open" if filed.before else "sent"
-    return f"  ✔ {increase.code}: {what}, {filed.increase.status} (request {filed.increase.id})"
 
 
 def _as_dict(table: QuotaTable) -> dict[str, Any]:

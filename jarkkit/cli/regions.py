@@ -32,7 +32,7 @@ def regions(
         bool, typer.Option("--refresh", help="Ignore cached AWS responses.")
     ] = False,
     picture: Annotated[
-        Path | None, typer.Option("--picture", help="Also write a heat map to this PNG file.")
+        Path | None, typer.Option("--picture", help="Also write a heat map to this SVG file.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False,
 ) -> int:
@@ -46,7 +46,7 @@ def regions(
     comparison = _compare(name, changes, tuple(only or ()), refresh=refresh)
     if picture:
         _draw(comparison, picture)
-    output.print_record(comparison, comparison.text(), as_json=as_json)
+    output.print_record(comparison, output.text(comparison), as_json=as_json)
     return 0 if comparison.recommended else 1
 
 
@@ -75,11 +75,11 @@ def _draw(comparison: RegionComparison, file: Path) -> None:
 
     drawn = region_map(comparison)
     try:
-        file.write_bytes(drawn.png)
+        file.write_text(drawn.svg)
     except OSError as error:
         raise JarkkitError(
             "JK-WORKSPACE-WRITE",
             f"Cannot write the picture to {file} ({error.strerror}).",
             "Choose another file.",
         ) from error
-    output.info(f"{file}: {drawn.alt}")
+    output.info(f"{file}: {drawn.caption}")

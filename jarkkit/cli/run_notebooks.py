@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,23 @@ from jarkkit.render.run_page import run_page
 _DEPLOY, _CLEANUP = "04-deploy", "08-cleanup"
 
 
+# Parameters of notebooks that `jarkkit run` passes on; it sets the others from its options.
+PARAMETERS = ("deep", "skip_preflight", "cause", "lost")
+
+
+def split_pairs(pairs: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the KEY=VALUE pairs that are settings, and the notebooks' parameters among them."""
+    split = [(pair, *pair.partition("=")) for pair in pairs]
+    settings = [pair for pair, name, *_ in split if name not in PARAMETERS]
+    return settings, {name: value for _, name, _, value in split if name in PARAMETERS}
+
+
 def run(
     name: str,
     *,
     sandbox: bool,
     values: Mapping[str, Any],
+    parameters: Mapping[str, str],
     first: str,
     last: str,
     speed: float | None,
@@ -38,7 +50,12 @@ def run(
     yes: bool,
     as_json: bool,
 ) -> int:
-    """Run the notebooks; return the exit code."""
+    """Run the notebooks; return the exit code.
+
+    Args:
+        parameters: of notebooks, beside those that this sets; each notebook reads them in the type
+            that it declares.
+    """
     home = find_home()
     notebooks = select_notebooks(first, last)
     if not sandbox:
@@ -54,6 +71,7 @@ def run(
             sensitive_values(home, account_id=_account_id(deployment), secrets=secrets)
         )
         given = {
+            **parameters,
             "deployment": name,
             "rehearsal": sandbox,
             "region": deployment.settings.region,
@@ -92,17 +110,14 @@ def _account(home: Path, *, sandbox: bool, speed: float | None) -> Iterator[None
     if not sandbox or names_a_sandbox(os.environ):
         yield
         return
-    from jarkkit.sandbox import daemon_client
+    from jarkkit.sandbox.shared_use import in_use
 
-    folder = sandbox_home(home)
-    was_running = daemon_client.find(folder) is not None
-    if not was_running or speed is not None:
-        daemon_client.start(folder, speed=speed or 0.0)
-    try:
+    with in_use(sandbox_home(home), speed, _waiting):
         yield
-    finally:
-        if not was_running:
-            daemon_client.stop(folder)
+
+
+def _waiting() -> None:
+    output.info("Another run still uses this sandbox; it stops when that has ended. Ctrl-C: now.")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jarkkit.model.polling import wait_until
 from jarkkit.sandbox import account_profiles
 
 if TYPE_CHECKING:
@@ -147,8 +148,8 @@ def up(
     else:
         output.out(f"The sandbox listens at {running.endpoint} (process {running.pid}).")
         output.out('For other tools: eval "$(jarkkit sandbox env)"')
-    while not detach and daemon_client.find(running.home):
-        time.sleep(0.5)
+    if not detach:
+        wait_until(lambda: daemon_client.find(running.home), lambda found: not found, 0.5)
 
 
 @app.command()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-import time
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -84,7 +86,7 @@ def run(
             f"{result.title}: {result.message}.",
             "List what can run here: jarkkit use. To change that, edit the settings and deploy.",
         )
-    output.print_record(result, result.text(), as_json=as_json)
+    output.print_record(result, output.text(result), as_json=as_json)
 
 
 @app.command(name="open")
@@ -130,9 +132,42 @@ def password(
         output.out(f"token: Bearer {login.password}")
 
 
-def _until_interrupted() -> None:
+@app.command()
+def convert(
+    file: Annotated[
+        Path, typer.Argument(help="YAML file: Kubernetes objects, or values of JupyterHub.")
+    ],
+    name: Name = "",
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Write the result to this file, not to stdout.")
+    ] = None,
+) -> None:
+    """Rewrite a manifest of another kit for the deployment's node pools; change nothing else."""
+    import yaml
+
+    from jarkkit.cli import output
+    from jarkkit.decisions.foreign_manifests import convert as convert_documents
+    from jarkkit.deployment import Deployment
+    from jarkkit.model.errors import JarkkitError
+
+    settings = Deployment.open(name).settings
     try:
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        return
+        documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise JarkkitError(
+            "JK-USAGE", f"{file}: {error}.", "Name a file with Kubernetes objects in YAML."
+        ) from None
+    done = convert_documents(documents, settings)
+    if to is None:
+        output.out(done.text().rstrip())
+    else:
+        to.write_text(done.text(), encoding="utf-8")
+    for line in done.changes or ("nothing: it fits as it is",):
+        output.info(f"changed: {line}")
+    for line in done.remarks:
+        output.info(f"for you: {line}")
+
+
+def _until_interrupted() -> None:
+    with contextlib.suppress(KeyboardInterrupt):
+        threading.Event().wait()

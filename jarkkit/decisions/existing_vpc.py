@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from jarkkit.decisions.zones import REFUSED_BY_EKS
+from jarkkit.catalog.facts import zones_without_control_planes
 from jarkkit.model.checks import Check
 from jarkkit.model.records import ExistingVpc, SubnetNetwork
 from jarkkit.settings import Settings
@@ -65,7 +65,8 @@ def check_identity(settings: Settings, vpc: ExistingVpc | None) -> Check:
 def check_zones(private: Iterable[SubnetNetwork]) -> Check:
     """Check that the private subnets are in two zones at least, all of which EKS can use."""
     name, subnets = "Zones of the private subnets", list(private)
-    refused = [subnet.subnet_id for subnet in subnets if subnet.zone_id in REFUSED_BY_EKS]
+    rejected = zones_without_control_planes()
+    refused = [subnet.subnet_id for subnet in subnets if subnet.zone_id in rejected]
     zones = sorted({subnet.zone for subnet in subnets})
     found = "; ".join(f"{subnet.subnet_id}: {subnet.zone}" for subnet in subnets)
     if refused:

@@ -8,7 +8,7 @@ import re
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/apply_ri.html
 _SMALL = {"nano": 0.125, "micro": 0.25, "small": 0.5, "medium": 1.0, "large": 2.0}
 # The types whose vCPUs do not follow from the size: old generations, and HPC without
-# hyper-threading. From EC2's DescribeInstanceTypes (tests/unit/test_stack.py compares all types).
+# hyper-threading. From EC2's DescribeInstanceTypes, with which a test compares all types.
 _OTHER_VCPUS = {
     "c1.medium": 2,
     "c1.xlarge": 8,

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -15,6 +14,7 @@ from typing import Literal
 from jarkkit.catalog.addons import AddonWorkload
 from jarkkit.decisions.addons.node_pools import MAX_PODS
 from jarkkit.decisions.instance_sizes import max_pods, size_factor, vcpus
+from jarkkit.model.kubernetes_values import quantity_value
 from jarkkit.settings import Settings
 
 Purchase = Literal["on-demand", "spot"]
@@ -31,7 +31,6 @@ _CPU_PATTERN = "m.*"  # of its types, for quotas: all its families count as Stan
 _CPU_SHARE, _RESERVED_MIB, _RESERVED_MIB_PER_POD = 0.98, 355, 11
 # GiB per unit of `size_factor`, by the first letter of the family; others have the ratio of m.
 _GIB_PER_SIZE = {"c": 2.0, "r": 8.0}
-_GIB_PER_UNIT = {"": 2.0**-30, "Ki": 2.0**-20, "Mi": 2.0**-10, "Gi": 1.0, "Ti": 1024.0}
 
 
 # -- pods ------------------------------------------------------------------------------------------
@@ -79,23 +78,13 @@ def pod_requests(workloads: Iterable[AddonWorkload]) -> PodRequests:
     """Return what the pods of these workloads request."""
     once = per_node = ComputeResources()
     for workload in workloads:
-        pod = ComputeResources(_vcpus(workload.cpu), gib(workload.memory), 1)
+        cpu, memory = quantity_value(workload.cpu), quantity_value(workload.memory)
+        pod = ComputeResources(cpu, memory / 2**30, 1)
         if workload.replicas is None:
             per_node = per_node.plus(pod)
         else:
             once = once.plus(pod, workload.replicas)
     return PodRequests(once, per_node)
-
-
-def _vcpus(quantity: str) -> float:
-    milli = quantity.endswith("m")
-    return float(quantity.removesuffix("m")) / (1000 if milli else 1)
-
-
-def gib(quantity: str) -> float:
-    """Return a quantity of the catalog (`512Mi`) in GiB; 0 for another text."""
-    found = re.fullmatch(r"([\d.]+)(|Ki|Mi|Gi|Ti)", quantity)
-    return float(found[1]) * _GIB_PER_UNIT[found[2]] if found else 0.0
 
 
 # -- nodes -----------------------------------------------------------------------------------------

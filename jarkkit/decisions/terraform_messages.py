@@ -6,14 +6,12 @@ of the plan: https://developer.hashicorp.com/terraform/internals/json-format.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jarkkit.decisions.terraform_imports import resource_key
-from jarkkit.model.clock import now
-from jarkkit.model.errors import JarkkitError, ObjectInUse
-from jarkkit.model.records import Action, Area, Event, ResourceChange, Step
+from jarkkit.model.events import ProgressStatus, ResourceProgress, StepEvent, StepMessage
+from jarkkit.model.records import Action, Area, ResourceChange
 
 _ACTIONS: dict[tuple[str, ...], Action] = {
     ("no-op",): "no-op",
@@ -38,7 +36,7 @@ _STREAMED: dict[str, Action] = {
     "forget": "no-op",
 }
 
-_STATUS = {
+_STATUS: dict[str, ProgressStatus] = {
     "apply_start": "started",
     "apply_progress": "running",
     "apply_complete": "done",
@@ -75,29 +73,26 @@ def area_of(terraform_type: str) -> Area:
     return "network"
 
 
-def event_from_message(message: Mapping[str, Any], step: Step) -> Event | None:
+def event_from_message(message: Mapping[str, Any]) -> StepEvent | None:
     """Return the event for a line of the stream; None for lines that need no event."""
     kind = message.get("type", "")
-    time = str(message.get("@timestamp") or now())
+    time = str(message.get("@timestamp") or "")
     if kind in _STATUS:
         hook = message["hook"]
-        return Event(
-            time=time,
-            step=step,
-            kind="resource",
+        return ResourceProgress(
             subject=hook["resource"]["addr"],
             action=_ACTIONS.get((hook.get("action", ""),), "update"),
-            status=_STATUS[kind],  # type: ignore[arg-type]
+            status=_STATUS[kind],
             seconds=hook.get("elapsed_seconds"),
+            time=time,
         )
     if kind == "diagnostic":
         found = message["diagnostic"]
-        return Event(
-            time=time,
-            step=step,
-            kind="error" if found["severity"] == "error" else "warning",
+        return StepMessage(
+            f"{found['summary']} {found.get('detail', '')}".strip(),
+            "error" if found["severity"] == "error" else "warning",
             subject=found.get("address", ""),
-            message=f"{found['summary']} {found.get('detail', '')}".strip(),
+            time=time,
         )
     return None
 
@@ -160,132 +155,6 @@ def _changes(
     return [
         ResourceChange(address=address, type=kind, area=area_of(kind), action=action, name=name)
     ]
-
-
-# (pattern in the text of Terraform or the provider, code, fix)
-_KNOWN: tuple[tuple[str, str, str], ...] = (
-    (
-        r"Error acquiring the state lock",
-        "JK-TF-LOCKED",
-        "Wait for the other run. If you are certain that it has ended, run "
-        "`terraform force-unlock LOCK_ID` in the deployment's folder, with the ID shown below.",
-    ),
-    (
-        r"Saved plan is stale|Saved plan does not match|plan file can no longer be applied",
-        "JK-PLAN-STALE",
-        "Create a new plan: jarkkit plan",
-    ),
-    (
-        r"ExpiredToken|token .*is expired|security token .*(invalid|expired)|InvalidClientTokenId|"
-        r"UnrecognizedClientException|RequestExpired|SignatureDoesNotMatch",
-        "JK-AWS-EXPIRED",
-        "Renew the credentials (for IAM Identity Center: aws sso login), then run the step again: "
-        "it continues where it stopped.",
-    ),
-    (
-        r"No valid credential sources|no EC2 IMDS role found|failed to refresh cached credentials",
-        "JK-AWS-NO-CREDENTIALS",
-        "Set up credentials (AWS_PROFILE, environment variables or aws sso login), then run again.",
-    ),
-    (
-        r"AccessDenied|UnauthorizedOperation|is not authorized to perform|AuthFailure",
-        "JK-AWS-DENIED",
-        "Allow the named action for these credentials, then run the step again: it continues "
-        "where it stopped.",
-    ),
-    (
-        r"InsufficientInstanceCapacity|InsufficientCapacity|UnsupportedAvailabilityZone",
-        "JK-AWS-CAPACITY",
-        "Choose another instance type, other zones or another Region, or try again later.",
-    ),
-    (
-        r"(?i:LimitExceeded|VcpuLimitExceeded|quota|AddressLimitExceeded|TooMany(?!Requests))",
-        "JK-AWS-QUOTA",
-        "Request a quota increase in the Service Quotas console, or delete resources that use it.",
-    ),
-    (
-        r"Throttling|TooManyRequests|RequestLimitExceeded|Rate exceeded",
-        "JK-AWS-THROTTLED",
-        "Wait a minute, then run the step again: it continues where it stopped.",
-    ),
-    (
-        r"AlreadyExists|already exists|already in use|BucketAlreadyOwnedByYou",
-        "JK-NAME-TAKEN",
-        "Choose another name for the deployment, or delete the existing resource.",
-    ),
-    (
-        r"connection refused|no such host|dial tcp|i/o timeout|request send failed|"
-        r"connection reset",
-        "JK-AWS-UNREACHABLE",
-        "Check your network, proxy and endpoint (in the sandbox: jarkkit sandbox status), then run "
-        "the step again: it continues where it stopped.",
-    ),
-    (
-        r"Addon version specified is not supported",
-        "JK-ADDON-VERSION",
-        "EKS has withdrawn the version that an earlier plan pinned. Move on: jarkkit plan "
-        "--upgrade",
-    ),
-    (
-        r"Failed to query available provider packages|Failed to install provider|"
-        r"Could not retrieve the list of available versions|provider registry|"
-        r"Required plugins are not installed|Inconsistent dependency lock file",
-        "JK-TF-PROVIDER",
-        "Without internet access, set JARKKIT_TF_MIRROR to a folder that contains exactly the "
-        "version that the message names (create it in the folder terraform/ with `terraform "
-        "providers mirror FOLDER`, or `tofu …`).",
-    ),
-    (
-        r"Invalid value for variable|Unsupported argument|Reference to undeclared|"
-        r"Invalid expression|Missing required argument|precondition failed|Resource precondition",
-        "JK-TF-INVALID",
-        "Correct the setting that the message names.",
-    ),
-)
-
-
-_IN_USE = re.compile("DependencyViolation|dependencies and cannot be deleted")
-
-
-def terraform_error(
-    exit_code: int, diagnostics: Iterable[str], tail: str, doing: str
-) -> JarkkitError:
-    """Return the error for Terraform's exit code, with its output as evidence (truncated).
-
-    Known causes have their own error codes; the first diagnostic with a known cause decides.
-    """
-    messages = [text for text in diagnostics if text]
-    text = "\n".join(messages) or tail
-    if exit_code < 0:
-        return JarkkitError(
-            "JK-TF-KILLED",
-            f"Signal {-exit_code} ended Terraform during {doing}.",
-            "Run the step again: it imports the resources that this run already created.",
-            evidence=_cut(tail),
-        )
-    for statement in (*messages, tail):
-        for pattern, code, fix in _KNOWN:
-            if re.search(pattern, statement):
-                return JarkkitError(code, _first_line(statement), fix, evidence=_cut(text))
-    kind = ObjectInUse if _IN_USE.search(text) else JarkkitError
-    return kind(
-        "JK-TF-FAILED",
-        f"Terraform failed with exit code {exit_code} during {doing}: {_first_line(text)}",
-        "Read the evidence, fix the cause, then run the step again: it continues where it "
-        "stopped. The raw log is in the deployment's logs folder.",
-        evidence=_cut(text),
-    )
-
-
-def _first_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("Error: ")]
-    line = next(iter(errors or lines), "no message")
-    return line if len(line) <= 300 else line[:297] + "..."
-
-
-def _cut(text: str, limit: int = 1500) -> str:
-    return text if len(text) <= limit else text[: limit - 20] + "\n... (see the log)"
 
 
 def short_address(address: str) -> str:

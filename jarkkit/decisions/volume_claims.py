@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from jarkkit.catalog.addons import Addon
-from jarkkit.decisions.node_demand import gib
+from jarkkit.model.kubernetes_values import quantity_value
 
 _SIZES = ("storage", "size", "diskSize", "storageRequest")
 
@@ -41,5 +42,6 @@ def _sizes(item: Any) -> Iterator[float]:
         yield from _sizes(part)
     if isinstance(item, dict):
         for key in _SIZES:
-            if isinstance(size := item.get(key), str):
-                yield gib(size)
+            with contextlib.suppress(ValueError):  # any other text under that key
+                if isinstance(size := item.get(key), str):
+                    yield quantity_value(size) / 2**30

@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from jarkkit.catalog.facts import zones_without_control_planes
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import Zone
 from jarkkit.settings import Settings
 
-# Zones in which EKS cannot place a control plane:
-# https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html
-REFUSED_BY_EKS = frozenset({"use1-az3", "usw1-az2", "cac1-az3"})
-
 
 def usable_zones(zones: Sequence[Zone]) -> list[Zone]:
     """Return the zones that EKS accepts: no Local or Wavelength Zones, none that it rejects."""
+    rejected = zones_without_control_planes()
     return [
         zone
         for zone in zones
         if zone.zone_type == "availability-zone"
         and zone.state == "available"
         and zone.opt_in_status != "not-opted-in"
-        and zone.zone_id not in REFUSED_BY_EKS
+        and zone.zone_id not in rejected
     ]
 
 

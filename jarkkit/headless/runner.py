@@ -23,6 +23,7 @@ from jupyter_client.manager import AsyncKernelManager
 
 from jarkkit.model.clock import now
 from jarkkit.model.errors import CODES, JarkkitError
+from jarkkit.model.events import PhaseProgress, stamped
 from jarkkit.model.notebook_runs import NotebookResult, NotebookRun
 from jarkkit.model.records import Event
 from jarkkit.notebook.ui import HEADLESS
@@ -108,9 +109,7 @@ class NotebookRunner:
         """
         started, began = now(), time.monotonic()
         for index, notebook in enumerate(notebooks):
-            yield Event(
-                time=now(), step="configure", kind="phase", subject=notebook.stem, status="started"
-            )
+            yield stamped(PhaseProgress(notebook.stem, "started"), "configure")
             ran = yield from self._run_one(notebook)
             self._ran.append(ran)
             yield ran
@@ -154,6 +153,7 @@ class NotebookRunner:
         finally:
             work.join()
             self.redactor.notebook(work.output)
+            _sign(work.output)
         return self._result(notebook, work.error, time.monotonic() - began)
 
     def _output(self, notebook: Path) -> Path:
@@ -172,6 +172,20 @@ class NotebookRunner:
             message=self.redactor.text(error.message),
             fix=self.redactor.text(error.fix),
         )
+
+
+def _sign(executed: Path) -> None:
+    """Sign an executed notebook as Jupyter does after a run in the browser.
+
+    JupyterLab removes pictures and colors from the output of an unsigned notebook. The signature is
+    in the user's Jupyter data folder; without access to it, the notebook stays unsigned.
+    """
+    from nbformat.sign import NotebookNotary
+
+    if not executed.is_file():  # the kernel did not start
+        return
+    with contextlib.suppress(OSError), contextlib.closing(NotebookNotary()) as notary:
+        notary.sign(nbformat.read(str(executed), as_version=4))
 
 
 class _Execution:

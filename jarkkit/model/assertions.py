@@ -1,7 +1,8 @@
 """Assertions about a field of a Kubernetes object, written as data. Pure.
 
-A field is a path: `.status.phase`, `.spec.containers[0].image`, `.metadata.labels["a/b"]`,
-`.status.conditions[type=Ready].status`, `.spec.containers[*].image` (each of them).
+A field is a JMESPath expression (https://jmespath.org): `status.phase`, `spec.containers[0].image`,
+`metadata.labels."a/b"`, `status.conditions[?type=='Ready'].status`, `spec.containers[].image` (each
+of them), `length(spec.containers)`.
 """
 
 from __future__ import annotations
@@ -10,58 +11,71 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
+import jmespath
+from jmespath.exceptions import ArityError, JMESPathError, UnknownFunctionError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-_STEP = re.compile(
-    r"\.(?P<key>[A-Za-z_][\w-]*)"
-    r'|\["(?P<quoted>[^"]+)"\]'
-    r"|\[(?P<index>\d+)\]"
-    r"|\[(?P<all>\*)\]"
-    r"|\[(?P<name>\w+)=(?P<value>[^\]]+)\]"
-)
 _OPERATORS = ("equals", "one_of", "at_least", "matches", "exists")
 
 
-def values_at(root: Any, path: str) -> list[Any]:
-    """Return the values at that path of an object; empty when there are none."""
-    found = [root]
-    for step in _STEP.finditer(path):
-        found = [child for value in found for child in _children(value, step)]
-    return found
+def values_at(root: Any, expression: str) -> list[Any]:
+    """Return what the expression finds in an object: the items of a list; empty for nothing.
+
+    Raises JMESPathError if a function of the expression gets a value of another type.
+    """
+    found = jmespath.search(expression, root)
+    if isinstance(found, list):
+        return found
+    return [] if found is None else [found]
 
 
-def _children(value: Any, step: re.Match[str]) -> list[Any]:
-    key = step["key"] or step["quoted"]
-    if key:
-        return [value[key]] if isinstance(value, Mapping) and key in value else []
-    if not isinstance(value, list):
-        return []
-    if step["index"]:
-        return value[int(step["index"]) : int(step["index"]) + 1]
-    if step["all"]:
-        return value
-    return [
-        v for v in value if isinstance(v, Mapping) and str(v.get(step["name"])) == step["value"]
-    ]
+def _expression(text: str) -> str:
+    try:
+        jmespath.search(text, {})  # a function's name and arity are checked when it is called
+    except (UnknownFunctionError, ArityError) as error:
+        raise _invalid(text, error) from None
+    except JMESPathError as error:
+        if _compiles(text):
+            return text
+        raise _invalid(text, error) from None
+    return text
 
 
-def _path(text: str) -> str:
-    if text and "".join(match.group() for match in _STEP.finditer(text)) == text:
-        return text
-    raise PydanticCustomError(
-        "path", "is not a path such as .status.phase or .status.conditions[type=Ready].status"
+def _invalid(text: str, error: Exception) -> PydanticCustomError:
+    why = str(error).splitlines()[0].rstrip(" :")
+    new = _from_path(text)
+    hint = f" Since jarkkit 0.2, write {new}" if text.startswith(".") and _compiles(new) else ""
+    return PydanticCustomError(
+        "jmespath", "{problem}", {"problem": f"{text} is not a JMESPath expression: {why}.{hint}"}
     )
 
 
-Path = Annotated[str, AfterValidator(_path)]
+def _compiles(text: str) -> bool:
+    try:
+        jmespath.compile(text)
+    except JMESPathError:
+        return False
+    return True
+
+
+def _from_path(text: str) -> str:
+    """Translate a path of jarkkit 0.1: `.a[*].b`, `.a[type=Ready].b` and `.a["b/c"]`."""
+    numbers = re.sub(r"\[(\w+)=(\d+)\]", r"[?\1==`\2`]", text.removeprefix("."))
+    texts = re.sub(r"\[(\w+)=([^\]]+)\]", r"[?\1=='\2']", numbers)
+    return re.sub(r'\[("[^"]+")\]', r".\1", texts).replace("[*]", "[]")
+
+
+Expression = Annotated[str, AfterValidator(_expression)]
 
 
 class FieldAssertion(BaseModel):
     """What a field should be. Exactly one of the operators below must be set.
 
+    When the expression finds a list, each of its items must be as expected.
+
     Attributes:
-        equals: this value.
+        equals: this value; a list is compared with the whole list.
         one_of: one of these values.
         at_least: a number not smaller than this.
         matches: a text in which this regular expression is found.
@@ -70,7 +84,7 @@ class FieldAssertion(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    field: Path
+    field: Expression
     equals: Any = None
     one_of: tuple[Any, ...] = ()
     at_least: float | None = None
@@ -98,14 +112,22 @@ class FieldAssertion(BaseModel):
 
     def is_met_by(self, manifest: Mapping[str, Any]) -> bool:
         """Return True when the field is present and all its values are as expected."""
-        found = values_at(manifest, self.field)
+        try:
+            found = values_at(manifest, self.field)
+        except JMESPathError:
+            return False
         if self.exists is not None:
             return bool(found) is self.exists
+        if isinstance(self.equals, list):
+            return found == self.equals
         return bool(found) and all(map(self._accepts, found))
 
     def actual(self, manifest: Mapping[str, Any]) -> str:
-        """Return the actual values as text."""
-        values = values_at(manifest, self.field)
+        """Return the actual values as text, or why the expression has none."""
+        try:
+            values = values_at(manifest, self.field)
+        except JMESPathError as error:
+            return str(error)[:200]
         if self.exists is not None:
             return "present" if values else "absent"
         return ", ".join(dict.fromkeys(map(str, values)))[:200] or "absent"

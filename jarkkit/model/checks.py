@@ -1,33 +1,22 @@
 """`Check` and `Report`: the result type of every check.
 
-Preflight, verify, diagnose and the cleanup receipt return a `Report`. It renders itself as text for
-a terminal and as JSON for programs; `render/html.py` renders it for a notebook. The verdict comes
-first, then failures, warnings and unknown results, each with its fix; passed checks come last, in
-brief.
+Preflight, verify, diagnose and the cleanup receipt return a `Report`. `render/` shows it as text
+and as HTML: the verdict comes first, then failures, warnings and unknown results, each with its
+fix; passed checks come last, in brief.
 """
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from jarkkit.model.errors import JarkkitError
-from jarkkit.model.tables import TextRepr
 
 Status = Literal["pass", "warn", "fail", "unknown", "skip"]
 
 SYMBOL: dict[Status, str] = {"pass": "✔", "warn": "!", "fail": "✘", "unknown": "?", "skip": "-"}
-# Okabe-Ito palette: distinguishable with any color vision; the symbol carries the same meaning.
-COLOR: dict[Status, str] = {
-    "pass": "#009e73",
-    "warn": "#e69f00",
-    "fail": "#d55e00",
-    "unknown": "#56b4e9",
-    "skip": "#999999",
-}
 STATUS_WORD: dict[Status, str] = {
     "fail": "failed",
     "warn": "warning",
@@ -39,7 +28,6 @@ STATUS_WORD: dict[Status, str] = {
 _FINDINGS: tuple[Status, ...] = ("fail", "warn", "unknown")
 # Statuses that are summarized.
 _REST: tuple[Status, ...] = ("pass", "skip")
-_WIDTH = 100
 
 
 class Check(BaseModel):
@@ -53,6 +41,8 @@ class Check(BaseModel):
         link: where to read or do more.
         group: its topic; checks of one group are shown together.
         follows: consequences of this finding, a line each.
+        seconds: how long its question took; the results of one question share it. None for a result
+            that follows from a record.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,9 +57,10 @@ class Check(BaseModel):
     link: str = ""
     group: str = ""
     follows: tuple[str, ...] = ()
+    seconds: float | None = None
 
 
-class Report(TextRepr, BaseModel):
+class Report(BaseModel):
     """The results of one step's checks, in the order they ran."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -121,12 +112,6 @@ class Report(TextRepr, BaseModel):
             " ".join(fixes[:3]) or "See the report above.",
         )
 
-    def text(self) -> str:
-        """Return the text for a terminal."""
-        lines = [line for check in self.findings() for line in _text_of_finding(check)]
-        lines += [line for status in _REST for line in _brief(self._having(status))]
-        return "\n".join([self.verdict, *lines, *self.notes])
-
     def findings(self) -> tuple[Check, ...]:
         """Return what needs attention, most severe first; equal findings are merged."""
         return tuple(check for status in _FINDINGS for check in self._merged(status))
@@ -147,7 +132,7 @@ class Report(TextRepr, BaseModel):
         """Return the checks with this status; merge those that differ only in their name."""
         merged: dict[tuple[str, ...], Check] = {}
         for check in self._having(status):
-            own = {"name", "group"} if check.fix else {"group"}
+            own = {"group", "seconds", *(("name",) if check.fix else ())}
             same = tuple(check.model_dump(exclude=own).values())
             names = [merged[same].name, check.name] if same in merged else [check.name]
             merged[same] = check.model_copy(update={"name": ", ".join(names)})
@@ -169,40 +154,3 @@ def group_by(key: Literal["group", "found"], checks: Iterable[Check]) -> dict[st
     for check in checks:
         found.setdefault(getattr(check, key), []).append(check)
     return found
-
-
-# -- text ------------------------------------------------------------------------------------------
-
-
-def _text_of_finding(check: Check) -> Iterator[str]:
-    needed = f" (needed: {check.needed})" if check.needed else ""
-    code = f" [{check.code}]" if check.code else ""
-    head = f"{check.name}: {check.found or STATUS_WORD[check.status]}{needed}{code}"
-    yield from _wrapped(head, f"  {SYMBOL[check.status]} ")
-    for label, text in (("why", check.why), ("fix", check.fix), ("see", check.link)):
-        if text:
-            yield f"      {label}: {text}"
-    yield from (f"      therefore: {line}" for line in check.follows)
-
-
-def _brief(checks: Iterable[Check]) -> Iterator[str]:
-    """Yield a paragraph per group; checks with the same evidence share it."""
-    for group, members in group_by("group", checks).items():
-        text = "; ".join(
-            f"{', '.join(check.name for check in same)}{f': {found}' if found else ''}"
-            for found, same in group_by("found", members).items()
-        )
-        mark = f"  {SYMBOL[members[0].status]} "
-        yield from _wrapped(f"{group}. {text}" if group else text, mark)
-
-
-def _wrapped(text: str, mark: str) -> list[str]:
-    indent = " " * len(mark)
-    return textwrap.wrap(
-        text,
-        _WIDTH,
-        initial_indent=mark,
-        subsequent_indent=indent,
-        break_on_hyphens=False,
-        break_long_words=False,
-    )

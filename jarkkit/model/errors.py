@@ -10,7 +10,8 @@ class: `JarkkitError("JK-INTERRUPTED", …)` is an `Interrupted`. Nothing else c
 
 from __future__ import annotations
 
-from typing import Any, Self, TypeVar
+from collections.abc import Iterable
+from typing import Any, Self
 
 CODES: dict[str, str] = {
     # settings
@@ -95,6 +96,8 @@ CODES: dict[str, str] = {
     "JK-NODE-NOT-READY": "A node is not ready, or one of its components does not work.",
     "JK-NODE-RECLAIMED": "AWS reclaimed a Spot instance.",
     "JK-VOLUME-PENDING": "A persistent volume claim is pending.",
+    "JK-LOAD-BALANCER-PENDING": "A Service or an Ingress has no load balancer.",
+    "JK-WORKLOAD-FAILED": "A Ray, Argo or batch resource reports a failure, or may soon have one.",
     "JK-WEBHOOK-DOWN": "No ready pod serves an admission webhook.",
     "JK-USE-UNKNOWN": "No example workload has this name, or it cannot run here.",
     "JK-USE-FAILED": "An example workload ran and failed.",
@@ -137,6 +140,8 @@ class JarkkitError(Exception):
         fix: an instruction for the reader.
         evidence: lines of raw output that prove it (already cut to a readable length).
         transient: overrides the class' default, where the caller knows better.
+        subjects: names of the settings or add-ons that it is about. Programs read them here, never
+            from the message.
 
     Attributes:
         transient: True if the same call may succeed within a minute, without any change.
@@ -166,12 +171,14 @@ class JarkkitError(Exception):
         *,
         evidence: str = "",
         transient: bool | None = None,
+        subjects: Iterable[str] = (),
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.fix = fix
         self.evidence = evidence
+        self.subjects = tuple(subjects)
         if transient is not None:
             self.transient = transient
 
@@ -180,14 +187,23 @@ class JarkkitError(Exception):
         """Return True if the code, in a record or a check, is one of this class."""
         return code in CODES and issubclass(error_class(code), cls)
 
-    def with_details(self, message: str, *, fix: str = "", evidence: str = "") -> Self:
-        """Return the same failure with another message, and another fix or evidence where given."""
-        named = (self.code, message, fix or self.fix)
-        return _rebuild(type(self), named, evidence or self.evidence, self.transient)
+    def with_details(
+        self, message: str, *, fix: str = "", evidence: str = "", subjects: Iterable[str] = ()
+    ) -> Self:
+        """Return the same failure with another message, and what else is given."""
+        return type(self)(
+            self.code,
+            message,
+            fix or self.fix,
+            evidence=evidence or self.evidence,
+            transient=self.transient,
+            subjects=tuple(subjects) or self.subjects,
+        )
 
     def __reduce__(self) -> tuple[object, ...]:
+        # BaseException would call the class with the message alone.
         named = (self.code, self.message, self.fix)
-        return (_rebuild, (type(self), named, self.evidence, self.transient))
+        return (type(self), named, vars(self))
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
@@ -213,8 +229,6 @@ class JarkkitError(Exception):
         return self.lines()
 
 
-E = TypeVar("E", bound=JarkkitError)
-
 _CLASSES: dict[str, type[JarkkitError]] = {}
 
 
@@ -223,10 +237,6 @@ def error_class(code: str) -> type[JarkkitError]:
     if code not in CODES:
         raise KeyError(f"{code} is not in jarkkit.model.errors.CODES")
     return _CLASSES.get(code, JarkkitError)
-
-
-def _rebuild(kind: type[E], named: tuple[str, str, str], evidence: str, transient: bool) -> E:
-    return kind(*named, evidence=evidence, transient=transient)
 
 
 # -- AWS and Kubernetes ----------------------------------------------------------------------------

@@ -46,7 +46,7 @@ class Record(BaseModel):
 
 
 class Event(Record):
-    """One event of a long-running step.
+    """One event of a long-running step, as it is saved: a value of `model/events.py`, stamped.
 
     Attributes:
         time: UTC, ISO 8601.
@@ -87,6 +87,7 @@ class LedgerEntry(Record):
     """One line of the ledger: the start of a step, or how it ended.
 
     Attributes:
+        subjects: names of the add-ons or settings because of which it failed.
         expected: estimated duration on AWS; with `started`.
         seconds: actual duration; when it has ended.
     """
@@ -99,6 +100,7 @@ class LedgerEntry(Record):
     message: str = ""
     fix: str = ""
     evidence: str = ""
+    subjects: tuple[str, ...] = ()
     pid: int | None = None
     expected: DurationRange | None = None
     seconds: float | None = None

@@ -14,7 +14,6 @@ import re
 import socket
 import ssl
 import threading
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -26,6 +25,7 @@ import yaml
 
 from jarkkit.catalog.addons import Chart
 from jarkkit.model.errors import JarkkitError
+from jarkkit.model.polling import poll
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is 10 times faster
 _ARCHIVE = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
@@ -199,7 +199,7 @@ def _get(url: str, headers: Mapping[str, str] | None = None) -> bytes:
     for name, value in (headers or {}).items():
         # Do not send the token to a redirect target (blobs).
         request.add_unredirected_header(name, value)
-    for attempt in range(_TRIES):
+    for attempt, _ in enumerate(poll(0.5, attempts=_TRIES, growth=2.0), 1):
         try:
             # A new opener each time: `urlopen` caches the proxies of its first call.
             with urllib.request.build_opener().open(request, timeout=_SECONDS) as answer:
@@ -208,12 +208,11 @@ def _get(url: str, headers: Mapping[str, str] | None = None) -> bytes:
             with error:
                 if error.code == 401:
                     raise _unauthorized(url, error.headers.get("WWW-Authenticate", "")) from None
-                if error.code not in _BUSY or attempt == _TRIES - 1:
+                if error.code not in _BUSY or attempt == _TRIES:
                     raise _failed(url, f"HTTP {error.code} {error.reason}") from None
         except (OSError, http.client.HTTPException) as error:
-            if attempt == _TRIES - 1 or _is_final(error):
+            if attempt == _TRIES or _is_final(error):
                 raise _failed(url, str(getattr(error, "reason", error))) from None
-        time.sleep(0.5 * 2**attempt)
     raise AssertionError("unreachable")
 
 

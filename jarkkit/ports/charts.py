@@ -154,7 +154,9 @@ class ChartStore:
     # -- the folder ----------------------------------------------------------------------------
 
     def _check(self, chart: Chart, data: bytes) -> None:
-        """Verify the recorded checksum, or record it for an archive that you copied yourself."""
+        """Verify the catalog's and the recorded checksum; record it for an archive that you copied
+        yourself."""
+        _require_published(chart, data, str(self.cache / chart.archive))
         recorded = self._recorded().get(chart.archive)
         if recorded is None:
             _require_chart(chart, data, "JK-CHART-CHECKSUM", str(self.cache / chart.archive))
@@ -166,6 +168,7 @@ class ChartStore:
     def _keep(self, chart: Chart, sent: DownloadedChart) -> None:
         """Record the checksum, then write the archive atomically."""
         _require_chart(chart, sent.data, "JK-CHART-PULL", sent.url)
+        _require_published(chart, sent.data, sent.url)
         path = self.cache / chart.archive
         digest = hashlib.sha256(sent.data).hexdigest()
         try:
@@ -247,6 +250,20 @@ def _require_chart(chart: Chart, data: bytes, code: str, source: str) -> None:
             f"{source} contains {what}, not {chart.name} {chart.version}.",
             f"Delete it from the chart cache, if it exists, and download {chart.archive} again: "
             "jarkkit addons pull",
+        )
+
+
+def _require_published(chart: Chart, data: bytes, source: str) -> None:
+    """Raise unless the archive is the one of the catalog, if that names its checksum."""
+    found = hashlib.sha256(data).hexdigest()
+    if chart.sha256 and chart.sha256 != found:
+        raise JarkkitError(
+            "JK-CHART-CHECKSUM",
+            f"{source} is not the {chart.name} {chart.version} of jarkkit's catalog: "
+            f"sha256 {found}, not {chart.sha256}.",
+            f"Delete it from the chart cache, if it exists, and download {chart.archive} again: "
+            "jarkkit addons pull. If it differs again, a proxy has changed the file, or the "
+            "repository has replaced it: do not install it.",
         )
 
 

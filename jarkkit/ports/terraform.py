@@ -28,14 +28,16 @@ import psutil
 from python_terraform import IsFlagged
 from python_terraform import Terraform as CommandLine
 
+from jarkkit.decisions.terraform_failures import terraform_error
 from jarkkit.decisions.terraform_messages import (
     changes_from_stream,
     event_from_message,
-    terraform_error,
 )
 from jarkkit.model.account_ids import mask_account_ids
 from jarkkit.model.errors import JarkkitError
-from jarkkit.model.records import Event, ResourceChange, Step
+from jarkkit.model.events import StepEvent, StepMessage
+from jarkkit.model.polling import poll
+from jarkkit.model.records import ResourceChange
 from jarkkit.ports.paths import user_cache
 from jarkkit.ports.provider import LOCK_FILE, cli_configuration, find_mirror, mirror_view
 
@@ -153,10 +155,10 @@ class Terraform:
 
     # -- commands ----------------------------------------------------------------------------
 
-    def init(self, step: Step) -> Iterator[Event]:
+    def init(self) -> Iterator[StepEvent]:
         """Install the provider and set up the backend. Raises JK-TF-PROVIDER and others."""
         options = {"input": False, "no_color": IsFlagged, "reconfigure": IsFlagged}
-        yield from self._follow("init", self._line("init", **options), step)
+        yield from self._follow("init", self._line("init", **options))
 
     @property
     def initialised(self) -> bool:
@@ -166,8 +168,8 @@ class Terraform:
         ).is_file()
 
     def plan(
-        self, step: Step, file: str, *, destroy: bool = False, targets: Sequence[str] = ()
-    ) -> Iterator[Event]:
+        self, file: str, *, destroy: bool = False, targets: Sequence[str] = ()
+    ) -> Iterator[StepEvent]:
         """Write a plan file. Raises JK-TF-… and JK-AWS-… errors from the diagnostics.
 
         Args:
@@ -182,7 +184,7 @@ class Terraform:
             destroy=IsFlagged if destroy else None,
             target=list(targets) or None,
         )
-        yield from self._follow("plan", line, step)
+        yield from self._follow("plan", line)
         with contextlib.suppress(OSError):  # a plan contains every value of the state
             (self.folder / file).chmod(0o600)
 
@@ -192,10 +194,10 @@ class Terraform:
             return ()
         return changes_from_stream(self._messages(self._log, alive=lambda: False))
 
-    def apply(self, step: Step, file: str) -> Iterator[Event]:
+    def apply(self, file: str) -> Iterator[StepEvent]:
         """Apply exactly that plan file. After an interrupt, Terraform saves the state and exits."""
         line = self._line("apply", file, json=IsFlagged, input=False, parallelism=PARALLELISM)
-        yield from self._follow("apply", line, step)
+        yield from self._follow("apply", line)
 
     def show(self, file: str = "") -> dict[str, Any]:
         """Return a plan file, or the state if no file is given, in Terraform's JSON format."""
@@ -226,14 +228,14 @@ class Terraform:
         it."""
         return self._other() is not None
 
-    def follow_running(self, step: Step) -> Iterator[Event]:
+    def follow_running(self) -> Iterator[StepEvent]:
         """Follow a run that another process started, until it ends. Its result is not checked: the
         next plan shows what remains to do."""
         record = self._run_record()
         if record is None or self._other() is None:
             return
         log = Path(record["log"])
-        yield from self._events(log, step, alive=lambda: self._other() is not None, errors=[])
+        yield from self._events(log, alive=lambda: self._other() is not None, errors=[])
 
     def _run_record(self) -> dict[str, Any] | None:
         try:
@@ -307,7 +309,7 @@ class Terraform:
     ) -> dict[str, Any]:
         return dict(json.loads(self._run(self._line(command, *args, **options), accept)))
 
-    def _follow(self, what: str, line: list[str], step: Step) -> Generator[Event, None, None]:
+    def _follow(self, what: str, line: list[str]) -> Generator[StepEvent, None, None]:
         """Run the command to its end and yield its events. Raises the error for its exit code."""
         if self._other() is not None:
             raise JarkkitError(
@@ -319,7 +321,7 @@ class Terraform:
         errors: list[str] = []
         process = self._start(line, log)
         try:
-            yield from self._events(log, step, alive=lambda: process.poll() is None, errors=errors)
+            yield from self._events(log, alive=lambda: process.poll() is None, errors=errors)
         except BaseException as stopped:
             # Also if the consumer closes the generator (GeneratorExit): stop Terraform.
             self._interrupt(process)
@@ -351,24 +353,30 @@ class Terraform:
 
     def _interrupt(self, process: subprocess.Popen[bytes]) -> None:
         """Ask Terraform to stop after its running operations, and wait until it does."""
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGINT)
-        deadline = time.monotonic() + _INTERRUPT_SECONDS
-        while process.poll() is None and time.monotonic() < deadline:
+
+        def interrupt() -> None:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGINT)
+
+        def pause(seconds: float) -> None:
             try:
-                self.sleep(_POLL_SECONDS)
+                self.sleep(seconds)
             except KeyboardInterrupt:  # a second interrupt stops Terraform at once
-                with contextlib.suppress(ProcessLookupError):
-                    process.send_signal(signal.SIGINT)
+                interrupt()
+
+        interrupt()
+        for _ in poll(_POLL_SECONDS, _INTERRUPT_SECONDS, sleep=pause):
+            if process.poll() is not None:
+                return
 
     def _events(
-        self, log: Path, step: Step, *, alive: Callable[[], bool], errors: list[str]
-    ) -> Iterator[Event]:
+        self, log: Path, *, alive: Callable[[], bool], errors: list[str]
+    ) -> Iterator[StepEvent]:
         for message in self._messages(log, alive):
-            event = event_from_message(message, step)
+            event = event_from_message(message)
             if event is None:
                 continue
-            if event.kind == "error":
+            if isinstance(event, StepMessage) and event.kind == "error":
                 errors.append(event.message)
             yield event
 
@@ -376,10 +384,9 @@ class Terraform:
         """Yield the JSON lines of a growing file, until its writer exits and all lines are read."""
         rest = b""
         with log.open("rb") as handle:
-            while True:
+            for _ in poll(_POLL_SECONDS, sleep=self.sleep):
                 writer_alive = alive()  # check before reading, so that the last lines are read
-                chunk = handle.read()
-                *lines, rest = (rest + chunk).split(b"\n")
+                *lines, rest = (rest + handle.read()).split(b"\n")
                 for line in lines:
                     with contextlib.suppress(ValueError):
                         message = json.loads(line)
@@ -387,8 +394,6 @@ class Terraform:
                             yield message
                 if not writer_alive:
                     return
-                if not chunk:
-                    self.sleep(_POLL_SECONDS)
 
 
 def _interrupted(process: subprocess.Popen[bytes]) -> JarkkitError:

@@ -15,7 +15,6 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -24,6 +23,7 @@ from pydantic import BaseModel, ValidationError
 
 from jarkkit.model.clock import now
 from jarkkit.model.errors import JarkkitError
+from jarkkit.model.polling import poll
 from jarkkit.model.port_answers import EventBatch
 from jarkkit.model.records import Event, LedgerEntry, Step
 from jarkkit.ports.provider import LOCK_FILE
@@ -371,11 +371,10 @@ def _events(lines: bytes) -> Iterator[Event]:
 
 def _lock(handle: IO[str]) -> bool:
     # Try twice, because `is_locked` briefly holds a shared lock.
-    for pause in (0.05, 0.0):
+    for _ in poll(0.05, attempts=2):
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
-        time.sleep(pause)
     return False
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from html import escape
 from typing import TypeVar
@@ -13,24 +12,28 @@ from jarkkit.decisions.costs.price_table import PriceTable
 from jarkkit.decisions.quotas.table import QuotaTable
 from jarkkit.decisions.regions import RegionComparison
 from jarkkit.deployment import Deployment
-from jarkkit.model.checks import COLOR, Report
+from jarkkit.model.checks import Report
 from jarkkit.model.clock import now
 from jarkkit.model.notebook_runs import NotebookRun
 from jarkkit.render import pictures
-from jarkkit.render.html import report_html
+from jarkkit.render.html import html
+from jarkkit.render.markup import collapsed, prose
+from jarkkit.render.palette import STATUS_COLOR
 from jarkkit.render.redaction import Redactor
-from jarkkit.render.summaries import last_apply, summary
+from jarkkit.render.summaries import last_apply
 
 S = TypeVar("S", RegionComparison, QuotaTable, Bill)
 
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; margin: .5rem 0 1rem; }
-td, th { padding: .25rem .75rem .25rem 0; vertical-align: top; border-bottom: 1px solid #8884; }
-img { background: #fff; border-radius: 4px; padding: 4px; }
-code { font-size: .9em; }
-.ok { color: #009e73; } .failed { color: #d55e00; } .skipped { color: #888; }
+_STYLE = f"""
+:root {{ color-scheme: light dark; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
+  padding: 0 1rem; }}
+table {{ border-collapse: collapse; margin: .5rem 0 1rem; }}
+td, th {{ padding: .25rem .75rem .25rem 0; vertical-align: top; border-bottom: 1px solid #8884; }}
+figcaption {{ font-size: .9em; }}
+code {{ font-size: .9em; }}
+.ok {{ color: {STATUS_COLOR["pass"]}; }} .failed {{ color: {STATUS_COLOR["fail"]}; }}
+.skipped {{ color: {STATUS_COLOR["skip"]}; }}
 """
 
 
@@ -62,7 +65,7 @@ def run_page(deployment: Deployment, run: NotebookRun, redactor: Redactor) -> st
 def _head(deployment: Deployment, run: NotebookRun) -> str:
     kind = "a rehearsal in a simulated account" if run.rehearsal else "in a real account"
     verdict = "All notebooks passed" if run.ok else "Stopped"
-    color = COLOR["pass" if run.ok else "fail"]
+    color = STATUS_COLOR["pass" if run.ok else "fail"]
     where = deployment.status()
     return (
         f"<h1>{escape(deployment.name)}</h1>"
@@ -70,13 +73,8 @@ def _head(deployment: Deployment, run: NotebookRun) -> str:
         f"({kind}, started {escape(run.started[:19].replace('T', ' '))} UTC).</p>"
         f"<p>Now: {escape(where.state)}. {escape(where.summary)} Next: "
         f"<code>{escape(where.next_command)}</code></p>"
-        + (_SIMULATION_NOTE.format(permissions=_code(run.permissions)) if run.rehearsal else "")
+        + (_SIMULATION_NOTE.format(permissions=prose(run.permissions)) if run.rehearsal else "")
     )
-
-
-def _code(sentence: str) -> str:
-    """Return a sentence as HTML, with words in backticks as code."""
-    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(sentence))
 
 
 _SIMULATION_NOTE = (
@@ -99,15 +97,14 @@ def _journey(run: NotebookRun) -> str:
 
 
 def _findings(title: str, report: Report | None) -> str:
-    return f"<h2>{title}</h2>{report_html(report)}" if report else ""
+    return f"<h2>{title}</h2>{html(report)}" if report else ""
 
 
 def _pictured(title: str, record: S | None, picture: Callable[[S], pictures.Picture]) -> str:
     """Return a picture, and the same content as text."""
     if record is None:
         return ""
-    words = f"<details><summary>As text</summary>{record._repr_html_()}</details>"
-    return f"<h2>{title}</h2>{picture(record).html()}{words}"
+    return f"<h2>{title}</h2>{picture(record).html()}{collapsed('As text', html(record))}"
 
 
 def _bill(deployment: Deployment) -> Bill:
@@ -127,7 +124,7 @@ def _plan(deployment: Deployment) -> str:
     plan = deployment.recorded_plan()
     if plan is None:
         return ""
-    return f"<h2>Plan</h2>{pictures.plan_map(plan).html()}{summary(plan).data}"
+    return f"<h2>Plan</h2>{pictures.plan_map(plan).html()}{html(plan)}"
 
 
 def _timelines(deployment: Deployment) -> str:

@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,10 +18,11 @@ from typing import Any
 import psutil
 
 from jarkkit.model.errors import JarkkitError
+from jarkkit.model.polling import poll
 from jarkkit.sandbox import account_profiles
 
 # What the extra `sandbox` of the package brings (pyproject.toml).
-_EXTRA = ("cryptography", "flask", "flask-cors", "moto", "werkzeug")
+EXTRA = ("cryptography", "flask", "flask-cors", "moto", "werkzeug")
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _ANSWER_SECONDS = 10.0
@@ -113,7 +113,7 @@ def start(
 
 def _require_packages() -> None:
     """Raise JK-SANDBOX-EXTRA if jarkkit was installed without the extra of the sandbox."""
-    missing = [name for name in _EXTRA if importlib.util.find_spec(name.replace("-", "_")) is None]
+    missing = [name for name in EXTRA if importlib.util.find_spec(name.replace("-", "_")) is None]
     if missing:
         raise JarkkitError(
             "JK-SANDBOX-EXTRA",
@@ -256,14 +256,12 @@ def _environment() -> dict[str, str]:
 
 
 def _wait_for(home: Path, process: subprocess.Popen[bytes]) -> RunningSandbox:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
+    for _ in poll(0.05, _START_SECONDS):
         running = find(home)
         if running and running.pid == process.pid:
             return running
         if process.poll() is not None:
             raise _not_started((home / "sandbox.log").read_text(errors="replace"))
-        time.sleep(0.05)
     process.kill()
     raise _not_started(f"no response within {_START_SECONDS:g} seconds")
 

@@ -11,7 +11,7 @@ import difflib
 import hashlib
 import json
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import yaml
@@ -33,7 +33,9 @@ class Settings(SettingsFields):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if found := rule_violations(self):
-            raise PydanticCustomError("rules", "{problems}", {"problems": "\n".join(found)})
+            problems = "; ".join(violation.message for violation in found)
+            names = [name for violation in found for name in violation.settings]
+            raise PydanticCustomError("rules", "{problems}", {"problems": problems, "names": names})
         return self
 
     # -- reading -----------------------------------------------------------------------------
@@ -51,11 +53,12 @@ class Settings(SettingsFields):
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            lines = [_explain(detail) for detail in error.errors()]
+            details = error.errors()
             raise JarkkitError(
                 "JK-SETTINGS-INVALID",
-                f"In {source}: " + "; ".join(lines) + ".",
+                f"In {source}: " + "; ".join(_messages(details)) + ".",
                 "Correct the value. docs/settings.md describes each setting and its limits.",
+                subjects=[name for detail in details for name in _names(detail)],
             ) from None
 
     def with_changes(self, values: Mapping[str, Any], *, source: str = "the change") -> Self:
@@ -127,6 +130,8 @@ class Settings(SettingsFields):
         }
 
 
+# Of one setting: a list can have many invalid items.
+_MAX_MESSAGES = 3
 _TERRAFORM_NAMES = (
     "name", "region", "tags", "vpc_cidr", "pod_cidr", "nat",
     "endpoint_public_cidrs", "cluster_log_types", "log_retention_days", "admin_principals",
@@ -157,7 +162,7 @@ def unknown_name_error(name: str, known: Iterable[str], *, source: str) -> Jarkk
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"Did you mean {near[0]!r}?" if near else "Use a name that docs/settings.md lists."
     return JarkkitError(
-        "JK-SETTINGS-UNKNOWN", f"{source} names {name!r}, which does not exist.", hint
+        "JK-SETTINGS-UNKNOWN", f"{source} names {shorten(repr(name))}, which does not exist.", hint
     )
 
 
@@ -166,18 +171,44 @@ def unknown_name_error(name: str, known: Iterable[str], *, source: str) -> Jarkk
 
 def _explain(detail: ErrorDetails) -> str:
     """Return the message about one invalid value. Never shows the value of a secret reference."""
-    name = ".".join(str(part) for part in detail["loc"])
+    name = shorten(".".join(str(part) for part in detail["loc"]))
     if detail["type"] == "rules":
-        return detail["msg"].replace("\n", "; ")
+        return shorten(detail["msg"], 600)
     if detail["type"] in ("secret", "cidr"):
-        value = "" if detail["type"] == "secret" else f" {detail['input']!r}"
-        return f"{name}{value} {detail['msg']}"
+        value = "" if detail["type"] == "secret" else f" {shorten(repr(detail['input']))}"
+        return f"{name}{value} {shorten(detail['msg'])}"
     if detail["type"] == "extra_forbidden":
         return f"{name} does not exist"
     field = Settings.model_fields.get(str(detail["loc"][0])) if detail["loc"] else None
     if detail["type"] == "string_pattern_mismatch" and field:
-        return f"{name} = {detail['input']!r} is not {field_metadata(field)['expects']}"
-    return f"{name} = {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+        return (
+            f"{name} = {shorten(repr(detail['input']))} is not {field_metadata(field)['expects']}"
+        )
+    message = shorten(f"{detail['msg'][0].lower()}{detail['msg'][1:]}")
+    return f"{name} = {shorten(repr(detail['input']))}: {message}"
+
+
+def _messages(details: Sequence[ErrorDetails]) -> Iterable[str]:
+    """Yield the messages, of each setting the first few, and how many more there are."""
+    counts: dict[str, int] = {}
+    for detail in details:
+        name = str(detail["loc"][:1])
+        counts[name] = counts.get(name, 0) + 1
+        if counts[name] <= _MAX_MESSAGES or detail["type"] == "rules":
+            yield _explain(detail)
+    if more := sum(max(0, n - _MAX_MESSAGES) for name, n in counts.items() if name != "()"):
+        yield f"and {more} more"
+
+
+def shorten(text: str, limit: int = 120) -> str:
+    """Return the text, cut where it is too long to read."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _names(detail: ErrorDetails) -> Sequence[str]:
+    """Return the settings that an invalid value is about."""
+    names: Sequence[str] = detail["ctx"]["names"] if detail["type"] == "rules" else ()
+    return names or [str(part) for part in detail["loc"][:1]]
 
 
 def _wrapped(text: str, width: int = 94) -> list[str]:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
+from yaml.reader import ReaderError
 
 from jarkkit.model.errors import JarkkitError
-from jarkkit.settings import Settings, unknown_name_error
+from jarkkit.settings import Settings, shorten, unknown_name_error
 
 ENVIRONMENT_PREFIX = "JARKKIT_"
 # Names with the prefix that are not settings: paths and options of this machine.
@@ -18,6 +19,10 @@ MACHINE_VARIABLES = frozenset({
     "JARKKIT_SANDBOX_ACCOUNT_ONLY", "JARKKIT_SANDBOX_SPEED", "JARKKIT_STUB_CHARTS",
     "JARKKIT_ACCOUNT_CACHE",
 })  # fmt: skip
+
+# What PyYAML raises for text that is not YAML: beside its own errors those of the values that it
+# constructs (a month 13, a timestamp without digits) and of deep nesting.
+_UNREADABLE = (yaml.YAMLError, ValueError, AttributeError, RecursionError)
 
 
 def read_yaml(text: str, source: str) -> dict[str, Any]:
@@ -29,14 +34,8 @@ def read_yaml(text: str, source: str) -> dict[str, Any]:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         loaded = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        position = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise JarkkitError(
-            "JK-SETTINGS-SYNTAX",
-            f"{source}{position}: {error.problem or error.context}.",
-            "Correct that line. Put values that contain ':' or '#' in quotes.",
-        ) from None
+    except _UNREADABLE as error:
+        raise _syntax_error(error, text, source) from None
     if loaded is None:
         return {}
     if not isinstance(node, yaml.MappingNode) or not isinstance(loaded, dict):
@@ -60,6 +59,26 @@ def read_yaml(text: str, source: str) -> dict[str, Any]:
                 key.value, Settings.model_fields, source=f"{source} line {line}"
             )
     return loaded
+
+
+def _syntax_error(error: Exception, text: str, source: str) -> JarkkitError:
+    """Return the error for text that YAML cannot read, with its line and column where known."""
+    fix = "Correct that line. Put values that contain ':' or '#' in quotes."
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        position = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        words = str(error.problem or error.context)
+    elif isinstance(error, ReaderError):
+        before = text[: error.position]
+        column = error.position - (before.rfind("\n") + 1) + 1
+        position = f" line {before.count(chr(10)) + 1}, column {column}"
+        words = f"the character U+{ord(text[error.position]):04X} is not allowed"
+        fix = "Delete that character: an editor may not show it."
+    else:
+        position = ""
+        deep = isinstance(error, RecursionError)
+        words = "it is nested too deeply" if deep else f"a value cannot be read ({error})"
+    return JarkkitError("JK-SETTINGS-SYNTAX", f"{source}{position}: {shorten(words)}.", fix)
 
 
 def read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -106,7 +125,7 @@ def _read_value(name: str, text: str, *, source: str) -> Any:
         return text  # YAML would read a version such as 1.30 as the number 1.3
     try:
         return yaml.safe_load(text) if text else text
-    except yaml.YAMLError:
+    except _UNREADABLE:
         raise JarkkitError(
             "JK-SETTINGS-SYNTAX",
             f"{source}: the value is not valid YAML.",

@@ -33,13 +33,15 @@ from jarkkit.decisions.terraform_messages import changes_from_plan
 from jarkkit.model.checks import Report
 from jarkkit.model.clock import monotonic, now
 from jarkkit.model.errors import JarkkitError
+from jarkkit.model.events import PhaseProgress, StepEvent, StepMessage, warning
+from jarkkit.model.polling import poll
 from jarkkit.model.port_answers import ResourceInventory
 from jarkkit.model.records import (
     ACTION_WORDS,
+    Caller,
     DeployResult,
     EksAddonVersions,
     EksCluster,
-    Event,
     NetworkLayout,
     Plan,
     ResourceChange,
@@ -126,27 +128,25 @@ class AwsLayer:
         if report := self.workspace.load("reports/preflight", Report):
             preflight_gate.require_preflight(self._name, report)
 
-    def preflight_warning(self, step: Step) -> Iterator[Event]:
+    def preflight_warning(self) -> Iterator[StepEvent]:
         """Warn of a failed preflight, where it does not stop the step."""
         try:
             self.require_preflight()
         except JarkkitError as error:
-            yield Event(
-                time=now(), step=step, kind="warning", message=error.message, code=error.code
-            )
+            yield warning(error.message, error.code)
 
     # -- preparing -----------------------------------------------------------------------------
 
-    def prepare(self, step: Step, *, upgrade: bool = False) -> Iterator[Event]:
+    def prepare(self, step: Step, *, upgrade: bool = False) -> Iterator[StepEvent]:
         """Write configuration, variables and backend into the folder and initialize Terraform.
 
         Args:
             upgrade: move the EKS add-ons and the AMI of the node groups to their newest versions.
         """
-        yield _phase(step, "prepare", "started")
+        yield PhaseProgress("prepare", "started")
         layout, versions = self._layout(step), self._versions(step)
         if versions.warning:
-            yield Event(time=now(), step=step, kind="warning", message=versions.warning)
+            yield warning(versions.warning)
         release_version = self._release_version(step, versions.nodes, upgrade=upgrade)
         eks_addons = yield from self._pinned_addons(step, upgrade=upgrade)
         self.workspace.copy_configuration(self.source)
@@ -161,13 +161,14 @@ class AwsLayer:
             )
         )
         self.workspace.save_generated("backend", backend(self.settings))
+        self.workspace.save_generated("account_override", only_account(self.account.caller()))
         self.workspace.save_generated(_ADOPT, None)
         if repair := self.workspace.restore_damaged_state():
-            yield Event(time=now(), step=step, kind="warning", message=repair)
-        yield from self.initialise(step)
-        yield _phase(step, "prepare", "done")
+            yield warning(repair)
+        yield from self.initialise()
+        yield PhaseProgress("prepare", "done")
 
-    def initialise(self, step: Step) -> Iterator[Event]:
+    def initialise(self) -> Iterator[StepEvent]:
         """Run `terraform init`, unless it already ran for this configuration and product."""
         product = self.terraform.tool.product
         lock = lock_file(product, self.source)
@@ -178,12 +179,12 @@ class AwsLayer:
         if self.terraform.initialised and marker.is_file() and marker.read_text() == wanted:
             return
         self.workspace.save_lock_file(lock)
-        yield from self.terraform.init(step)
+        yield from self.terraform.init()
         marker.write_text(wanted)
 
     def _pinned_addons(
         self, step: Step, *, upgrade: bool
-    ) -> Generator[Event, None, dict[str, Any]]:
+    ) -> Generator[StepEvent, None, dict[str, Any]]:
         """Return Terraform's `eks_addons` with pinned versions, and pin those that are not yet."""
         cluster_version = self.settings.cluster_version
         wanted = self.stack.eks_addons
@@ -193,7 +194,7 @@ class AwsLayer:
             missing = addon_versions.unpinned(wanted, pinned)
             pinned |= self.account.newest_addon_versions(missing, cluster_version)
             for move in addon_versions.moves(before.versions, pinned):
-                yield _message(step, move)
+                yield StepMessage(move)
             after = EksAddonVersions(cluster_version=cluster_version, versions=pinned)
             self.workspace.save(ADDON_PINS, after)
         return addon_versions.with_versions(wanted, pinned)
@@ -242,13 +243,13 @@ class AwsLayer:
     # -- planning ------------------------------------------------------------------------------
 
     def plan(
-        self, step: Step, target: Target, *, file: str = "plan.tfplan", destroy: bool = False
-    ) -> Generator[Event, None, Plan]:
+        self, target: Target, *, file: str = "plan.tfplan", destroy: bool = False
+    ) -> Generator[StepEvent, None, Plan]:
         """Plan, and import what an unfinished run left in the account. Returns the plan."""
-        yield _phase(step, "plan", "started")
-        changes = yield from self._planned(step, file, destroy=destroy)
+        yield PhaseProgress("plan", "started")
+        changes = yield from self._planned(file, destroy=destroy)
         if not destroy and self._may_have_orphans(changes):
-            changes = yield from self._adopting(step, file, changes)
+            changes = yield from self._adopting(file, changes)
         if not destroy and any(c.action in ("update", "replace", "delete") for c in changes):
             changes = changes_from_plan(self.terraform.show(file))  # names, and what forces them
         plan = Plan(
@@ -263,13 +264,13 @@ class AwsLayer:
             sha256=self.workspace.sha256(file),
             losses=() if destroy else plan_losses(changes, ignore_tainted=self.unfinished()),
         )
-        yield _phase(step, "plan", "done", message=plan_summary(plan))
+        yield PhaseProgress("plan", "done", message=plan_summary(plan))
         return plan
 
     def _planned(
-        self, step: Step, file: str, *, destroy: bool = False, only: Sequence[str] = ()
-    ) -> Generator[Event, None, tuple[ResourceChange, ...]]:
-        yield from self.terraform.plan(step, file, destroy=destroy, targets=only)
+        self, file: str, *, destroy: bool = False, only: Sequence[str] = ()
+    ) -> Generator[StepEvent, None, tuple[ResourceChange, ...]]:
+        yield from self.terraform.plan(file, destroy=destroy, targets=only)
         return self.terraform.planned_changes()
 
     def _may_have_orphans(self, changes: tuple[ResourceChange, ...]) -> bool:
@@ -282,8 +283,8 @@ class AwsLayer:
         return self.unfinished() or all(change.action == "create" for change in changes)
 
     def _adopting(
-        self, step: Step, file: str, changes: tuple[ResourceChange, ...]
-    ) -> Generator[Event, None, tuple[ResourceChange, ...]]:
+        self, file: str, changes: tuple[ResourceChange, ...]
+    ) -> Generator[StepEvent, None, tuple[ResourceChange, ...]]:
         found = self.scan_resources().found
         adopted: dict[str, ResourceImport] = {}
         for _ in range(_ADOPTION_ROUNDS if found else 0):
@@ -296,20 +297,20 @@ class AwsLayer:
             adopted |= fresh
             self.workspace.save_generated(_ADOPT, import_blocks(adopted.values()))
             for address in fresh:
-                yield _message(step, f"{address} already exists in the account: importing it")
-            changes = yield from self._planned(step, file)
+                yield StepMessage(f"{address} already exists in the account: importing it")
+            changes = yield from self._planned(file)
         return changes
 
     # -- access --------------------------------------------------------------------------------
 
-    def ensure_cluster_access(self, step: Step) -> Iterator[Event]:
+    def ensure_cluster_access(self) -> Iterator[StepEvent]:
         """Give the caller access to the cluster if another principal created it.
 
         Raises JK-AWS-….
         """
         access = self.account.cluster_access
         if principal := access.ensure(self.settings.name, self.account.caller()):
-            yield _message(step, f"{principal} is an administrator of the cluster now")
+            yield StepMessage(f"{principal} is an administrator of the cluster now")
 
     # -- repairing -----------------------------------------------------------------------------
 
@@ -319,28 +320,26 @@ class AwsLayer:
         past = runs[:-1] if runs and runs[-1].pid == os.getpid() else runs
         return bool(past) and past[-1].status != "finished"
 
-    def wait_for_aws(self, step: Step) -> Iterator[Event]:
+    def wait_for_aws(self) -> Iterator[StepEvent]:
         """Wait until an earlier run is complete: a Terraform process that outlived jarkkit, and
         cluster components that AWS is still creating or deleting."""
         if self.terraform.running:
-            yield _message(step, "Terraform of an earlier run is still running: following it")
-            yield from self.terraform.follow_running(step)
+            yield StepMessage("Terraform of an earlier run is still running: following it")
+            yield from self.terraform.follow_running()
         if self.unfinished():
-            yield from self._wait_for_aws(step)
+            yield from self._wait_for_aws()
 
-    def _wait_for_aws(self, step: Step) -> Iterator[Event]:
-        name, began = self.settings.name, monotonic()
-        while moving := self._moving():
-            yield Event(
-                time=now(),
-                step=step,
-                kind="phase",
-                subject="settle",
-                status="running",
-                seconds=round(monotonic() - began, 1),
-                message=f"waiting for AWS to finish: {', '.join(moving)} of {name}",
+    def _wait_for_aws(self) -> Iterator[StepEvent]:
+        name = self.settings.name
+        for elapsed in poll(_SETTLE_SECONDS, sleep=self.sleep):
+            if not (moving := self._moving()):
+                return
+            yield PhaseProgress(
+                "settle",
+                "running",
+                f"waiting for AWS to finish: {', '.join(moving)} of {name}",
+                round(elapsed, 1),
             )
-            self.sleep(_SETTLE_SECONDS)
 
     def _moving(self) -> tuple[str, ...]:
         cluster = self.own_cluster()
@@ -351,7 +350,7 @@ class AwsLayer:
         parts = self.account.cluster_components(cluster.name)
         return tuple(f"{p.kind} {p.name} {p.status}" for p in parts if p.status in _MOVING)
 
-    def untaint(self, step: Step) -> Iterator[Event]:
+    def untaint(self) -> Iterator[StepEvent]:
         """Untaint resources that AWS completed after an interruption.
 
         Terraform marks a resource as tainted when its creation is interrupted, and would replace
@@ -364,7 +363,7 @@ class AwsLayer:
         for address, resource_id in tainted.items():
             if resource_id in sound:
                 self.terraform.untaint(address)
-                yield _message(step, f"AWS has completed {address} in the meantime: keeping it")
+                yield StepMessage(f"AWS has completed {address} in the meantime: keeping it")
 
     def _sound(self) -> frozenset[str]:
         found = self.scan_resources().found
@@ -380,7 +379,7 @@ class AwsLayer:
 
     # -- applying ------------------------------------------------------------------------------
 
-    def apply(self, step: Step, plan: Plan, *, after: float = 0.0) -> Iterator[Event]:
+    def apply(self, plan: Plan, *, after: float = 0.0) -> Iterator[StepEvent]:
         """Apply a plan and yield its progress. Records the target before the first change.
 
         Raises JK-PLAN-STALE if the plan file is not the one that was planned.
@@ -400,12 +399,12 @@ class AwsLayer:
         began = monotonic()
         elapsed = iter(lambda: monotonic() - began, None)
         word = "destroy" if plan.destroy else "apply"
-        yield _phase(step, word, "started", message=plan_summary(plan))
-        events = self.terraform.apply(step, plan.file)
+        yield PhaseProgress(word, "started", message=plan_summary(plan))
+        events = self.terraform.apply(plan.file)
         progress = ProgressEstimator(plan.pending, after, rehearsal=plan.target.rehearsal)
         yield from progress.annotate(events, elapsed)
         self.workspace.save_generated(_ADOPT, None)
-        yield _phase(step, word, "done")
+        yield PhaseProgress(word, "done")
 
     def save_applied_permissions(self, *, complete: bool) -> None:
         """Record what removes the resources that can exist: until the apply is complete, also those
@@ -431,7 +430,7 @@ class AwsLayer:
 
     # -- deletion protection -------------------------------------------------------------------
 
-    def protect_cluster(self, step: Step) -> Iterator[Event]:
+    def protect_cluster(self) -> Iterator[StepEvent]:
         """Switch the cluster's deletion protection as the settings say.
 
         Pinned provider 5.100 cannot (6.9 added it), so this is a call of our own. A failure is a
@@ -444,21 +443,21 @@ class AwsLayer:
             self.account.set_deletion_protection(self._name, enabled=wanted)
         except JarkkitError as error:
             text = f"The cluster's deletion protection is unchanged. {error.message}"
-            yield Event(time=now(), step=step, kind="warning", message=text, code=error.code)
+            yield warning(text, error.code)
 
-    def unprotect_cluster(self, step: Step) -> Iterator[Event]:
+    def unprotect_cluster(self) -> Iterator[StepEvent]:
         """Switch deletion protection off, because you confirmed that the cluster is deleted.
 
         AWS can switch it off only on an active cluster, and ignores it on any other.
         https://docs.aws.amazon.com/eks/latest/userguide/deletion-protection.html
         """
-        yield from self._wait_for_aws(step)
+        yield from self._wait_for_aws()
         cluster = self.own_cluster()
         if cluster is None or not cluster.deletion_protection or cluster.status != "ACTIVE":
             return
-        yield _message(step, "Switching off the cluster's deletion protection")
+        yield StepMessage("Switching off the cluster's deletion protection")
         self.account.set_deletion_protection(self._name, enabled=False)
-        yield from self._wait_for_aws(step)
+        yield from self._wait_for_aws()
 
     @property
     def _name(self) -> str:
@@ -466,22 +465,22 @@ class AwsLayer:
 
     # -- importing -----------------------------------------------------------------------------
 
-    def import_existing(self, step: Step, target: Target) -> Iterator[Event]:
+    def import_existing(self, target: Target) -> Iterator[StepEvent]:
         """Import existing resources that the state lacks, so that a destroy finds them.
 
         Terraform imports all of them in one apply: during single imports, the configuration would
         refer to resources that are not in the state yet. If the apply would create a resource that
         costs money, nothing is imported, and the receipt lists the remaining resources.
         """
-        yield from self.plan(step, target, file=_ADOPT_PLAN)
+        yield from self.plan(target, file=_ADOPT_PLAN)
         if blocks := self.workspace.generated(_ADOPT).get("import", []):
             only = [block["to"] for block in blocks]
-            changes = yield from self._planned(step, _ADOPT_PLAN, only=only)
+            changes = yield from self._planned(_ADOPT_PLAN, only=only)
             made = [c.address for c in changes if c.action == "create" and c.type in _COSTLY]
             if made:
-                yield _message(step, f"Not imported, because that would create {', '.join(made)}")
+                yield StepMessage(f"Not imported, because that would create {', '.join(made)}")
             else:
-                yield from self.terraform.apply(step, _ADOPT_PLAN)
+                yield from self.terraform.apply(_ADOPT_PLAN)
         self.workspace.save_generated(_ADOPT, None)
 
 
@@ -544,6 +543,16 @@ def check_region(region: str, known: tuple[str, ...]) -> None:
         )
 
 
+def only_account(caller: Caller) -> dict[str, Any]:
+    """Return an override of the provider (a .tf.json document) that refuses all other accounts.
+
+    You may run Terraform yourself in a deployment's folder, with whatever credentials your shell
+    has. In a rehearsal's folder it would otherwise plan the whole stack in a real account.
+    https://developer.hashicorp.com/terraform/language/files/override
+    """
+    return {"provider": {"aws": {"allowed_account_ids": [caller.account_id]}}}
+
+
 def backend(settings: Settings) -> dict[str, Any] | None:
     """Return Terraform's backend block (a .tf.json document); None for a local state."""
     if not settings.state_bucket:
@@ -575,13 +584,3 @@ def _tainted(state: dict[str, Any]) -> dict[str, str]:
             yield from walk(child)
 
     return dict(walk(state.get("values", {}).get("root_module", {})))
-
-
-def _phase(step: Step, subject: str, status: Any, message: str = "") -> Event:
-    return Event(
-        time=now(), step=step, kind="phase", subject=subject, status=status, message=message
-    )
-
-
-def _message(step: Step, message: str) -> Event:
-    return Event(time=now(), step=step, kind="message", message=message)

@@ -10,9 +10,9 @@ from jarkkit.decisions.costs.price_table import PriceTable
 from jarkkit.model.checks import Check, Report
 from jarkkit.model.clock import monotonic, now
 from jarkkit.model.errors import JarkkitError
+from jarkkit.model.events import PhaseProgress, StepEvent, warning
 from jarkkit.model.records import (
     ClusterState,
-    Event,
     OwnedResource,
     Receipt,
     Target,
@@ -42,7 +42,7 @@ def require_confirmation(name: str, confirm: str) -> None:
         )
 
 
-def cleanup(layer: AwsLayer, connect: Connect | None) -> Generator[Event, None, Receipt]:
+def cleanup(layer: AwsLayer, connect: Connect | None) -> Generator[StepEvent, None, Receipt]:
     """Empty the cluster, destroy the deployment and scan the account for leftovers.
 
     Safe to run again; a deployment that is already gone also gets a receipt. Raises
@@ -50,14 +50,14 @@ def cleanup(layer: AwsLayer, connect: Connect | None) -> Generator[Event, None, 
     """
     began = monotonic()
     target = layer.target()
-    yield from layer.wait_for_aws("cleanup")
+    yield from layer.wait_for_aws()
     not_emptied = yield from _why_not_emptied(layer, connect)
     destroyed = 0
     if _was_planned(layer):
         destroyed = yield from _destroy(
             layer, target, adopt=layer.unfinished(), emptied=not not_emptied
         )
-    yield Event(time=now(), step="cleanup", kind="phase", subject="receipt", status="started")
+    yield PhaseProgress("receipt", "started")
     destroyed += yield from _delete_the_rest(layer, target)
     if destroyed:
         destroyed += yield from _look_again(layer)
@@ -82,11 +82,11 @@ def cleanup(layer: AwsLayer, connect: Connect | None) -> Generator[Event, None, 
     for name in ("plan", "deployed", "cluster", "target", *_OF_THE_LAYER):
         layer.workspace.discard(name)
     layer.workspace.save_kubeconfig(None)
-    yield Event(time=now(), step="cleanup", kind="phase", subject="receipt", status="done")
+    yield PhaseProgress("receipt", "done")
     return receipt
 
 
-def _why_not_emptied(layer: AwsLayer, connect: Connect | None) -> Generator[Event, None, str]:
+def _why_not_emptied(layer: AwsLayer, connect: Connect | None) -> Generator[StepEvent, None, str]:
     """Empty the cluster; return why that was impossible, in this run or in an earlier one, or for
     a cluster that a deploy replaced.
 
@@ -124,7 +124,7 @@ def _known_reason(layer: AwsLayer) -> str:
     return f"It was deleted while {', '.join(installed[:4])} ran in it." if installed else ""
 
 
-def _delete_the_rest(layer: AwsLayer, target: Target) -> Generator[Event, None, int]:
+def _delete_the_rest(layer: AwsLayer, target: Target) -> Generator[StepEvent, None, int]:
     """Delete what is left after the destroy; return how many resources that were.
 
     First what the cluster left, which no Terraform configuration knows (unless the cluster still
@@ -134,7 +134,7 @@ def _delete_the_rest(layer: AwsLayer, target: Target) -> Generator[Event, None, 
     left = _scan(layer)
     if not left:
         return 0
-    yield _warning(f"{len(left)} resources are left that are not in Terraform's state")
+    yield warning(f"{len(left)} resources are left that are not in Terraform's state")
     deleted = 0
     if all(owned.terraform_type != "aws_eks_cluster" for owned in left):
         deleted = yield from remove_leftovers(layer, filter(_is_no_plans, left))
@@ -151,20 +151,13 @@ def _is_no_plans(owned: OwnedResource) -> bool:
     return owned.of_cluster or owned.terraform_type == "aws_cloudwatch_log_group"
 
 
-def _look_again(layer: AwsLayer) -> Generator[Event, None, int]:
+def _look_again(layer: AwsLayer) -> Generator[StepEvent, None, int]:
     """Delete what came back after a minute; return how many resources that were.
 
     EKS writes the last lines of a cluster's log after the log group's deletion, and so creates it
     again, without a retention period.
     """
-    yield Event(
-        time=now(),
-        step="cleanup",
-        kind="phase",
-        subject="receipt",
-        status="running",
-        message="waiting a minute for what AWS creates again",
-    )
+    yield PhaseProgress("receipt", "running", "waiting a minute for what AWS creates again")
     layer.wait(_COMES_BACK_SECONDS)
     return (yield from remove_leftovers(layer, _scan(layer)))
 
@@ -179,7 +172,7 @@ def _was_planned(layer: AwsLayer) -> bool:
 
 def _destroy(
     layer: AwsLayer, target: Target, *, adopt: bool, emptied: bool
-) -> Generator[Event, None, int]:
+) -> Generator[StepEvent, None, int]:
     """Destroy what is in Terraform's state; return how many resources that were.
 
     Args:
@@ -188,11 +181,11 @@ def _destroy(
     """
     yield from layer.prepare("cleanup")
     if adopt:
-        yield from layer.import_existing("cleanup", target)
-    plan = yield from layer.plan("cleanup", target, file="destroy.tfplan", destroy=True)
+        yield from layer.import_existing(target)
+    plan = yield from layer.plan(target, file="destroy.tfplan", destroy=True)
     if plan.pending:
-        yield from layer.unprotect_cluster("cleanup")
-        yield from unblock(layer, layer.apply("cleanup", plan), emptied=emptied)
+        yield from layer.unprotect_cluster()
+        yield from unblock(layer, layer.apply(plan), emptied=emptied)
     return len(plan.pending)
 
 
@@ -204,10 +197,6 @@ def _left_over(receipt: Receipt) -> JarkkitError:
         "still left, delete them by their ids, which are listed below.",
         evidence="\n".join(_priced_line(item) for item in receipt.left[:40]),
     )
-
-
-def _warning(message: str, code: str = "") -> Event:
-    return Event(time=now(), step="cleanup", kind="warning", message=message, code=code)
 
 
 def receipt_report(receipt: Receipt) -> Report:

@@ -16,11 +16,10 @@ from jarkkit.decisions.costs.models import Bill
 from jarkkit.decisions.costs.node_runs import hourly_now, ran_lines
 from jarkkit.model.clock import now
 from jarkkit.model.records import LedgerEntry, NodeHistory, Receipt, Record
-from jarkkit.model.tables import TextRepr, html_table
 from jarkkit.steps.queries.pricing_query import PricingQuery
 
 
-class Cost(TextRepr, Record):
+class Cost(Record):
     """The estimated bill, and what was spent.
 
     Attributes:
@@ -36,20 +35,6 @@ class Cost(TextRepr, Record):
     def as_dict(self) -> dict[str, Any]:
         """Build the JSON value, with the totals."""
         return {**self.model_dump(mode="json"), "bill": self.bill.as_dict()}
-
-    def text(self) -> str:
-        """Render for a terminal."""
-        parts = [self.bill.text(), *(f"  {note}" for note in self.notes)]
-        if self.spent.periods:
-            parts += ["", self.spent.text()]
-        return "\n".join([*parts, *filter(None, [self.after_cleanup])])
-
-    def _repr_html_(self) -> str:
-        parts = [self.bill._repr_html_()]
-        if self.spent.periods:
-            parts.append(self.spent._repr_html_())
-        notes = [*self.notes, *filter(None, [self.after_cleanup])]
-        return "".join(parts) + (html_table((), (), notes=notes) if notes else "")
 
 
 def cost(

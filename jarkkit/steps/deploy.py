@@ -10,7 +10,8 @@ from jarkkit.decisions.durations.estimate import cluster_layer_seconds
 from jarkkit.decisions.plan_losses import CLUSTER, loses, require_confirmation
 from jarkkit.model.clock import monotonic, now
 from jarkkit.model.errors import JarkkitError
-from jarkkit.model.records import DeployResult, Event, Plan, Target
+from jarkkit.model.events import StepEvent, warning
+from jarkkit.model.records import DeployResult, Plan, Target
 from jarkkit.ports.charts import ChartStore
 from jarkkit.steps.aws_layer import AwsLayer
 from jarkkit.steps.cluster.cluster_layer import Connect
@@ -38,7 +39,7 @@ def deploy(
     *,
     confirm: str = "",
     allow_orphans: bool = False,
-) -> Generator[Event, None, DeployResult]:
+) -> Generator[StepEvent, None, DeployResult]:
     """Apply the saved plan, install the add-ons, and read back the outputs.
 
     Safe to run again: it checks finished work instead of repeating it, and resumes interrupted
@@ -68,7 +69,7 @@ def deploy(
     applier = _Applier(layer, connect, confirm, allow_orphans, after)
     plan = yield from apply_aws_layer(applier, target, saved)
     layer.save_applied_permissions(complete=True)
-    yield from layer.protect_cluster("deploy")
+    yield from layer.protect_cluster()
     deployed = DeployResult(
         time=now(),
         target=target,
@@ -80,20 +81,20 @@ def deploy(
     # Saved before the add-ons: if one fails, you can still inspect and use the rest.
     layer.workspace.save("deployed", deployed)
     if connect is None:
-        yield Event(time=now(), step="deploy", kind="warning", message=NO_CLUSTER_MESSAGE)
+        yield warning(NO_CLUSTER_MESSAGE)
         return deployed
-    yield from layer.ensure_cluster_access("deploy")
+    yield from layer.ensure_cluster_access()
     yield from install(connect(deployed.outputs))
     whole = deployed.model_copy(update={"seconds": round(monotonic() - began, 1)})
     layer.workspace.save("deployed", whole)
     return whole
 
 
-def _remove_disabled(layer: AwsLayer, connect: Connect) -> Iterator[Event]:
+def _remove_disabled(layer: AwsLayer, connect: Connect) -> Iterator[StepEvent]:
     """Remove add-ons that were switched off, while their AWS permissions still exist."""
     deployed = layer.workspace.load("deployed", DeployResult)
     if deployed is not None and not layer.unfinished():
-        yield from remove_disabled_addons(connect(deployed.outputs), "deploy")
+        yield from remove_disabled_addons(connect(deployed.outputs))
 
 
 def _saved_plan(layer: AwsLayer, target: Target) -> Plan:
@@ -139,7 +140,7 @@ class _Applier:
     allow_orphans: bool
     after: float
 
-    def apply(self, plan: Plan) -> Iterator[Event]:
+    def apply(self, plan: Plan) -> Iterator[StepEvent]:
         layer = self.layer
         require_confirmation(layer.settings.name, plan, self.confirm)
         if loses(plan.changes, CLUSTER):
@@ -147,12 +148,14 @@ class _Applier:
                 yield from empty_replaced_cluster(
                     layer, self.connect, allow_orphans=self.allow_orphans
                 )
-            yield from layer.unprotect_cluster("deploy")
+            yield from layer.unprotect_cluster()
             layer.workspace.discard("deployed")  # it describes the cluster that goes now
-        yield from layer.apply("deploy", plan, after=self.after)
+        yield from layer.apply(plan, after=self.after)
 
 
-def apply_aws_layer(applier: _Applier, target: Target, saved: Plan) -> Generator[Event, None, Plan]:
+def apply_aws_layer(
+    applier: _Applier, target: Target, saved: Plan
+) -> Generator[StepEvent, None, Plan]:
     """Apply the saved plan, or a fresh one when an earlier run stopped halfway."""
     layer = applier.layer
     if not layer.unfinished() and not _applied(layer, saved):
@@ -167,15 +170,15 @@ def _applied(layer: AwsLayer, saved: Plan) -> bool:
     return deployed is not None and deployed.time > saved.made
 
 
-def _resume(applier: _Applier, target: Target, saved: Plan) -> Generator[Event, None, Plan]:
+def _resume(applier: _Applier, target: Target, saved: Plan) -> Generator[StepEvent, None, Plan]:
     """Check what exists, plan the rest, and apply it."""
     layer = applier.layer
     resuming = layer.unfinished()
-    yield from layer.wait_for_aws("deploy")
+    yield from layer.wait_for_aws()
     yield from layer.prepare("deploy")
     if resuming:
-        yield from layer.untaint("deploy")
-    rest = yield from layer.plan("deploy", target, file="resume.tfplan")
+        yield from layer.untaint()
+    rest = yield from layer.plan(target, file="resume.tfplan")
     if not resuming and rest.pending:
         raise JarkkitError(
             "JK-PLAN-STALE",

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from jarkkit.catalog.drills import NAMESPACE, Drill
-from jarkkit.model.clock import monotonic
 from jarkkit.model.errors import JarkkitError
+from jarkkit.model.polling import poll
 from jarkkit.ports.kube import Kube, Object
 
 _TYPE = "node.kubernetes.io/instance-type"
@@ -61,12 +61,11 @@ def revert(kube: Kube, *, sleep: Callable[[float], None] = time.sleep) -> None:
     """Delete what a drill created, and wait until it is gone. Raises JK-DRILL-TIMEOUT."""
     if not kube.delete("v1", "Namespace", NAMESPACE):
         return
-    until = monotonic() + _DELETION_SECONDS
-    while kube.get("v1", "Namespace", NAMESPACE) is not None:
-        if monotonic() > until:
-            raise JarkkitError(
-                "JK-DRILL-TIMEOUT",
-                f"The namespace {NAMESPACE} was not deleted within {_DELETION_SECONDS:.0f} s.",
-                f"See what blocks it: kubectl get all -n {NAMESPACE}. Then run the drill again.",
-            )
-        sleep(_POLL_SECONDS)
+    for _ in poll(_POLL_SECONDS, _DELETION_SECONDS, sleep=sleep):
+        if kube.get("v1", "Namespace", NAMESPACE) is None:
+            return
+    raise JarkkitError(
+        "JK-DRILL-TIMEOUT",
+        f"The namespace {NAMESPACE} was not deleted within {_DELETION_SECONDS:.0f} s.",
+        f"See what blocks it: kubectl get all -n {NAMESPACE}. Then run the drill again.",
+    )

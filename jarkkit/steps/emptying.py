@@ -10,13 +10,13 @@ from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jarkkit.model.clock import monotonic, now
 from jarkkit.model.errors import ApiCallError, JarkkitError, Unreachable
+from jarkkit.model.events import StepEvent, warning
+from jarkkit.model.polling import poll
 from jarkkit.model.records import (
     ClusterState,
     DeployResult,
     EksCluster,
-    Event,
     Step,
     UnemptiedCluster,
 )
@@ -55,20 +55,20 @@ class _Outcome:
     begun: bool = False
 
 
-def empty_cluster(layer: AwsLayer, connect: Connect, step: Step) -> Generator[Event, None, str]:
+def empty_cluster(layer: AwsLayer, connect: Connect, step: Step) -> Generator[StepEvent, None, str]:
     """Delete what runs in the cluster, then the instances that outlived Karpenter.
 
     Returns why the cluster could not be emptied: then load balancers, volumes and others can be
     left in the account. Returns an empty text if it was emptied or does not exist.
     """
     outcome = yield from _empty(layer, connect, step)
-    yield from _last_instances(layer, step)
+    yield from _last_instances(layer)
     return outcome.why_not
 
 
 def empty_replaced_cluster(
     layer: AwsLayer, connect: Connect, *, allow_orphans: bool
-) -> Iterator[Event]:
+) -> Iterator[StepEvent]:
     """Empty the cluster that a deploy is about to destroy or replace.
 
     A cluster that never worked has nothing in it.
@@ -85,7 +85,7 @@ def empty_replaced_cluster(
     outcome = yield from _empty(layer, connect, "deploy")
     if outcome.why_not and not allow_orphans:
         raise _not_emptied(layer, outcome)
-    running = yield from _last_instances(layer, "deploy")
+    running = yield from _last_instances(layer)
     why_not = " ".join(filter(None, (outcome.why_not, running)))
     outcome = _Outcome(why_not, begun=outcome.begun)
     if not why_not:
@@ -94,7 +94,7 @@ def empty_replaced_cluster(
     if not allow_orphans:
         raise _not_emptied(layer, outcome)
     _remember(layer, cluster, why_not)
-    yield _warning("deploy", f"The cluster is deleted although it was not emptied. {why_not}")
+    yield warning(f"The cluster is deleted although it was not emptied. {why_not}")
 
 
 def of_another_cluster(layer: AwsLayer, cluster: EksCluster | None) -> str:
@@ -148,19 +148,19 @@ def connect_to_existing(layer: AwsLayer, connect: Connect, cluster: EksCluster) 
     return inside
 
 
-def _empty(layer: AwsLayer, connect: Connect, step: Step) -> Generator[Event, None, _Outcome]:
+def _empty(layer: AwsLayer, connect: Connect, step: Step) -> Generator[StepEvent, None, _Outcome]:
     cluster = layer.own_cluster()
     if cluster is None:
         return _Outcome()
     try:
         if cluster.status == "ACTIVE":
-            yield from layer.ensure_cluster_access(step)
+            yield from layer.ensure_cluster_access()
         inside = connect_to_existing(layer, connect, cluster)
     except ApiCallError as error:
         scans = " Cleanup scans the account instead." if step == "cleanup" else ""
-        yield _warning(step, f"Cannot empty the cluster. {error.message}{scans}", error.code)
+        yield warning(f"Cannot empty the cluster. {error.message}{scans}", error.code)
         return _Outcome(error.message)
-    left = yield from remove_all(inside, step)
+    left = yield from remove_all(inside)
     return _Outcome("; ".join(left), begun=True)
 
 
@@ -210,25 +210,21 @@ def _orphans(layer: AwsLayer) -> Iterator[str]:
         yield from (f"would be left: {line}" for line in left[:_MAX_NAMED])
 
 
-def _last_instances(layer: AwsLayer, step: Step) -> Generator[Event, None, str]:
+def _last_instances(layer: AwsLayer) -> Generator[StepEvent, None, str]:
     """Terminate the instances that Karpenter launched and left running.
 
     Nothing else would terminate them, and AWS does not delete the network while they run. Returns
     which are left after five minutes; empty if none is.
     """
-    began, terminated = monotonic(), frozenset[str]()
-    while left := layer.account.launched_by_karpenter(layer.settings.name):
-        if monotonic() - began > _INSTANCES_SECONDS:
-            # In a cleanup, Terraform reports what blocks it and the receipt lists what is left.
-            return f"Instances from Karpenter are still running: {', '.join(left[:4])}."
+    terminated = frozenset[str]()
+    for _ in poll(_POLL_SECONDS, _INSTANCES_SECONDS, sleep=layer.sleep):
+        left = layer.account.launched_by_karpenter(layer.settings.name)
+        if not left:
+            return ""
         if fresh := frozenset(left) - terminated:
             terminated |= fresh
             text = f"{len(fresh)} instances from Karpenter are still running: terminating them"
-            yield _warning(step, text)
+            yield warning(text)
             layer.account.terminate_instances(sorted(fresh))
-        layer.sleep(_POLL_SECONDS)
-    return ""
-
-
-def _warning(step: Step, message: str, code: str = "") -> Event:
-    return Event(time=now(), step=step, kind="warning", message=message, code=code)
+    # In a cleanup, Terraform reports what blocks it and the receipt lists what is left.
+    return f"Instances from Karpenter are still running: {', '.join(left[:4])}."

@@ -11,6 +11,7 @@ from typing import TypeVar
 from jarkkit.model.account_ids import mask_account_ids
 from jarkkit.model.clock import monotonic, now
 from jarkkit.model.errors import Interrupted, JarkkitError
+from jarkkit.model.events import StepEvent, StepMessage, stamp_all, stamped
 from jarkkit.model.records import DurationRange, Event, LedgerEntry, Step
 from jarkkit.ports.workspace import Workspace
 
@@ -22,12 +23,14 @@ R = TypeVar("R")
 def recorded(
     workspace: Workspace,
     step: Step,
-    work: Generator[Event, None, R],
+    work: Generator[StepEvent, None, R],
     *,
     digest: str = "",
     expected: DurationRange | None = None,
 ) -> Generator[Event, None, R]:
     """Run `work` as the deployment's only writer, recorded in ledger and events.
+
+    Its events get their step and time here, once.
 
     The entry `started` is on disk before the work begins. If it has no counterpart, the next run
     knows that the process died. `expected` is the estimated duration.
@@ -50,7 +53,7 @@ def recorded(
             seconds = round(monotonic() - began, 1)
             reason = f": {error.code} {error.message}".rstrip() if error else ""
             log_ended(workspace.name, step, f"{status} after {seconds} s{reason}")
-            details = error.as_dict() if error else {}
+            details = {**error.as_dict(), "subjects": error.subjects} if error else {}
             workspace.record(
                 LedgerEntry.model_validate(
                     {
@@ -65,12 +68,9 @@ def recorded(
             )
 
         try:
-            result = yield from _logged(workspace, work)
+            result = yield from stamp_all(work, step, workspace.log)
         except JarkkitError as error:
-            event = Event(
-                time=now(), step=step, kind="error", message=error.message, code=error.code
-            )
-            workspace.log(event)
+            workspace.log(stamped(StepMessage(error.message, "error", error.code), step))
             ended("interrupted" if isinstance(error, Interrupted) else "failed", error)
             raise
         except (KeyboardInterrupt, GeneratorExit):
@@ -91,17 +91,3 @@ def log_started(deployment: str, step: Step) -> None:
 def log_ended(deployment: str, step: Step, outcome: str) -> None:
     """Write the end of a step to the log."""
     _logger.info("%s: %s %s", deployment, step, mask_account_ids(outcome))
-
-
-def _logged(workspace: Workspace, work: Generator[Event, None, R]) -> Generator[Event, None, R]:
-    try:
-        while True:
-            try:
-                event = next(work)
-            except StopIteration as end:
-                result: R = end.value
-                return result
-            workspace.log(event)
-            yield event
-    finally:
-        work.close()

@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Iterable, Iterator
 
-from jarkkit.model.clock import monotonic, now
+from jarkkit.model.clock import monotonic
 from jarkkit.model.errors import ApiCallError, JarkkitError, ObjectInUse
-from jarkkit.model.records import Event, OwnedResource
+from jarkkit.model.events import ResourceProgress, StepEvent, StepMessage, warning
+from jarkkit.model.polling import poll
+from jarkkit.model.records import OwnedResource
 from jarkkit.ports.aws.removal import ORDER
 from jarkkit.steps.aws_layer import AwsLayer
 
@@ -27,7 +29,7 @@ _MAX_NAMED = 8
 
 def remove_leftovers(
     layer: AwsLayer, found: Iterable[OwnedResource], *, once: bool = False
-) -> Generator[Event, None, int]:
+) -> Generator[StepEvent, None, int]:
     """Delete these resources with the calls of their services; return how many were deleted.
 
     Users of a resource come before it. What is still in use is tried again for five minutes. A
@@ -40,33 +42,32 @@ def remove_leftovers(
         (owned for owned in found if owned.terraform_type in ORDER and not owned.why_kept),
         key=lambda owned: ORDER.index(owned.terraform_type),
     )
-    began, deleted = monotonic(), 0
+    deleted = 0
     for owned in left:
-        yield _message(f"To delete: {described(owned)}")
-    while left:
+        yield StepMessage(f"To delete: {described(owned)}")
+    limit = 0.0 if once else _IN_USE_SECONDS * layer.pace
+    for _ in poll(_POLL_SECONDS, limit, sleep=layer.wait):
         waiting: list[OwnedResource] = []
         for owned in left:
             try:
                 gone = layer.account.delete_resource(layer.settings.name, owned)
             except JarkkitError as error:
-                yield _warning(f"{described(owned)} was not deleted. {error.message}", error.code)
+                yield warning(f"{described(owned)} was not deleted. {error.message}", error.code)
                 continue
             if gone:
                 deleted += 1
-                yield _message(f"Deleted {owned.terraform_type} {owned.import_id}")
+                yield StepMessage(f"Deleted {owned.terraform_type} {owned.import_id}")
             else:
                 waiting.append(owned)
         left = waiting
-        if once or monotonic() - began > _IN_USE_SECONDS * layer.pace:
+        if not left:
             break
-        if left:
-            layer.wait(_POLL_SECONDS)
     for owned in left if not once else ():
-        yield _warning(f"{described(owned)} is still in use")
+        yield warning(f"{described(owned)} is still in use")
     return deleted
 
 
-def unblock(layer: AwsLayer, events: Iterator[Event], *, emptied: bool) -> Iterator[Event]:
+def unblock(layer: AwsLayer, events: Iterator[StepEvent], *, emptied: bool) -> Iterator[StepEvent]:
     """Follow Terraform's destroy, and remove or name what blocks it.
 
     When the cluster is gone, no controller creates anything again: then what it left is deleted.
@@ -80,6 +81,8 @@ def unblock(layer: AwsLayer, events: Iterator[Event], *, emptied: bool) -> Itera
         try:
             for event in events:
                 yield event
+                if not isinstance(event, ResourceProgress):
+                    continue
                 if _is_end_of_cluster(event) and not emptied:
                     yield from _remove_orphans(layer)
                 if _is_blocked(event) and monotonic() - last_look > _NEXT_LOOK_SECONDS:
@@ -87,7 +90,7 @@ def unblock(layer: AwsLayer, events: Iterator[Event], *, emptied: bool) -> Itera
                     yield from _remove_orphans(layer)
                     named = network_users(layer)
                     if named and named != culprits:
-                        yield _warning(_blocked_message(event.subject, named), "JK-CLEANUP-LEFT")
+                        yield warning(_blocked_message(event.subject, named), "JK-CLEANUP-LEFT")
                     culprits = named
         except JarkkitError as error:
             raise _with_culprits(error, layer) from error
@@ -107,28 +110,27 @@ def network_users(layer: AwsLayer) -> tuple[str, ...]:
         return ()
 
 
-def _remove_orphans(layer: AwsLayer) -> Iterator[Event]:
+def _remove_orphans(layer: AwsLayer) -> Iterator[StepEvent]:
     """Delete what the cluster left. A failed scan is a warning: it must not stop Terraform."""
     try:
         found = layer.scan_resources().found
     except ApiCallError as error:
-        yield _warning(f"Cannot look for what the cluster left. {error.message}", error.code)
+        yield warning(f"Cannot look for what the cluster left. {error.message}", error.code)
         return
     yield from remove_leftovers(layer, (o for o in found if o.of_cluster), once=True)
 
 
-def _is_end_of_cluster(event: Event) -> bool:
+def _is_end_of_cluster(event: ResourceProgress) -> bool:
     return _deletes(event, ("aws_eks_cluster",)) and event.status == "done"
 
 
-def _is_blocked(event: Event) -> bool:
+def _is_blocked(event: ResourceProgress) -> bool:
     waits = event.status == "running" and (event.seconds or 0) >= _BLOCKED_SECONDS
     return waits and _deletes(event, _BLOCKABLE)
 
 
-def _deletes(event: Event, types: tuple[str, ...]) -> bool:
-    parts = event.subject.split(".")
-    return event.kind == "resource" and event.action == "delete" and bool(set(types) & set(parts))
+def _deletes(event: ResourceProgress, types: tuple[str, ...]) -> bool:
+    return event.action == "delete" and bool({*types} & {*event.subject.split(".")})
 
 
 def _blocked_message(address: str, users: tuple[str, ...]) -> str:
@@ -159,11 +161,3 @@ def described(owned: OwnedResource) -> str:
     """Return type, id and proof of a resource."""
     proof = f" ({owned.proof})" if owned.proof else ""
     return f"{owned.terraform_type} {owned.import_id}{proof}"
-
-
-def _message(text: str) -> Event:
-    return Event(time=now(), step="cleanup", kind="message", message=text)
-
-
-def _warning(text: str, code: str = "") -> Event:
-    return Event(time=now(), step="cleanup", kind="warning", message=text, code=code)

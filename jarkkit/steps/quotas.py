@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jarkkit.decisions.quotas.formatting import format_amount, increase_command
+from jarkkit.decisions.quotas.formatting import increase_command
 from jarkkit.decisions.quotas.models import QuotaRow, RequestedQuotaIncrease
 from jarkkit.decisions.quotas.table import QuotaTable
 from jarkkit.model.errors import JarkkitError
@@ -27,13 +27,6 @@ class QuotaIncreaseRequest(Record):
     desired: int
     in_force: float
     command: str
-
-    def text(self) -> str:
-        """Describe what jarkkit would send."""
-        return (
-            f"service {self.service}, quota {self.code} ({self.name}), Region {self.region}, "
-            f"desired value {self.desired} (now {format_amount(self.in_force)})"
-        )
 
 
 class QuotaIncreaseResult(Record):

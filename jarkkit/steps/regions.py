@@ -21,9 +21,10 @@ from jarkkit.decisions.regions import (
     settings_in_region,
 )
 from jarkkit.decisions.regions.capacity_signals import vcpu_quotas
-from jarkkit.decisions.regions.region_result import answer_or_none, price_sources, smallest_types
+from jarkkit.decisions.regions.region_result import price_sources, smallest_types
 from jarkkit.decisions.stack import ResolvedStack
 from jarkkit.model.errors import CredentialsError, JarkkitError
+from jarkkit.model.unknown import Unknown, known_or_none
 from jarkkit.ports.aws import Account
 from jarkkit.ports.aws.concurrency import gather
 from jarkkit.settings import Settings
@@ -83,11 +84,11 @@ def _enabled(account: Account, stack: ResolvedStack) -> tuple[tuple[str, ...], s
             "quota catalog": lambda: vcpu_quotas(stack),
         }
     )["Regions"]
-    if not isinstance(found, JarkkitError):
+    if not isinstance(found, Unknown):
         return tuple(map(str, found)), ""
-    if isinstance(found, CredentialsError):
-        raise found  # they fail in every Region
-    why = f"{found.message.rstrip('.')} ({found.code})"
+    if isinstance(found.reason, CredentialsError):
+        raise found.reason  # they fail in every Region
+    why = f"{found.reason.message.rstrip('.')} ({found.reason.code})"
     return (), f"Cannot list the enabled Regions: {why}. Name Regions with --region."
 
 
@@ -108,11 +109,11 @@ class _Collector:
         latencies = self._gather(
             {n: a.availability.connect_seconds for n, a in self.accounts.items()}
         )
-        reached = [n for n, latency in latencies.items() if not isinstance(latency, JarkkitError)]
+        reached = [n for n, latency in latencies.items() if not isinstance(latency, Unknown)]
         answers = {n: RegionFacts(n, latency=latency) for n, latency in latencies.items()}
         answers |= self._answers(reached, answers)
         accounts = {n: self.accounts[n] for n in reached}
-        types = {n: answer_or_none(answers[n].types) or {} for n in reached}
+        types = {n: known_or_none(answers[n].types) or {} for n in reached}
         signals = capacity_signals.capacity_signals(
             self.account, accounts, self.stack.settings, types
         )
@@ -159,5 +160,5 @@ class _Collector:
         try:
             spot: Any = account.availability.spot_prices(smallest_types(patterns, types))
         except JarkkitError as error:
-            spot = error
+            spot = Unknown(error)
         return {"types": types, "spot": spot}

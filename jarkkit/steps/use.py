@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
-from html import escape
 from typing import Literal
 
 from jarkkit.catalog.examples import (
@@ -22,15 +21,16 @@ from jarkkit.catalog.examples import (
     example_workload,
     example_workloads,
 )
-from jarkkit.decisions.cluster.pod_failures import PodFailure
+from jarkkit.decisions.cluster.pod_status import PodFailure
 from jarkkit.decisions.cluster.readiness import is_ready
 from jarkkit.decisions.examples import manifests, why_not_runnable
 from jarkkit.decisions.stack import ResolvedStack
 from jarkkit.model.assertions import values_at
-from jarkkit.model.clock import monotonic, now
+from jarkkit.model.clock import monotonic
 from jarkkit.model.errors import JarkkitError
-from jarkkit.model.records import Event, Record
-from jarkkit.model.tables import TextRepr
+from jarkkit.model.events import PhaseProgress, StepEvent, StepMessage, warning
+from jarkkit.model.polling import poll
+from jarkkit.model.records import Record
 from jarkkit.ports.kube import Kube, Object
 from jarkkit.settings import Settings
 from jarkkit.steps.cluster import web_uis
@@ -66,7 +66,7 @@ class Example(Record):
     why_not_runnable: str = ""
 
 
-class WorkloadResult(TextRepr, Record):
+class WorkloadResult(Record):
     """The result of an example workload.
 
     Attributes:
@@ -91,54 +91,17 @@ class WorkloadResult(TextRepr, Record):
         """Always True: a run that fails raises an error instead of giving a result."""
         return self.status in ("pass", "skip")
 
-    def text(self) -> str:
-        """For a terminal."""
-        mark = "✔" if self.status == "pass" else "-"
-        where = f" on {self.node} ({self.instance_type})" if self.node else ""
-        took = f" in {self.seconds:.0f} s" if self.status == "pass" else ""
-        head = f"{mark} {self.title}: {self.message}{took}{where}"
-        return "\n".join(
-            [head, *(f"    {line}" for line in self.lines), *filter(None, [self.note])]
-        )
 
-    def _repr_html_(self) -> str:
-        where = f" on <code>{escape(self.node)}</code> ({escape(self.instance_type)})"
-        took = f" in {self.seconds:.0f} s{where if self.node else ''}"
-        lines = escape("\n".join(self.lines))
-        return (
-            f"<p><strong>{escape(self.title)}</strong>: {escape(self.message)}"
-            f"{took if self.status == 'pass' else ''}.</p>"
-            f"{f'<pre>{lines}</pre>' if lines else ''}"
-            f"{f'<p><em>{escape(self.note)}</em></p>' if self.note else ''}"
-        )
-
-
-class Examples(TextRepr, tuple[Example, ...]):
-    """The examples, shown as a table in a notebook."""
+class Examples(tuple[Example, ...]):
+    """The examples."""
 
     __slots__ = ()
 
-    def text(self) -> str:
-        """For a terminal."""
-        return "\n".join(f"{o.name:16} {o.title}. {o.why_not_runnable or o.cost}" for o in self)
 
-    def _repr_html_(self) -> str:
-        rows = ((o.name, o.title, f"{o.minutes} min", o.why_not_runnable or o.cost) for o in self)
-        return _table(("Name", "Description", "On AWS", "Cost"), rows)
-
-
-class WebEndpoints(TextRepr, tuple[web_uis.WebEndpoint, ...]):
-    """The web UIs, shown as a table in a notebook, without passwords."""
+class WebEndpoints(tuple[web_uis.WebEndpoint, ...]):
+    """The web UIs, without passwords."""
 
     __slots__ = ()
-
-    def text(self) -> str:
-        """For a terminal."""
-        return "\n".join(f"{p.title:22} jarkkit use open {p.name}" for p in self)
-
-    def _repr_html_(self) -> str:
-        rows = ((p.title, f"jarkkit use open {p.name}", _login_of(p)) for p in self)
-        return _table(("Web UI", "Open it from a terminal", "Login"), rows)
 
 
 def web_endpoints(stack: ResolvedStack) -> WebEndpoints:
@@ -168,17 +131,17 @@ def run_example(
     *,
     rehearsal: bool = False,
     sleep: Callable[[float], None] = time.sleep,
-) -> Generator[Event, None, WorkloadResult]:
+) -> Generator[StepEvent, None, WorkloadResult]:
     """Run an example and delete it afterwards; the events report its progress.
 
     Raises JK-USE-UNKNOWN, JK-USE-FAILED, JK-USE-TIMEOUT, JK-NAME-TAKEN, JK-KUBE-….
     """
     example = example_workload(name)
     if why := why_not_runnable(example, stack):
-        yield _event("message", name, f"{example.title}: {why}")
+        yield StepMessage(f"{example.title}: {why}", subject=name)
         return WorkloadResult(name=name, title=example.title, status="skip", message=why)
     began = monotonic()
-    yield _event("phase", name, example.title, status="started")
+    yield PhaseProgress(name, "started", example.title)
     used = WorkloadResult(
         name=name, title=example.title, status="skip", message="it has nothing to run"
     )
@@ -191,17 +154,17 @@ def run_example(
         finally:
             _delete_all(kube, example.wait)
         yield from _wait_until_deleted(kube, sleep)
-    yield _event("phase", name, used.message, status="done")
+    yield PhaseProgress(name, "done", used.message)
     seconds = used.seconds or round(monotonic() - began, 1)
     return used.model_copy(
         update={"seconds": seconds, "note": example.rehearsal if rehearsal else ""}
     )
 
 
-def skip_without_cluster(name: str, why: str) -> Generator[Event, None, WorkloadResult]:
+def skip_without_cluster(name: str, why: str) -> Generator[StepEvent, None, WorkloadResult]:
     """Skip the example because there is no cluster. Raises JK-USE-UNKNOWN."""
     title = example_workload(name).title
-    yield _event("message", name, f"{title}: {why}")
+    yield StepMessage(f"{title}: {why}", subject=name)
     return WorkloadResult(name=name, title=title, status="skip", message=why.rstrip("."))
 
 
@@ -229,54 +192,52 @@ class _Run:
     since: float = 0.0
     node: str = ""
 
-    def follow(self) -> Generator[Event, None, WorkloadResult]:
+    def follow(self) -> Generator[StepEvent, None, WorkloadResult]:
         """Create the objects and watch until the workload has ended."""
         wait = self.wait
         for manifest in manifests(self.example, self.settings):
             self.kube.apply(manifest)
-        began = monotonic()
-        next_logs, next_check = began + _LOG_SECONDS, began + _FIRST_CHECK_SECONDS
-        while True:
+        next_logs, next_check = _LOG_SECONDS, _FIRST_CHECK_SECONDS
+        limit = self.example.timeout_seconds
+        for elapsed in poll(_POLL_SECONDS, limit, clock=monotonic, sleep=self.sleep):
             found = self.kube.get(wait.api_version, wait.kind, wait.name, NAMESPACE)
             yield from self._progress(found or {})
             pods = tuple(self.kube.list("v1", "Pod", NAMESPACE))
             yield from self._pods(pods)
             ended = outcome(wait, found or {})
-            if ended or monotonic() >= next_logs:
+            if ended or elapsed >= next_logs:
                 yield from self._logs()
-                next_logs = monotonic() + _LOG_SECONDS
+                next_logs = elapsed + _LOG_SECONDS
             if ended == "pass":
-                return self._passed(found or {}, monotonic() - began)
+                return self._passed(found or {}, elapsed)
             if ended == "fail":
                 raise self._failed(found or {}, pods)
-            if monotonic() >= next_check:
+            if elapsed >= next_check:
                 yield from self._pod_failures(pods)
-                next_check = monotonic() + _CHECK_SECONDS
-            if monotonic() - began > self.example.timeout_seconds:
-                raise self._timed_out()
-            self.sleep(_POLL_SECONDS)
+                next_check = elapsed + _CHECK_SECONDS
+        raise self._timed_out()
 
-    def _progress(self, found: Object) -> Iterator[Event]:
+    def _progress(self, found: Object) -> Iterator[StepEvent]:
         state = self._state(found)
         if state and self.last_states.get("") != state:
             self.last_states[""] = state
-            yield _event("phase", self.example.name, f"{self.wait.kind}: {state}", status="running")
+            yield PhaseProgress(self.example.name, "running", f"{self.wait.kind}: {state}")
 
     def _state(self, found: Object) -> str:
         words = (_at(found, path) for path in (self.wait.phase, self.wait.progress))
         return " ".join(filter(None, words))
 
-    def _pods(self, pods: tuple[Object, ...]) -> Iterator[Event]:
+    def _pods(self, pods: tuple[Object, ...]) -> Iterator[StepEvent]:
         for pod in pods:
             name, node = pod["metadata"]["name"], pod["spec"].get("nodeName", "")
             phase = "Ready" if is_ready(pod) else pod.get("status", {}).get("phase", "")
             state = f"{phase} on {node}" if node else "waits for a node"
             if self.last_states.get(name) != state:
                 self.last_states[name] = state
-                yield _event("message", name, f"pod {name}: {state}")
+                yield StepMessage(f"pod {name}: {state}", subject=name)
             self.node = self.node or node
 
-    def _logs(self) -> Iterator[Event]:
+    def _logs(self) -> Iterator[StepEvent]:
         logs = self.example.logs or LogSource(labels="")
         for pod in self.kube.list("v1", "Pod", NAMESPACE, labels=logs.labels):
             if pod.get("status", {}).get("phase") not in ("Running", "Succeeded", "Failed"):
@@ -286,15 +247,15 @@ class _Run:
             text = self.kube.logs(NAMESPACE, name, logs.container, lines=_LINES)
             before, self.logs_read[name] = self.logs_read.get(name, ""), text
             for line in appended_lines(before, text):
-                yield _event("message", name, f"{name}: {line[:300]}")
+                yield StepMessage(f"{name}: {line[:300]}", subject=name)
 
-    def _pod_failures(self, pods: tuple[Object, ...]) -> Iterator[Event]:
+    def _pod_failures(self, pods: tuple[Object, ...]) -> Iterator[StepEvent]:
         """Report why a pod does not run; a failure that does not pass by itself ends the run."""
         found = next((wrong for pod in pods if (wrong := diagnose_pod(self.kube, pod))), None)
         if found is None or self.failure is None or found.code != self.failure.code:
             self.since = monotonic()
             if found is not None:
-                yield _event("warning", self.example.name, f"{found.message}", code=found.code)
+                yield warning(found.message, found.code, self.example.name)
         self.failure = found
         fatal = found is not None and not found.is_unscheduled
         if fatal and monotonic() - self.since > _FATAL_SECONDS:
@@ -332,6 +293,7 @@ class _Run:
             f"{f' ({reason})' if reason else ''}.",
             "Read its last log lines below. To check the cluster itself, run: jarkkit verify",
             evidence="\n".join(line for text in self.logs_read.values() for line in _tail(text)),
+            subjects=self.example.needs,
         )
 
     def _timed_out(self) -> JarkkitError:
@@ -346,6 +308,7 @@ class _Run:
             f"{self.example.title} {what}{f': {failure.message}' if failure else ''}.",
             failure.fix if failure else "Check whether its add-on is ready: jarkkit verify",
             evidence=failure.evidence if failure else "",
+            subjects=self.example.needs,
         )
 
 
@@ -375,7 +338,7 @@ def _tail(text: str) -> list[str]:
 
 
 def _exit_code(pod: Object) -> str:
-    ended = values_at(pod, ".status.containerStatuses[*].state.terminated.exitCode")
+    ended = values_at(pod, "status.containerStatuses[].state.terminated.exitCode")
     bad = [code for code in ended if code != 0]
     return f"exit code {bad[0]} of pod {pod['metadata']['name']}" if bad else ""
 
@@ -383,7 +346,9 @@ def _exit_code(pod: Object) -> str:
 # -- a namespace of its own ------------------------------------------------------------------------
 
 
-def _empty_namespace(kube: Kube, sleep: Callable[[float], None]) -> Generator[Event, None, None]:
+def _empty_namespace(
+    kube: Kube, sleep: Callable[[float], None]
+) -> Generator[StepEvent, None, None]:
     """Create the namespace; first delete what an earlier run left in it."""
     found = kube.get("v1", "Namespace", NAMESPACE)
     if found is not None:
@@ -412,18 +377,17 @@ def _delete_all(kube: Kube, wait: WatchedObject) -> None:
         kube.delete("v1", "Namespace", NAMESPACE)
 
 
-def _wait_until_deleted(kube: Kube, sleep: Callable[[float], None]) -> Generator[Event, None, None]:
+def _wait_until_deleted(
+    kube: Kube, sleep: Callable[[float], None]
+) -> Generator[StepEvent, None, None]:
     """Wait until the namespace is gone, so that nothing in it costs money any longer."""
-    began = monotonic()
-    while kube.get("v1", "Namespace", NAMESPACE) is not None:
-        waited = monotonic() - began
-        if waited > _DELETION_SECONDS:
-            text = f"Kubernetes is still deleting namespace {NAMESPACE}; check again later"
-            yield _event("warning", NAMESPACE, text)
+    for waited in poll(_POLL_SECONDS, _DELETION_SECONDS, clock=monotonic, sleep=sleep):
+        if kube.get("v1", "Namespace", NAMESPACE) is None:
             return
         if waited > _FINALIZER_SECONDS:
             _remove_finalizers(kube)
-        sleep(_POLL_SECONDS)
+    text = f"Kubernetes is still deleting namespace {NAMESPACE}; check again later"
+    yield warning(text, subject=NAMESPACE)
 
 
 def _remove_finalizers(kube: Kube) -> None:
@@ -454,6 +418,7 @@ def _probed(
             f"{example.title}: {visit.path} answered {answer.status}, with unexpected content.",
             f"Check its pods: kubectl -n {at.namespace} get pods. Then read their logs.",
             evidence=answer.text[:300],
+            subjects=example.needs,
         )
     by = "the sandbox answered for it" if answer.simulated else f"answers {answer.status}"
     return WorkloadResult(name=example.name, title=example.title, status="pass", message=by)
@@ -469,34 +434,3 @@ def _endpoint_of(stack: ResolvedStack, visit: HttpProbe) -> web_uis.WebEndpoint:
         f"{visit.addon} has no web UI behind a Service {visit.service}.",
         "List the web UIs: jarkkit use",
     )
-
-
-def _event(
-    kind: Literal["phase", "message", "warning"],
-    subject: str,
-    message: str,
-    *,
-    status: Literal["started", "running", "done"] | None = None,
-    code: str = "",
-) -> Event:
-    return Event(
-        time=now(),
-        step="use",
-        kind=kind,
-        subject=subject,
-        message=message,
-        status=status,
-        code=code,
-    )
-
-
-def _login_of(endpoint: web_uis.WebEndpoint) -> str:
-    return f"jarkkit use password {endpoint.name}" if endpoint.secret else "none, or your own"
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    def cells(tag: str, words: Iterable[str]) -> str:
-        return "".join(f"<{tag} style='text-align:left'>{escape(word)}</{tag}>" for word in words)
-
-    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{cells('th', head)}</tr></thead><tbody>{body}</tbody></table>"

@@ -32,9 +32,11 @@ CHROMIUM_FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-# A cluster takes eighteen seconds, a deploy most of a minute: long enough to watch and to stop,
+# A cluster takes 27 seconds, a deploy more than a minute: long enough to watch and to stop,
 # also on a busy machine.
-SPEED = 30.0
+SPEED = 20.0
+# How long a page may take to show something on a busy machine.
+TIMEOUT_MS = 240_000
 
 
 @pytest.fixture(scope="session")
@@ -51,8 +53,9 @@ def chromium() -> str:
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
     """A browser that ends with the module: the event loop of its driver disturbs other tests."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         yield browser
@@ -79,7 +82,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, terraform: str) -> Iterator
     _wait_for(home / ".lab" / "address", process)
     yield server
     process.terminate()
-    process.wait(30)
+    process.wait(120)
     daemon_client.stop(home / ".sandbox")
 
 
@@ -89,7 +92,7 @@ def lab(browser: Browser, server: Server, screenshots: Path) -> Iterator[Lab]:
     from tests.browser.pages import Lab
 
     page = browser.new_page(viewport={"width": 1280, "height": 800})
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(TIMEOUT_MS)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield Lab(page, server.address, screenshots)

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page
 
 from tests.support.poll import wait_for
 
-_READY_SECONDS = 60.0
+_READY_SECONDS = 240.0
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 SIZES = {"1280x800": (1280, 800), "1920x1080": (1920, 1080)}
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-import time
 
 from playwright.sync_api import Locator, expect
 
 from tests.browser.pages import Lab, Notebook
 from tests.browser.server import Server
-
-# The limit for the answer to a change, also on a busy machine.
-ANSWER_SECONDS = 2.0
 
 
 def open_form(lab: Lab, deployment: str) -> Locator:
@@ -24,9 +20,9 @@ def open_section(form: Locator, name: str) -> None:
     form.locator(".jarkkit-nav").get_by_role("button", name=re.compile(name)).click()
 
 
-def shown_cost(form: Locator) -> str:
+def cost_bar(form: Locator) -> Locator:
     """Return the bar at the top of the form, with cost and duration."""
-    return form.locator(".widget-html").nth(1).inner_text()
+    return form.locator(".widget-html").nth(1)
 
 
 def test_settings_can_be_changed_with_mouse_and_keyboard(lab: Lab, server: Server) -> None:
@@ -41,16 +37,13 @@ def test_settings_can_be_changed_with_mouse_and_keyboard(lab: Lab, server: Serve
     expect(form.get_by_text(re.compile("us-east-1")).first).to_be_visible()
 
     open_section(form, "Size")  # with the mouse
-    before = shown_cost(form)
+    before = cost_bar(form).text_content() or ""
     nodes = form.get_by_label("Core nodes", exact=True)
     nodes.click()
     keyboard.press("Control+a")
     keyboard.type("4")
-    began = time.monotonic()
     keyboard.press("Tab")
-    while shown_cost(form) == before:
-        assert time.monotonic() - began < ANSWER_SECONDS, before
-        lab.page.wait_for_timeout(20)
+    expect(cost_bar(form)).not_to_have_text(before)
 
     open_section(form, "Add-ons")
     addon = form.get_by_label("OpenCost", exact=True)

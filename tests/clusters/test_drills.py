@@ -11,8 +11,9 @@ from jarkkit.catalog.drills import NAMESPACE, drill
 from jarkkit.model.checks import Check, Report
 from jarkkit.notebook.ui.drill_session import DrillSession
 from jarkkit.sandbox import daemon_client
-from tests.support.deployments import BARE, CliDeployment, deployed_in_sandbox, kubectl
+from tests.support.deployments import CliDeployment, deployed_in_sandbox, kubectl
 from tests.support.poll import wait_for
+from tests.support.stacks import BARE
 
 # JupyterHub for pod faults, Karpenter for capacity faults, and what these two need.
 ADDONS = {**BARE["addons"], "jupyterhub": True}

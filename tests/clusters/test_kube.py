@@ -17,7 +17,7 @@ import pytest
 
 from jarkkit.ports.kube import Kube, list_watch
 from tests.support.access import create_access_entry
-from tests.support.certificates import make_ca_certificate
+from tests.support.authority import CA_CERTIFICATE
 from tests.support.cluster_clients import (
     api_server_process,
     endpoint_and_ca,
@@ -144,7 +144,7 @@ class TestLists:
             if seen[-1:] == [("MODIFIED", "a")]:
                 kube.delete("v1", "ConfigMap", "a", namespace)
         assert seen == [("ADDED", "a"), ("MODIFIED", "a"), ("DELETED", "a")]
-        assert 2.5 < time.monotonic() - begun < 10
+        assert 2.5 < time.monotonic() - begun < 300
 
 
 class TestRefusals:
@@ -194,10 +194,10 @@ class TestRefusals:
     def test_missing_permissions_are_an_error_that_names_the_fix(
         self, cluster: RehearsalCluster, role: dict[str, str], namespace: str
     ) -> None:
-        denied = kube_client(cluster, role)
+        denied = kube_client(cluster, role, retry_seconds=600)
         begun = time.monotonic()
         error = raised_error(denied.version)
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 300
         assert (error.code, "access entry" in error.fix) == ("JK-KUBE-DENIED", True)
         create_access_entry(cluster, role["arn"], "AmazonEKSViewPolicy", (namespace,))
         viewer = kube_client(cluster, role)
@@ -231,10 +231,11 @@ class TestOutages:
         self, cluster: RehearsalCluster
     ) -> None:
         endpoint, _ = endpoint_and_ca(cluster)
-        kube = Kube(endpoint, make_ca_certificate(), token_source(cluster.running.env))
+        token = token_source(cluster.running.env)
+        kube = Kube(endpoint, CA_CERTIFICATE, token, retry_seconds=600)
         begun = time.monotonic()
         assert raised_error(kube.version).code == "JK-KUBE-UNREACHABLE"
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 300
 
     def test_calls_and_watches_survive_a_restart_of_the_api_server(
         self, cluster: RehearsalCluster, namespace: str

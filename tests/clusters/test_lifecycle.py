@@ -18,7 +18,7 @@ import pytest
 
 from jarkkit.deployment import Deployment
 from jarkkit.model.errors import JarkkitError
-from jarkkit.model.records import Event, Step
+from jarkkit.model.events import StepEvent
 from jarkkit.ports.workspace import Workspace
 from jarkkit.sandbox import daemon_client
 from jarkkit.sandbox.kubernetes.api import ApiError
@@ -264,7 +264,7 @@ class ClusterTerraform(FakeTerraform):
             "cluster_certificate_authority": authority,
         }
 
-    def apply(self, step: Step, file: str) -> Iterator[Event]:
+    def apply(self, file: str) -> Iterator[StepEvent]:
         if file == "destroy.tfplan":
             self.eks.delete_cluster(name=NAME)
-        yield from super().apply(step, file)
+        yield from super().apply(file)

@@ -14,15 +14,17 @@ from jarkkit.catalog.examples import NAMESPACE, ExampleWorkload, example_workloa
 from jarkkit.decisions.addons.node_pools import node_pools
 from jarkkit.decisions.examples import manifests
 from jarkkit.model.errors import JarkkitError
+from jarkkit.model.events import stamp_all
 from jarkkit.model.records import Event
 from jarkkit.model.step_generators import run_to_end
 from jarkkit.ports.kube import Kube
 from jarkkit.sandbox import daemon_client
 from jarkkit.settings import Settings
-from jarkkit.steps import use, verify
+from jarkkit.steps import use
 from jarkkit.steps.cluster import web_uis
 from jarkkit.steps.cluster.volume_probe import NAMESPACE as PROBE
 from jarkkit.steps.cluster.volume_probe import probe_volume
+from jarkkit.steps.stack_checks.cluster import ClusterCheckContext, check_cluster_layer
 from tests.support import karpenter, operators
 from tests.support.cluster_clients import kube_client
 from tests.support.cluster_objects import create_node_group, node_group_status, running_pod
@@ -73,9 +75,8 @@ def without_addon_requirements(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run_workload(kube: Kube, name: str, **options: Any) -> tuple[list[Event], use.WorkloadResult]:
     events: list[Event] = []
-    result = run_to_end(
-        use.run_example(kube, resolved(SETTINGS), name, rehearsal=True, **options), events.append
-    )
+    work = use.run_example(kube, resolved(SETTINGS), name, rehearsal=True, **options)
+    result = run_to_end(stamp_all(work, "use"), events.append)
     return events, result
 
 
@@ -180,9 +181,10 @@ class TestFailures:
         wait_for(lambda: not list(kube.list("karpenter.sh/v1", "NodeClaim")), 120)
         daemon_client.set_faults(cluster.running.home, ["insufficient-capacity:g6"])
         events: list[Event] = []
+        work = use.run_example(kube, resolved(SETTINGS), "gpu-smoke")
         try:
             with pytest.raises(JarkkitError) as caught:
-                run_to_end(use.run_example(kube, resolved(SETTINGS), "gpu-smoke"), events.append)
+                run_to_end(stamp_all(work, "use"), events.append)
         finally:
             daemon_client.set_faults(cluster.running.home, [])
         assert caught.value.code == "JK-USE-TIMEOUT"
@@ -191,7 +193,7 @@ class TestFailures:
         wait_for(lambda: kube.get("v1", "Namespace", NAMESPACE) is None)
 
     def test_an_interrupted_run_leaves_no_namespace(self, kube: Kube) -> None:
-        work = use.run_example(kube, resolved(SETTINGS), "hello-workflow")
+        work = stamp_all(use.run_example(kube, resolved(SETTINGS), "hello-workflow"), "use")
         while "Workflow" not in next(work).message:
             pass
         work.close()
@@ -199,8 +201,8 @@ class TestFailures:
 
 
 class TestVerify:
-    def context(self, kube: Kube, folder: Path, **more: Any) -> verify.VerifyContext:
-        return verify.VerifyContext(kube, resolved(SETTINGS), folder, rehearsal=True, **more)
+    def context(self, kube: Kube, folder: Path, **more: Any) -> ClusterCheckContext:
+        return ClusterCheckContext(kube, resolved(SETTINGS), folder, rehearsal=True, **more)
 
     def test_verify_passes_and_fails_checks_as_the_cluster_is(
         self, kube: Kube, tmp_path: Path
@@ -209,10 +211,10 @@ class TestVerify:
             "title: Karpenter runs\n"
             "object:\n"
             "  {apiVersion: apps/v1, kind: Deployment, name: karpenter, namespace: karpenter}\n"
-            "field: .status.readyReplicas\nat_least: 1\n"
+            "field: status.readyReplicas\nat_least: 1\n"
         )
         (tmp_path / "broken.yaml").write_text("title: nothing\nobject: 3\n")
-        found = {c.name: c for c in verify.check_cluster_layer(self.context(kube, tmp_path))}
+        found = {c.name: c for c in check_cluster_layer(self.context(kube, tmp_path))}
         assert found["Kubernetes API"].status == "pass"
         assert found["Nodes of for-use"].status == "pass"
         assert found["Nodes of for-use"].found.startswith("3/3 Ready")
@@ -227,7 +229,7 @@ class TestVerify:
 
         client = cast(Kube, KubeWithoutNodes(kube, denied))
         context = dataclasses.replace(self.context(kube, tmp_path), kube=client)
-        found = {c.name: c.status for c in verify.check_cluster_layer(context)}
+        found = {c.name: c.status for c in check_cluster_layer(context)}
         assert found["Nodes"] == "unknown"
         assert found["Node pool cpu"] == "pass"
 

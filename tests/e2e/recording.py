@@ -29,8 +29,8 @@ from tests.support.account import (
     trust_policy,
 )
 from tests.support.certificates import import_certificate
-from tests.support.deployments import ACCOUNT, SMALL, jarkkit_command
-from tests.support.stacks import resolved
+from tests.support.deployments import ACCOUNT, jarkkit_command
+from tests.support.stacks import SMALL, resolved
 
 RECORDED = Path(__file__).parents[1] / "unit" / "recorded_needs.json"
 REGION = Settings().region

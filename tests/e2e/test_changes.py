@@ -10,7 +10,8 @@ import pytest
 
 from jarkkit.sandbox import daemon_client
 from tests.support.account import error_code_of, make_client, sandbox_environment
-from tests.support.deployments import BARE, CliDeployment
+from tests.support.deployments import CliDeployment
+from tests.support.stacks import BARE
 
 REGION = "us-west-2"
 

@@ -215,7 +215,7 @@ def test_a_deploy_survives_a_killed_process_and_a_killed_api_server(
     second = start_and_wait(cli_deployment, "argo-cd")
     (server,) = api_servers(cli_deployment)
     server.kill()
-    assert second.wait(240) == 0, cli_deployment.deployment.ledger_entries()[-1]
+    assert second.wait(900) == 0, cli_deployment.deployment.ledger_entries()[-1]
     assert ready_replicas(cli_deployment)["argocd"]["argocd-server"] == "1/1"
     assert all(addon_digests(cli_deployment).values())
 

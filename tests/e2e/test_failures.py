@@ -181,7 +181,7 @@ class TestInterrupted:
             process = cli.start(*command)
             cli.wait_until(reached, process)
             process.send_signal(signal_number)
-            assert process.wait(timeout=120) == 130
+            assert process.wait(timeout=600) == 130
             assert not cli.deployment.status().running
             last = cli.deployment.ledger_entries()[-1]
             assert (last.status, last.code) == ("interrupted", "JK-INTERRUPTED")

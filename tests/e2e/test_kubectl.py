@@ -11,7 +11,8 @@ import yaml
 
 from jarkkit.ports.aws.session import AwsSession
 from jarkkit.settings import Settings
-from tests.support.deployments import BARE, CliDeployment, deployed_in_sandbox, kubectl
+from tests.support.deployments import CliDeployment, deployed_in_sandbox, kubectl
+from tests.support.stacks import BARE
 
 DEPLOYMENT = """
 apiVersion: apps/v1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jarkkit.sandbox import daemon_client
 from tests.support.account import sandbox_environment
-from tests.support.deployments import SMALL
+from tests.support.stacks import SMALL
 
 PAGE = Path(__file__).parents[2] / "docs" / "library.md"
 # The page's own settings would take a minute longer.

@@ -17,8 +17,8 @@ from jarkkit.sandbox.account.iam.policies import RequiredPermission, evaluate
 from jarkkit.settings import Settings
 from tests.e2e.recording import write_policies
 from tests.support.account import sandbox_environment
-from tests.support.deployments import ACCOUNT, SMALL, CliDeployment
-from tests.support.stacks import resolved
+from tests.support.deployments import ACCOUNT, CliDeployment
+from tests.support.stacks import SMALL, resolved
 
 SETTINGS = Settings.from_values({"name": "bounded", **SMALL})
 LimitPolicy = Callable[[str], None]

@@ -27,7 +27,7 @@ def initialized(
     environ = {**CLEAN, "JARKKIT_TERRAFORM": program}
     runner = Terraform(workspace.folder, environ, workspace.new_log)
     workspace.save_lock_file(lock_file(runner.tool.product))
-    list(runner.init("plan"))
+    list(runner.init())
     return runner
 
 

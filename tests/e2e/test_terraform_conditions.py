@@ -93,7 +93,7 @@ def configuration(terraform: str, tmp_path_factory: pytest.TempPathFactory) -> P
     environ = {**CLEAN, "JARKKIT_TERRAFORM": terraform}
     runner = Terraform(workspace.folder, environ, workspace.new_log)
     workspace.save_lock_file(lock_file(runner.tool.product))
-    list(runner.init("plan"))
+    list(runner.init())
     return workspace.folder
 
 

@@ -199,7 +199,7 @@ def test_the_installed_lab_opens_at_the_first_notebook(installed: Path, tmp_path
         assert (tmp_path / "notebooks/08-cleanup.ipynb").is_file()
     finally:
         lab.terminate()
-        lab.wait(timeout=30)
+        lab.wait(timeout=120)
 
 
 def _address(home: Path, port: int, lab: subprocess.Popen[bytes]) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 
 from jarkkit.model.errors import Interrupted, JarkkitError, Unreachable
-from jarkkit.steps.cluster.retry import with_retries
+from jarkkit.ports.kube import Kube
+from jarkkit.steps.cluster.retry import CRD, wait_for_crds, with_retries
+from tests.support.fakes.cluster import FakeKube
 
 BUSY = JarkkitError("JK-HELM-FAILED", "Not yet.", "Wait.", transient=True)
 GONE = Unreachable("JK-KUBE-UNREACHABLE", "The API did not answer.", "Check it.")
@@ -87,3 +90,47 @@ def test_a_stopped_installation_makes_no_attempt() -> None:
     with pytest.raises(Interrupted):
         run()
     assert install.made == 0
+
+
+class CrdKube(FakeKube):
+    """A cluster with the CRD of a kind, which it serves at the third look."""
+
+    looks = 0
+
+    def serves_kind(self, api_version: str, kind: str) -> bool:
+        self.looks += 1
+        return self.looks > 2
+
+
+OBJECT = {"apiVersion": "example.com/v1", "kind": "Sample", "metadata": {"name": "it"}}
+
+
+def crd(group: str) -> dict[str, Any]:
+    return {
+        "apiVersion": CRD[0],
+        "kind": CRD[1],
+        "metadata": {"name": f"samples.{group}"},
+        "spec": {"group": group, "names": {"kind": "Sample"}},
+    }
+
+
+def test_a_crd_that_is_not_served_yet_is_awaited() -> None:
+    kube, time = CrdKube(), Time()
+    kube.put(crd("example.com"))
+    wait_for_crds(cast(Kube, kube), [OBJECT, OBJECT], 600, time.wait)
+    assert (kube.looks, time.seconds - 100.0) == (3, 2.0)
+
+
+def test_a_kind_without_a_crd_is_not_awaited() -> None:
+    kube, time = CrdKube(), Time()
+    kube.put(crd("other.example.com"))
+    wait_for_crds(cast(Kube, kube), [OBJECT], 600, time.wait)
+    assert (kube.looks, time.seconds - 100.0) == (1, 0.0)
+
+
+def test_a_stopped_installation_does_not_wait_for_a_crd() -> None:
+    kube, time = CrdKube(), Time()
+    kube.put(crd("example.com"))
+    time.set()
+    wait_for_crds(cast(Kube, kube), [OBJECT], 600, time.wait)
+    assert kube.looks == 1

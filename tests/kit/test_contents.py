@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from jarkkit.decisions.notebook_progress import step_marks
 from jarkkit.model.records import LedgerEntry, Step
 from jarkkit.notebook.ui import contents
-from jarkkit.notebook.ui.contents import step_marks
+from jarkkit.render.html import html as html_of
+from jarkkit.render.text import text as text_of
 from tests.support.fakes.deployment import DeploymentHarness
 
 NOW, BEFORE = "digest now", "digest before"
@@ -54,8 +56,8 @@ def test_a_cleanup_clears_earlier_steps() -> None:
 def test_the_table_lists_every_notebook_with_a_link(harness: DeploymentHarness) -> None:
     harness.deploy()
     shown = contents(harness.deployment)
-    page = shown._repr_html_()
+    page = html_of(shown)
     assert "<a href='04-deploy.ipynb'>04 · Deploy</a>" in page
     assert dict(shown.lines)["04-deploy"] == "done"
     assert dict(shown.lines)["08-cleanup"] == ""
-    assert "✔ done" in repr(shown)
+    assert "✔ done" in text_of(shown)

@@ -16,10 +16,13 @@ from jarkkit.model.checks import Check
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import DurationRange, Event, LedgerEntry, NodeRun, OwnedResource
 from jarkkit.ports.workspace import Workspace
+from jarkkit.render.html import html as html_of
 from jarkkit.render.pictures import cost_split
+from jarkkit.render.text import text as text_of
 from jarkkit.settings import Settings
+from jarkkit.steps.check_engine import run_checks
+from jarkkit.steps.preflight.context import CheckContext
 from jarkkit.steps.preflight.cost_and_time import CHECKS, duration
-from jarkkit.steps.preflight.runner import CheckContext
 from jarkkit.steps.queries import node_history
 from jarkkit.steps.queries.past_durations import read_history, run_seconds, timed_runs
 from tests.support.fakes.cluster import FakeKube
@@ -42,8 +45,7 @@ def check_context(harness: DeploymentHarness, workspace: Workspace) -> CheckCont
 
 def checks(harness: DeploymentHarness) -> dict[str, Check]:
     context = check_context(harness, harness.deployment.workspace)
-    results = {check_function.__name__: check_function(context) for check_function in CHECKS}
-    return {name: check for name, check in results.items() if isinstance(check, Check)}
+    return {check.name: check for check in run_checks(CHECKS, context)}
 
 
 # -- cost ------------------------------------------------------------------------------------------
@@ -53,8 +55,8 @@ def test_before_a_deploy_there_is_only_a_bill(harness: DeploymentHarness) -> Non
     found = harness.deployment.cost(hours=8)
     assert found.bill.session_hours == 8
     assert found.spent.periods == ()
-    assert found.text().count("\n\n") == 0
-    assert "so far" not in found._repr_html_()
+    assert text_of(found).count("\n\n") == 0
+    assert "so far" not in html_of(found)
 
 
 def test_running_resources_are_priced(harness: DeploymentHarness) -> None:
@@ -66,7 +68,7 @@ def test_running_resources_are_priced(harness: DeploymentHarness) -> None:
     )
     found = harness.deployment.cost()
     assert found.spent.hourly.likely == pytest.approx(0.8048)
-    assert "1 x g6.xlarge" in found.text()
+    assert "1 x g6.xlarge" in text_of(found)
     assert found.after_cleanup == ""
 
 
@@ -136,7 +138,7 @@ def test_a_denied_scan_of_the_account_becomes_a_note(harness: DeploymentHarness)
     found = harness.deployment.cost()
     assert found.spent.now is None
     assert any("not allowed" in note for note in found.notes)
-    assert "The account was not scanned." in found.text()
+    assert "The account was not scanned." in text_of(found)
 
 
 def denied(_: str, **_more: Any) -> Any:
@@ -204,10 +206,10 @@ def test_spot_prices_are_fetched_only_for_spot_pools(harness: DeploymentHarness)
 
 def test_the_picture_of_the_split_has_an_alternative_text(harness: DeploymentHarness) -> None:
     picture = cost_split(harness.deployment.cost().bill)
-    assert picture.png.startswith(b"\x89PNG")
-    assert "core nodes 0.38" in picture.alt
+    assert picture.svg.startswith("<svg")
+    assert "core nodes 0.38" in picture.caption
     harness.deployment.configure({"karpenter": False, "accelerators": []})
-    assert cost_split(harness.deployment.cost().bill).png
+    assert cost_split(harness.deployment.cost().bill).svg
 
 
 def test_the_command_shows_text_and_json(
@@ -228,22 +230,22 @@ def test_the_command_shows_text_and_json(
 
 def test_preflight_shows_cost_and_duration(harness: DeploymentHarness) -> None:
     found = checks(harness)
-    assert found["cost"].status == "pass"
-    assert "USD per hour" in found["cost"].found
-    assert found["duration"].status == "pass"
-    assert "EKS control plane" in found["duration"].why
+    assert found["Cost estimate"].status == "pass"
+    assert "USD per hour" in found["Cost estimate"].found
+    assert found["Time estimate"].status == "pass"
+    assert "EKS control plane" in found["Time estimate"].why
 
 
 def test_a_bill_above_the_budget_is_a_warning(harness: DeploymentHarness) -> None:
     harness.deployment.configure({"budget_usd_per_month": 100, "budget_emails": ["a@example.org"]})
-    assert checks(harness)["cost"].status == "warn"
+    assert checks(harness)["Cost estimate"].status == "warn"
     harness.deployment.configure({"budget_usd_per_month": 5000})
-    assert checks(harness)["cost"].status == "pass"
+    assert checks(harness)["Cost estimate"].status == "pass"
 
 
 def test_a_family_without_a_price_is_unknown(harness: DeploymentHarness) -> None:
     harness.deployment.configure({"accelerators": [{"family": "trn2", "max_vcpus": 192}]})
-    assert checks(harness)["cost"].status == "unknown"
+    assert checks(harness)["Cost estimate"].status == "unknown"
 
 
 # -- time ------------------------------------------------------------------------------------------
@@ -276,7 +278,7 @@ def test_before_a_deploy_the_status_has_its_duration(harness: DeploymentHarness)
 def test_inconsistent_settings_have_a_status_without_a_duration(
     harness: DeploymentHarness,
 ) -> None:
-    harness.deployment.configure({"addons": {"coredns": False}})
+    harness.deployment.configure({"addons": {"aws-ebs-csi-driver": False}})
     assert harness.deployment.status().state == "configured"
 
 

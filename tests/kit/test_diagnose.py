@@ -22,6 +22,7 @@ from jarkkit.notebook.ui.drill_session import DrillList, DrillSession, check_ans
 from jarkkit.notebook.ui.drill_session import drill as drilling
 from jarkkit.ports.helm import Release
 from jarkkit.ports.workspace import Workspace
+from jarkkit.render.text import text as text_of
 from jarkkit.settings import Settings
 from jarkkit.steps.cluster.cluster_layer import Connect
 from jarkkit.steps.cluster.install_state import InstallState
@@ -201,7 +202,7 @@ class TestMoments:
 class TestCluster:
     def test_a_healthy_cluster_passes_all_checks(self, case: Case) -> None:
         report = case.diagnose()
-        assert report.ok, report.text()
+        assert report.ok, text_of(report)
         assert case.found() == {}
         passed = {c.name for c in report.checks if c.status == "pass"}
         assert {"Nodes", "Pods", "Webhooks", "Helm releases", "Instances"} <= passed

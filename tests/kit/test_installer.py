@@ -12,6 +12,7 @@ import pytest
 from jarkkit.catalog.addons import Addon
 from jarkkit.decisions.cluster.readiness import is_crash_looping
 from jarkkit.model.errors import JarkkitError
+from jarkkit.model.events import StepEvent, stamp_all, stamped
 from jarkkit.model.records import ClusterState, Event
 from jarkkit.model.step_generators import run_to_end
 from jarkkit.ports.helm import Release
@@ -51,7 +52,7 @@ def addon(name: str, **more: Any) -> Addon:
     )
 
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(300)
 
 NODES = addon("nodes", core=True)
 JOBS = addon("jobs", needs=["queue"])
@@ -96,7 +97,7 @@ class Ports:
     def install(self, *addons: Addon, **settings: Any) -> list[Event]:
         self.helm.calls.clear()
         self.kube.calls.clear()
-        return list(install(self.layer(*addons, **settings)))
+        return [stamped(e, "deploy") for e in install(self.layer(*addons, **settings))]
 
     @property
     def state(self) -> ClusterState:
@@ -149,6 +150,7 @@ def test_a_failed_add_on_blocks_only_its_dependents(ports: Ports) -> None:
         ports.install(JOBS, NODES, QUEUE, WEB)
     assert caught.value.code == "JK-HELM-FAILED"
     assert "not started: jobs" in caught.value.evidence
+    assert caught.value.subjects == ("queue",)
     assert "apply web" in ports.helm.calls
     ports.install(JOBS, NODES, QUEUE, WEB)
     assert ports.helm.calls == ["apply queue", "apply jobs"]
@@ -247,7 +249,7 @@ def test_a_workload_that_is_not_ready_is_named(ports: Ports) -> None:
 
 def test_an_interrupted_run_is_resumed(ports: Ports) -> None:
     ports.helm.gate = threading.Event()
-    run = install(ports.layer(WEB))
+    run = stamp_all(install(ports.layer(WEB)), "deploy")
     while next(run).status != "started" or not ports.helm.calls:
         pass
     run.close()
@@ -416,7 +418,7 @@ def test_everything_is_removed_in_an_order_without_leftovers(ports: Ports) -> No
         make_object("Namespace", "kube-system"),
     ):
         ports.kube.put(manifest)
-    list(remove_all(ports.layer(karpenter, balancer, cluster, WEB), "cleanup"))
+    list(remove_all(ports.layer(karpenter, balancer, cluster, WEB)))
     order = [call for call in ports.kube.calls if not call.startswith("apply")]
     assert order.index("delete DataCluster d") < order.index("uninstall data")
     assert order.index("delete Service front") < order.index("uninstall web")
@@ -435,8 +437,8 @@ def test_an_add_on_that_cannot_be_removed_does_not_keep_the_nodes(ports: Ports) 
     ports.kube.put(make_object("NodePool", "cpu"))
     broken = JarkkitError("JK-HELM-FAILED", "It broke.", "Fix it.")
     ports.helm.uninstall_errors["web"] = broken
-    events: list[Event] = []
-    left = run_to_end(remove_all(ports.layer(karpenter, WEB), "cleanup"), events.append)
+    events: list[StepEvent] = []
+    left = run_to_end(remove_all(ports.layer(karpenter, WEB)), events.append)
     assert left == ()  # it owns nothing in the account
     assert "web: It broke." in [event.message for event in events if event.kind == "warning"]
     assert "delete NodePool cpu" in ports.kube.calls
@@ -452,7 +454,7 @@ def test_a_pod_that_may_not_be_disrupted_does_not_keep_its_node(ports: Ports) ->
         pod = make_object("Pod", name, "kube-system", nodeName="a")
         pod["metadata"]["ownerReferences"] = [{"kind": owner}]
         ports.kube.put(pod)
-    list(remove_all(ports.layer(karpenter), "cleanup"))
+    list(remove_all(ports.layer(karpenter)))
     assert "delete Pod stubborn" in ports.kube.calls
     assert "delete Pod agent" not in ports.kube.calls
 
@@ -461,8 +463,8 @@ def test_an_object_that_stays_is_named_and_the_rest_is_removed(ports: Ports) -> 
     ports.install(WEB)
     ports.kube.put(make_object("Service", "front", "web", type="LoadBalancer"))
     ports.kube.stuck.add("Service")
-    events: list[Event] = []
-    left = run_to_end(remove_all(ports.layer(WEB), "cleanup"), events.append)
+    events: list[StepEvent] = []
+    left = run_to_end(remove_all(ports.layer(WEB)), events.append)
     assert left == ("load balancers: 1 not deleted in time: web/front",)
     assert tuple(e.message for e in events if e.kind == "warning") == left
     assert "uninstall web" in ports.helm.calls

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import psutil
 import pytest
 
+from jarkkit.decisions.step_progress import StepProgress
 from jarkkit.deployment import Deployment
 from jarkkit.model.clock import now
 from jarkkit.model.errors import JarkkitError
@@ -24,7 +25,6 @@ from jarkkit.notebook.ui import inputs
 from jarkkit.notebook.ui.background_step import BackgroundStep, StepProcess, log_tail
 from jarkkit.notebook.ui.launch import expected_counts, options_of
 from jarkkit.notebook.ui.live_progress import LiveDisplay
-from jarkkit.notebook.ui.progress import StepProgress
 from jarkkit.sandbox import daemon_client
 from tests.support.account import sandbox_environment
 from tests.support.fakes.deployment import DeploymentHarness

@@ -13,8 +13,9 @@ from jarkkit.model.errors import AccessDenied
 from jarkkit.model.records import Certificate
 from jarkkit.ports.workspace import Workspace
 from jarkkit.settings import Settings
+from jarkkit.steps.check_engine import run_checks
 from jarkkit.steps.preflight import named_resources
-from jarkkit.steps.preflight.runner import CheckContext, run_checks
+from jarkkit.steps.preflight.context import CheckContext
 from tests.support.fakes.account import FakeAccount
 from tests.support.fakes.machine import FakeMachine
 from tests.support.fakes.named_resources import FakeNamedResources
@@ -48,7 +49,7 @@ def run(tmp_path: Path) -> Checker:
             workspace=Workspace(tmp_path),
             machine=FakeMachine(environ=environ or {}),
         )
-        return list(run_checks({"": named_resources.CHECKS}, context))
+        return list(run_checks(named_resources.CHECKS, context))
 
     return checks
 

@@ -13,10 +13,12 @@ from jarkkit.deployment import Deployment
 from jarkkit.model.checks import Check, Report
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import EksCluster, ExistingVpc, OwnedResource, SubnetNetwork, UniqueName
+from jarkkit.model.unknown import Unknown
 from jarkkit.settings import Settings
+from jarkkit.settings.validation import CORE_ADDONS
 from jarkkit.steps.preflight import account, addons, leftovers, machine, name_conflicts, network
+from jarkkit.steps.preflight.context import CheckContext
 from jarkkit.steps.preflight.leftovers import StateSummary, read_state
-from jarkkit.steps.preflight.runner import CheckContext
 from tests.support.fakes.deployment import DeploymentHarness
 from tests.support.fakes.machine import FakeMachine
 from tests.support.fakes.quotas import TYPES
@@ -79,7 +81,7 @@ class TestNames:
 
     def test_a_denied_call_is_unknown_but_a_taken_name_still_fails(self) -> None:
         one, two = (UniqueName(terraform_type="aws_iam_role", name=name) for name in "ab")
-        denied = JarkkitError("JK-AWS-DENIED", "no", "ask")
+        denied = Unknown(JarkkitError("JK-AWS-DENIED", "no", "ask"))
         assert name_conflicts.judge_names("demo", {one: denied, two: None}).status == "unknown"
         assert name_conflicts.judge_names("demo", {one: denied, two: {}}).status == "fail"
 
@@ -337,7 +339,9 @@ class TestHosts:
 
         assert {"nvcr.io", "quay.io"} <= hosts(Settings())
         minimal = Settings(
-            addons=dict.fromkeys(addon_catalog(), False), karpenter=False, accelerators=()
+            addons=dict.fromkeys(addon_catalog().keys() - CORE_ADDONS.keys(), False),
+            karpenter=False,
+            accelerators=(),
         )
         assert hosts(minimal) == set()
 

@@ -16,8 +16,9 @@ from jarkkit.model.records import Caller
 from jarkkit.ports.workspace import Workspace
 from jarkkit.settings import Settings
 from jarkkit.steps.aws_layer import APPLIED_PERMISSIONS
+from jarkkit.steps.check_engine import run_checks
+from jarkkit.steps.preflight.context import CheckContext
 from jarkkit.steps.preflight.permissions import CHECKS
-from jarkkit.steps.preflight.runner import CheckContext, run_checks
 from tests.support.fakes.account import FakeAccount
 from tests.support.fakes.identity import FakeIdentity
 from tests.support.stacks import resolved
@@ -48,7 +49,7 @@ def check_caller(tmp_path: Path) -> Checker:
             terraform=None,  # type: ignore[arg-type]
             workspace=Workspace(tmp_path),
         )
-        return {check.name: check for check in run_checks({"": CHECKS}, context)}
+        return {check.name: check for check in run_checks(CHECKS, context)}
 
     return checks
 

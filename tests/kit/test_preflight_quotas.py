@@ -9,7 +9,9 @@ import pytest
 from jarkkit.decisions.quotas.models import QuotaUsage, RequestedQuotaIncrease, RunningInstances
 from jarkkit.model.checks import Check
 from jarkkit.model.errors import JarkkitError
+from jarkkit.model.unknown import Unknown
 from jarkkit.render.pictures import quota_bars
+from jarkkit.render.text import text as text_of
 from jarkkit.steps.quotas import QuotaIncreaseRequest, quota_increase_requests
 from tests.support.fakes.deployment import DeploymentHarness
 
@@ -65,8 +67,8 @@ def test_networks_and_addresses_fail_as_well(harness: DeploymentHarness) -> None
 
 
 def test_unknown_quotas_neither_pass_nor_fail(harness: DeploymentHarness) -> None:
-    harness.account.quotas.values = {STANDARD: DENIED}
-    harness.account.usage.by_quota = {VPCS: DENIED}
+    harness.account.quotas.values = {STANDARD: Unknown(DENIED)}
+    harness.account.usage.by_quota = {VPCS: Unknown(DENIED)}
     statuses = {check.status for check in quota_checks(harness)}
     assert statuses == {"unknown", "pass"}
     assert harness.deployment.quota_table().row(VPCS).fits == "unknown"
@@ -117,12 +119,12 @@ def test_a_request_shows_exactly_what_is_sent(harness: DeploymentHarness) -> Non
         5,
     )
     for word in ("ec2", STANDARD, "us-west-2", "84", "now 5"):
-        assert word in request.text()
+        assert word in text_of(request)
     assert "--desired-value 84" in request.command
 
 
 def test_quotas_that_fit_or_are_unknown_need_no_request(harness: DeploymentHarness) -> None:
-    harness.account.quotas.values = {G: DENIED}
+    harness.account.quotas.values = {G: Unknown(DENIED)}
     assert requests_by_code(harness) == {}
 
 
@@ -174,12 +176,12 @@ def test_requests_that_cannot_be_listed_are_unknown(harness: DeploymentHarness) 
 # -- picture ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("values", [{}, {STANDARD: 5.0, G: 0.0}, {STANDARD: DENIED}])
+@pytest.mark.parametrize("values", [{}, {STANDARD: 5.0, G: 0.0}, {STANDARD: Unknown(DENIED)}])
 def test_the_picture_names_short_quotas_in_words(
-    harness: DeploymentHarness, values: dict[str, float | JarkkitError | None]
+    harness: DeploymentHarness, values: dict[str, float | Unknown | None]
 ) -> None:
     harness.account.quotas.values = values
     picture = quota_bars(harness.deployment.quota_table())
-    assert picture.png.startswith(b"\x89PNG")
+    assert picture.svg.startswith("<svg")
     short = [code for code, value in values.items() if isinstance(value, float)]
-    assert all(code in picture.alt for code in short)
+    assert all(code in picture.caption for code in short)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from jarkkit.decisions.step_progress import StepProgress, epoch_seconds
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import Event
-from jarkkit.notebook.ui import progress_html
-from jarkkit.notebook.ui.progress import StepProgress, epoch_seconds
+from jarkkit.render import progress as progress_html
 
 START = epoch_seconds("2026-01-01T00:00:00Z")
 

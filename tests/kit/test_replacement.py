@@ -8,7 +8,6 @@ from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import AddonState, ClusterState, OwnedResource, UnemptiedCluster
 from jarkkit.steps import emptying
 from jarkkit.steps.cluster import uninstaller
-from tests.support.deployments import BARE
 from tests.support.fakes.cluster import FakeKube
 from tests.support.fakes.deployment import (
     DeploymentHarness,
@@ -16,6 +15,7 @@ from tests.support.fakes.deployment import (
     FakeConnect,
     protected_cluster,
 )
+from tests.support.stacks import BARE
 
 UNREACHABLE = JarkkitError("JK-KUBE-UNREACHABLE", "The API server does not answer.", "Wait.")
 BOOM = JarkkitError("JK-TF-FAILED", "boom", "again")

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 
-from jarkkit.decisions.terraform_messages import terraform_error
+from jarkkit.decisions.terraform_failures import terraform_error
 from jarkkit.deployment import Deployment
 from jarkkit.model.checks import Check
 from jarkkit.model.clock import now
 from jarkkit.model.errors import JarkkitError
+from jarkkit.model.events import ProgressStatus, ResourceProgress, StepEvent
 from jarkkit.model.records import (
     AddonState,
     ClusterComponent,
@@ -27,11 +28,11 @@ from jarkkit.model.records import (
     Receipt,
     Target,
 )
+from jarkkit.render.text import text as text_of
 from jarkkit.settings import CLUSTER_VERSIONS
 from jarkkit.steps import emptying
 from jarkkit.steps.cleanup import receipt_report
 from jarkkit.steps.leftover_removal import unblock
-from tests.support.deployments import BARE
 from tests.support.fakes.cluster import FakeKube
 from tests.support.fakes.deployment import (
     DeploymentHarness,
@@ -39,6 +40,7 @@ from tests.support.fakes.deployment import (
     FakeConnect,
     protected_cluster,
 )
+from tests.support.stacks import BARE
 
 BOOM = JarkkitError("JK-TF-FAILED", "boom", "again")
 
@@ -393,7 +395,7 @@ def test_cleanup_looks_again_for_what_comes_back(harness: DeploymentHarness) -> 
 def test_a_second_look_waits_a_minute_of_aws(harness: DeploymentHarness) -> None:
     slept: list[float] = []
     layer = replace(harness.deployment._layer(), sleep=slept.append, pace=0.5)
-    layer.wait(60)
+    layer.wait(300)
     assert slept == [30]
     assert harness.deployment._layer().pace == 0
 
@@ -413,7 +415,7 @@ def test_what_cleanup_keeps_is_in_the_receipt_with_reason_and_price(
     list(harness.deployment.cleanup(confirm="demo"))
     report = harness.deployment.cleanup_report()
     assert report is not None
-    assert "snap-1 (5.00 USD per month): a backup" in report.text()
+    assert "snap-1 (5.00 USD per month): a backup" in text_of(report)
     assert harness.account.leftovers == (kept,)
 
 
@@ -434,25 +436,17 @@ class TestBlockedDestroy:
     USERS = ("network interface eni-9 of load balancer app/theirs/1",)
 
     def events(
-        self, harness: DeploymentHarness, *events: Event, fails: JarkkitError | None = None
-    ) -> list[Event]:
-        def terraform() -> Iterator[Event]:
+        self, harness: DeploymentHarness, *events: StepEvent, fails: JarkkitError | None = None
+    ) -> list[StepEvent]:
+        def terraform() -> Iterator[StepEvent]:
             yield from events
             if fails:
                 raise fails
 
         return list(unblock(harness.deployment._layer(), terraform(), emptied=False))
 
-    def event(self, subject: str, status: Any, seconds: float = 0) -> Event:
-        return Event(
-            time=now(),
-            step="cleanup",
-            kind="resource",
-            subject=subject,
-            action="delete",
-            status=status,
-            seconds=seconds,
-        )
+    def event(self, subject: str, status: ProgressStatus, seconds: float = 0) -> ResourceProgress:
+        return ResourceProgress(subject, "delete", status, seconds)
 
     def test_the_orphans_of_a_deleted_cluster_are_deleted(self, harness: DeploymentHarness) -> None:
         harness.account.leftovers = (self.VPC, ELB)
@@ -503,6 +497,13 @@ def test_init_runs_once(harness: DeploymentHarness) -> None:
     harness.plan()
     harness.plan()
     assert harness.terraform.calls.count("init") == 1
+
+
+def test_terraform_by_hand_refuses_other_accounts(harness: DeploymentHarness) -> None:
+    harness.plan()
+    override = harness.deployment.workspace.generated("account_override")
+    allowed = override["provider"]["aws"]["allowed_account_ids"]
+    assert allowed == [harness.account.account_id]
 
 
 def test_planned_zones_never_change(harness: DeploymentHarness) -> None:
@@ -740,9 +741,9 @@ def status_of(report: object, name: str) -> str:
 
 def test_preflight_passes_and_warns_about_an_open_api(harness: DeploymentHarness) -> None:
     found = harness.deployment.preflight()
-    assert found.ok, found.text()
+    assert found.ok, text_of(found)
     assert status_of(found, "Access to the Kubernetes API") == "warn"
-    assert harness.account.account_id not in found.text()
+    assert harness.account.account_id not in text_of(found)
 
 
 def test_a_denied_call_is_unknown(harness: DeploymentHarness) -> None:
@@ -798,7 +799,7 @@ def test_verify_passes_when_everything_is_active(harness: DeploymentHarness) -> 
     )
     harness.account.components = active_components()
     found = harness.deployment.verify()
-    assert found.ok, found.text()
+    assert found.ok, text_of(found)
 
 
 @pytest.mark.parametrize("missing", ["vpc-cni", "core"])
@@ -910,7 +911,7 @@ def test_an_unreachable_cluster_is_a_warning_and_cleanup_continues(
     assert not receipt.clean
     assert "not proven that nothing is left: the cluster was not emptied" in receipt.verdict
     report = receipt_report(receipt)
-    assert "not emptied: No answer." in report.text()
+    assert "not emptied: No answer." in text_of(report)
 
 
 def test_a_receipt_stays_not_proven_when_cleanup_runs_again(harness: DeploymentHarness) -> None:
@@ -1194,10 +1195,10 @@ class TestForeignCluster:
         assert foreign.account.cluster_access.entries == set()
         assert foreign.account.protections == []
 
-    @pytest.mark.timeout(60)
+    @pytest.mark.timeout(600)
     def test_no_step_waits_for_it(self, foreign: DeploymentHarness) -> None:
         foreign.account.clusters["demo"] = protected_cluster(status="UPDATING")
-        list(foreign.deployment._layer().unprotect_cluster("cleanup"))
+        list(foreign.deployment._layer().unprotect_cluster())
         assert foreign.account.protections == []
 
     def test_its_version_says_nothing(self, foreign: DeploymentHarness) -> None:

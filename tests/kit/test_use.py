@@ -16,8 +16,11 @@ from jarkkit.catalog.examples import NAMESPACE, example_workload
 from jarkkit.cli import use as commands
 from jarkkit.deployment import Deployment
 from jarkkit.model.errors import JarkkitError
+from jarkkit.model.events import stamped
 from jarkkit.model.records import Event
 from jarkkit.ports.kube import Kube
+from jarkkit.render.html import html as html_of
+from jarkkit.render.text import text as text_of
 from jarkkit.settings import Settings
 from jarkkit.steps import use
 from jarkkit.steps.cluster import web_uis
@@ -85,7 +88,7 @@ def run_example(
     )
     while True:
         try:
-            events.append(next(work))
+            events.append(stamped(next(work), "use"))
         except StopIteration as end:
             return events, end.value
 
@@ -108,15 +111,14 @@ def test_a_run_reports_its_progress_and_leaves_nothing(kube: PhasedCluster) -> N
     )
     assert result.lines == ("last words",)
     assert "simulated" in result.note
-    assert all(event.step == "use" for event in events)
     assert nothing_left(kube)
 
 
 def test_a_result_is_shown_as_text_and_html(kube: PhasedCluster) -> None:
     kube.pod("hello-1")
     _, result = run_example(kube)
-    assert result.text().startswith("✔ A workflow of three steps: Succeeded in ")
-    assert "<pre>last words</pre>" in result._repr_html_()
+    assert text_of(result).startswith("✔ A workflow of three steps: Succeeded in ")
+    assert "<pre>last words</pre>" in html_of(result)
 
 
 def test_a_failed_run_has_a_reason_and_leaves_nothing(kube: PhasedCluster) -> None:
@@ -237,8 +239,8 @@ class TestWebUi:
 
 
 def test_tables_for_a_notebook() -> None:
-    assert "hello-workflow" in use.examples(resolved(SETTINGS))._repr_html_()
-    table = use.web_endpoints(resolved(SETTINGS))._repr_html_()
+    assert "hello-workflow" in html_of(use.examples(resolved(SETTINGS)))
+    table = html_of(use.web_endpoints(resolved(SETTINGS)))
     assert "jarkkit use open grafana" in table
     assert example_workload("storage").name == "storage"
 

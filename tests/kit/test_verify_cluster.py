@@ -23,6 +23,7 @@ from jarkkit.steps import verify
 from jarkkit.steps.cluster import web_uis
 from jarkkit.steps.cluster.cluster_layer import Connect
 from jarkkit.steps.cluster.volume_probe import NAMESPACE, probe_volume
+from jarkkit.steps.stack_checks.cluster import ClusterCheckContext, check_cluster_layer
 from tests.support.fakes.cluster import FakeKube, Object, workload_object
 from tests.support.fakes.deployment import DeploymentHarness
 from tests.support.fakes.healthy_cluster import SETTINGS, HealthyCluster, healthy_cluster
@@ -59,8 +60,8 @@ def kube(web_server: int, monkeypatch: pytest.MonkeyPatch) -> HealthyCluster:
 
 
 def run_checks(kube: FakeKube, folder: Path = Path("/nowhere"), **more: Any) -> dict[str, Check]:
-    context = verify.VerifyContext(cast(Kube, kube), resolved(SETTINGS), folder, **more)
-    return {check.name: check for check in verify.check_cluster_layer(context)}
+    context = ClusterCheckContext(cast(Kube, kube), resolved(SETTINGS), folder, **more)
+    return {check.name: check for check in check_cluster_layer(context)}
 
 
 def failures(found: dict[str, Check]) -> dict[str, str]:
@@ -97,6 +98,21 @@ def test_a_missing_workload_is_reported(kube: HealthyCluster) -> None:
     assert run_checks(kube)["Deployment kube-system/coredns"].found == "does not exist"
 
 
+def test_credentials_that_the_cluster_does_not_admit_fail(kube: HealthyCluster) -> None:
+    kube.failing = {"version": "JK-KUBE-DENIED"}
+    found = run_checks(kube)
+    assert failures(found) == {"Kubernetes API": "JK-KUBE-DENIED"}
+    assert found["Kubernetes API"].status == "fail"
+
+
+def test_karpenter_scaled_to_zero_is_named(kube: HealthyCluster) -> None:
+    karpenter = kube.objects["Deployment", "karpenter", "karpenter"]
+    kube.put({**karpenter, "spec": {**karpenter["spec"], "replicas": 0}})
+    check = run_checks(kube)["Deployment karpenter/karpenter"]
+    assert (check.status, "scaled to 0" in check.why) == ("fail", True)
+    assert "--replicas=2" in check.fix
+
+
 def test_a_denied_call_is_unknown_and_the_other_checks_run(kube: HealthyCluster) -> None:
     kube.failing = {"Node": "JK-KUBE-DENIED"}
     found = run_checks(kube)
@@ -119,7 +135,7 @@ def test_a_web_ui_without_a_pod_fails(kube: HealthyCluster) -> None:
 def test_custom_checks_of_a_user(kube: HealthyCluster, tmp_path: Path) -> None:
     kube.add("ConfigMap", "mine", "team", data={"size": 3})
     text = "title: {}\nobject: {{apiVersion: v1, kind: ConfigMap, name: {}, namespace: team}}\n"
-    field = "field: .data.size\nequals: 3\n"
+    field = "field: data.size\nequals: 3\n"
     (tmp_path / "a.yaml").write_text(text.format("There", "mine") + field)
     (tmp_path / "b.yaml").write_text(text.format("Absent", "other") + field)
     (tmp_path / "c.yaml").write_text("title: Off\nwhen: {karpenter: false}\n" + text[10:] + field)
@@ -167,7 +183,7 @@ def test_the_step_reports_both_layers(harness: DeploymentHarness, kube: HealthyC
 
 
 def test_a_rehearsal_notes_what_was_simulated(kube: HealthyCluster) -> None:
-    context = verify.VerifyContext(
+    context = ClusterCheckContext(
         cast(Kube, kube), resolved(SETTINGS), Path("/nowhere"), rehearsal=True
     )
     installed = AddonState(namespace="a", release="a", chart="a 1", real=False)

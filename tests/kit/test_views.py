@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from jarkkit.cli import app as cli
-from jarkkit.cli import error_output, output
+from jarkkit.cli import error_output
 from jarkkit.model.checks import Check, Report
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import Event
@@ -20,7 +22,9 @@ from jarkkit.model.step_generators import run_to_end
 from jarkkit.notebook import ui
 from jarkkit.ports.workspace import Workspace
 from jarkkit.render import pictures
+from jarkkit.render.pictures.bars import Axis, Bar, Bars, Row, bar_chart
 from jarkkit.render.redaction import Redactor, sensitive_values
+from jarkkit.render.text import text as text_of
 from jarkkit.settings import Settings
 from tests.support.fakes.deployment import DeploymentHarness
 
@@ -75,18 +79,18 @@ class TestPictures:
             event(9, "module.cluster.aws_eks_cluster.this", "failed"),
         ]
         picture = pictures.timeline(events)
-        assert picture.png.startswith(b"\x89PNG")
-        assert "cluster.eks_cluster.this 9 s" in picture.alt
-        assert "Timeline of 2 resources" in picture.alt
+        assert picture.svg.startswith("<svg")
+        assert "cluster.eks_cluster.this 9 s" in picture.caption
+        assert "Timeline of 2 resources" in picture.caption
 
     def test_a_timeline_has_no_account_id(self) -> None:
         subject = 'aws_eks_access_entry.admin["arn:aws:iam::123456789012:user/learner"]'
         picture = pictures.timeline([event(0, subject, "started"), event(5, subject, "done")])
-        assert "1234…9012" in picture.alt
-        assert "123456789012" not in picture.alt
+        assert "1234…9012" in picture.caption
+        assert "123456789012" not in picture.caption
 
     def test_an_empty_timeline_is_still_a_picture(self) -> None:
-        assert "none" in pictures.timeline([]).alt
+        assert "none" in pictures.timeline([]).caption
 
     def test_a_plan_map_has_an_alternative_text_by_area(self, harness: DeploymentHarness) -> None:
         harness.plan()
@@ -94,10 +98,50 @@ class TestPictures:
         assert plan is not None
         picture = pictures.plan_map(plan)
         for area, changes in plan.by_area().items():
-            assert f"{area} {len(changes)}" in picture.alt
-        data, metadata = picture._repr_mimebundle_()
-        assert data["text/plain"] == picture.alt
-        assert metadata["image/png"] == {"alt": picture.alt}
+            assert f"{area} {len(changes)}" in picture.caption
+        data = picture._repr_mimebundle_()
+        assert data["text/plain"] == picture.caption
+        assert f"<figcaption>{picture.caption}</figcaption>" in data["text/html"]
+
+    def test_a_picture_follows_the_theme_and_says_the_same_in_words(
+        self, harness: DeploymentHarness
+    ) -> None:
+        harness.plan()
+        plan = harness.deployment.last_plan()
+        assert plan is not None
+        picture = pictures.plan_map(plan)
+        svg = ElementTree.fromstring(picture.svg)
+        assert svg.get("fill") == "currentColor"
+        texts = [*svg.iter("{http://www.w3.org/2000/svg}text")]
+        assert not any(text.get("fill") or text.get("style") for text in texts)
+        # No box of a color of its own behind the bars.
+        shapes = [*svg.iter("{http://www.w3.org/2000/svg}rect")]
+        assert shapes
+        assert all("currentColor" in shape.get("style", "") for shape in shapes)
+        drawn = {text.text for text in texts}
+        assert {area for area, *_ in picture.rows} <= drawn
+        assert [(area, str(len(found))) for area, found in plan.by_area().items()] == [
+            (area, total) for area, *_, total in picture.rows
+        ]
+        for area, *_ in picture.rows:
+            assert f">{area}</td>" in picture.html().partition("In words")[2]
+
+    def test_the_words_of_a_picture_are_hidden_where_its_style_is_removed(self) -> None:
+        page = pictures.timeline([event(0, "a", "started"), event(5, "a", "done")]).html()
+        stripped = re.sub(r' style="[^"]*"', "", page)
+        assert '<div hidden="hidden"><svg' in stripped
+        # JupyterLab keeps `display` but not the variable that shows the picture.
+        assert "display:var(--jarkkit-shown, none)" in page.replace("--jarkkit-shown:block;", "")
+
+    def test_a_quota_bar_has_its_quota_in_the_picture(self) -> None:
+        rows = [Row("a", (Bar(0, 0.1, "green"),), "few")]
+        svg = ElementTree.fromstring(
+            bar_chart([Bars(rows, Axis(ticks=((1.0, "quota"),), line=1.0))])
+        )
+        lines = [
+            float(line.get("x1", "0")) for line in svg.iter("{http://www.w3.org/2000/svg}line")
+        ]
+        assert max(lines) <= float(svg.get("width", "0"))
 
 
 class TestSummaries:
@@ -125,8 +169,8 @@ class TestSummaries:
         assert "to replace" in table
         assert "eks_cluster demo (old-1)" in table
         assert "the cluster with everything in it" in table
-        assert "cluster 1 (1 to replace)" in pictures.plan_map(plan).alt
-        text = "\n".join(output.plan_lines(plan))
+        assert "cluster 1 (1 to replace)" in pictures.plan_map(plan).caption
+        text = text_of(plan)
         assert "1 to replace; on AWS" in text
         assert "eks_cluster.demo: demo (old-1); forced by cidr_block" in text
         assert "replace cluster demo (old-1): the cluster with everything in it" in text
@@ -139,7 +183,7 @@ class TestSummaries:
         harness.plan()
         plan = harness.deployment.last_plan()
         assert plan is not None
-        text = "\n".join(output.plan_lines(plan))
+        text = text_of(plan)
         assert text.startswith("2 to create; on AWS about")
         assert "vpc.demo" in text
         assert "lose" not in text
@@ -151,16 +195,16 @@ class TestSummaries:
 
 class TestEventLines:
     def test_a_finished_resource_has_a_line(self) -> None:
-        line = output.event_line(event(4, "module.network[0].aws_vpc.this", "done"))
+        line = text_of(event(4, "module.network[0].aws_vpc.this", "done"))
         assert line.split() == ["✔", "create", "network.vpc.this", "(4", "s)"]
 
     def test_reads_have_no_line(self) -> None:
         read = event(1, "data.aws_partition.current", "done").model_copy(update={"action": "read"})
-        assert output.event_line(read) == ""
+        assert text_of(read) == ""
 
     def test_only_late_heartbeats_have_a_line(self) -> None:
-        assert output.event_line(event(10, "aws_vpc.this", "running")) == ""
-        assert output.event_line(event(30, "aws_vpc.this", "running")) != ""
+        assert text_of(event(10, "aws_vpc.this", "running")) == ""
+        assert text_of(event(30, "aws_vpc.this", "running")) != ""
 
 
 class TestCommandLine:

@@ -55,9 +55,9 @@ def test_a_cleanup_removes_all_orphans_and_proves_only_what_it_can(
         deployment._connecting = unreachable
         delete = terraform.init
 
-        def init(step: Any) -> Any:  # Terraform, of which this is the first call, deletes it
+        def init() -> Any:  # Terraform, of which this is the first call, deletes it
             eks.delete_cluster(name=name)
-            return delete(step)
+            return delete()
 
         terraform.init = init  # type: ignore[method-assign]
     list(deployment.cleanup(confirm=name))

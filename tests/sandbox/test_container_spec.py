@@ -71,6 +71,10 @@ class TestEnvironment:
     def test_a_variable_can_come_from_a_resource_limit(self) -> None:
         limit = from_("A", resourceFieldRef={"resource": "limits.memory", "divisor": "1Mi"})
         assert variables(limit, resources={"limits": {"memory": "1Gi"}}) == {"A": "1024"}
+        milli = from_("A", resourceFieldRef={"resource": "limits.cpu", "divisor": "1m"})
+        assert variables(milli, resources={"limits": {"cpu": "1100m"}}) == {"A": "1100"}
+        whole = from_("A", resourceFieldRef={"resource": "limits.cpu", "divisor": "0"})
+        assert variables(whole, resources={"limits": {"cpu": "1100m"}}) == {"A": "2"}
 
     def test_variables_in_arguments_are_expanded(self) -> None:
         container = {"command": ["/manager", "--first"], "args": ["--name=$(A)"]}

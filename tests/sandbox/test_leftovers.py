@@ -14,6 +14,7 @@ from jarkkit.decisions.terraform_messages import changes_from_plan
 from jarkkit.deployment import Deployment
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import UniqueName
+from jarkkit.model.unknown import Unknown
 from jarkkit.ports.aws import Account
 from jarkkit.ports.aws.clock_skew import skew_between, skew_seconds
 from jarkkit.ports.aws.session import AwsSession
@@ -162,7 +163,7 @@ def test_the_owner_of_a_taken_name_is_known_by_its_tags(
     offset = {
         name.name: tags
         for name, tags in found.items()
-        if isinstance(tags, JarkkitError) or not tags or not TAGS.items() <= tags.items()
+        if isinstance(tags, Unknown) or not tags or not TAGS.items() <= tags.items()
     }
     assert offset == {}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -246,9 +245,7 @@ class TestKarpenter:
 class TestFolder:
     def test_every_chart_of_the_catalog_has_a_stub(self, tmp_path: Path) -> None:
         tools = _tools("karpenter-chart")
-        began = time.monotonic()
         stub_charts.write_charts(tmp_path, tools)
-        assert time.monotonic() - began < 5.0
         known = {stub.addon: stub for stub in stub_charts.describe(tmp_path)}
         with_charts = {name: one for name, one in addon_catalog().items() if one.chart}
         assert known.keys() == with_charts.keys()

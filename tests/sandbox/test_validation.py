@@ -373,7 +373,7 @@ def test_generated_mistakes_are_rejected_at_once(sandbox: Any, service: str) -> 
         found = sent(sandbox, request)
         assert found.status in (400, 409), request
         assert found.code not in ("", "SandboxGap"), request
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
 
 
 @pytest.fixture(scope="module")
@@ -389,4 +389,4 @@ def test_no_generated_call_is_an_internal_error(own_sandbox: Any, service: str) 
     for request in requests_of(service, 12, valid=True):
         began = time.monotonic()
         assert sent(own_sandbox, request).status < 500, request
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -13,24 +14,24 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def make_ca_certificate() -> str:
-    """Return the base64 of a CA certificate, as DescribeCluster returns it."""
-    is_ca = x509.BasicConstraints(ca=True, path_length=None)
-    certificate, _ = _self_signed("test-ca", is_ca, critical=True)
-    return base64.b64encode(certificate).decode()
-
-
 def import_certificate(acm: Any, names: Iterable[str]) -> str:
     """Import a certificate for these host names, which ACM lists as issued; return its ARN."""
     every = list(names)
     alternatives = x509.SubjectAlternativeName([x509.DNSName(name) for name in every])
-    certificate, key = _self_signed(every[0], alternatives, critical=False)
+    certificate, key = _self_signed(every[0], alternatives)
     return str(acm.import_certificate(Certificate=certificate, PrivateKey=key)["CertificateArn"])
 
 
-def _self_signed(
-    common_name: str, extension: x509.ExtensionType, *, critical: bool
-) -> tuple[bytes, bytes]:
+def make_server_certificate(folder: Path) -> tuple[Path, Path]:
+    """Write a certificate for 127.0.0.1 and its key; return the files of certificate and key."""
+    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    files = folder / "certificate.pem", folder / "key.pem"
+    for file, content in zip(files, _self_signed("test", names), strict=True):
+        file.write_bytes(content)
+    return files
+
+
+def _self_signed(common_name: str, names: x509.SubjectAlternativeName) -> tuple[bytes, bytes]:
     """Return a certificate that is valid today, and its key, as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
@@ -43,7 +44,7 @@ def _self_signed(
         .serial_number(1)
         .not_valid_before(today)
         .not_valid_after(today + timedelta(days=1))
-        .add_extension(extension, critical=critical)
+        .add_extension(names, critical=False)
         .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM

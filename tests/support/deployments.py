@@ -18,7 +18,6 @@ from typing import Any
 import psutil
 import pytest
 
-from jarkkit.catalog.addons import addon_catalog
 from jarkkit.deployment import Deployment
 from jarkkit.model.records import Event
 from jarkkit.ports.aws import Account
@@ -27,21 +26,11 @@ from jarkkit.settings import Settings
 from tests.support.account import CLEAN
 from tests.support.clusters import needs_programs
 from tests.support.poll import wait_for
+from tests.support.stacks import SMALL
 
 EventPredicate = Callable[[tuple[Event, ...]], bool]
 
 ACCOUNT = "123456789012"
-# Without Karpenter: the provider waits half a minute for its queue alone.
-SMALL: dict[str, Any] = {"karpenter": False, "accelerators": []}
-# Without add-ons that Helm installs: for tests of other features.
-BARE: dict[str, Any] = {
-    **SMALL,
-    "addons": {
-        a.name: False
-        for a in addon_catalog().values()
-        if a.install != "eks" and a.default and a.name != "karpenter"
-    },
-}
 
 
 def jarkkit_command(*words: str) -> list[str]:
@@ -74,7 +63,7 @@ class CliDeployment:
             environ=self.environ,
         )
 
-    def run(self, *words: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, timeout: float = 1500) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             jarkkit_command(*words),
             cwd=self.home,

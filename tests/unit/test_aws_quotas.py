@@ -6,7 +6,7 @@ from typing import cast
 
 from jarkkit.decisions.quotas.models import AppliedQuota
 from jarkkit.decisions.quotas.quota_codes import QUOTAS
-from jarkkit.model.errors import JarkkitError
+from jarkkit.model.unknown import Unknown
 from jarkkit.ports.aws.quotas import ServiceQuotas
 from jarkkit.ports.aws.session import AwsSession
 from tests.support.fakes.session import FakeSession
@@ -23,5 +23,5 @@ def test_a_quota_that_is_listed_without_a_value_is_unknown_and_has_no_default() 
     )
     quotas = ServiceQuotas(cast("AwsSession", session))
     found = quotas.applied_quotas([QUOTAS[STANDARD], QUOTAS[GPU]])
-    assert isinstance(found[STANDARD], JarkkitError)
+    assert isinstance(found[STANDARD], Unknown)
     assert isinstance(found[GPU], AppliedQuota)

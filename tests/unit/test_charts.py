@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -14,12 +15,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
 from jarkkit.catalog.addons import Chart, addon_catalog
 from jarkkit.cli import app as cli
 from jarkkit.model.errors import JarkkitError
 from jarkkit.ports.chart_repositories import ChartRepositories, index_entry
 from jarkkit.ports.charts import STUB_CHART_ANNOTATION, ChartStore, PullResult, chart_cache
+from tools import chart_digests
 
 
 def archive(name: str, version: str, more: str = "") -> bytes:
@@ -98,6 +101,11 @@ def site() -> Iterator[ChartServer]:
 def chart(repository: str, name: str = "demo", version: str = "1.2.3") -> Chart:
     """Return a chart of a repository on loopback, which the catalog does not allow."""
     return Chart.model_construct(repository=repository, name=name, version=version, release=name)
+
+
+def with_checksum(requested: Chart, data: bytes) -> Chart:
+    """Return the chart with the checksum of that archive in the catalog."""
+    return requested.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()})
 
 
 def publish(site: ChartServer, url: str, *, digest: str = "") -> bytes:
@@ -266,8 +274,33 @@ class TestPull:
         assert pulled.error.code == "JK-CHART-CHECKSUM"
         assert not (tmp_path / requested.archive).exists()
 
+    @pytest.mark.parametrize("registry", [False, True])
+    def test_an_archive_must_be_that_of_the_catalog(
+        self, site: ChartServer, tmp_path: Path, registry: bool
+    ) -> None:
+        data = publish(site, "demo-1.2.3.tgz")
+        site.registry("team/demo", "1.2.3", data)
+        address = f"oci://127.0.0.1:{site.port}/team" if registry else f"{site.url}/charts"
+        requested = with_checksum(chart(address), archive("demo", "1.2.3", "icon: x\n"))
+        (pulled,) = pull(ChartStore(tmp_path), requested)
+        assert pulled.error is not None
+        assert pulled.error.code == "JK-CHART-CHECKSUM"
+        assert "jarkkit's catalog" in pulled.error.message
+        assert not list(tmp_path.glob("*.tgz"))
+        (pulled,) = pull(ChartStore(tmp_path), with_checksum(requested, data))
+        assert pulled.status == "pulled"
+
 
 class TestFind:
+    def test_a_chart_added_by_hand_must_be_that_of_the_catalog(self, tmp_path: Path) -> None:
+        data = archive("demo", "1.2.3")
+        (tmp_path / "demo-1.2.3.tgz").write_bytes(data)
+        charts, requested = ChartStore(tmp_path), chart("https://x")
+        with pytest.raises(JarkkitError, match="of jarkkit's catalog"):
+            charts.find(with_checksum(requested, b"other"))
+        assert not (tmp_path / "checksums.json").exists()
+        assert charts.find(with_checksum(requested, data)).real
+
     def test_a_chart_added_by_hand(self, tmp_path: Path) -> None:
         (tmp_path / "demo-1.2.3.tgz").write_bytes(archive("demo", "1.2.3"))
         charts = ChartStore(tmp_path)
@@ -341,6 +374,41 @@ def test_an_index_in_json_or_without_a_match() -> None:
     assert index_entry(index, "other", "1.0.0") is None
     assert index_entry(b"<html>", "demo", "1.0.0") is None
     assert index_entry(b"entries: [", "demo", "1.0.0") is None
+
+
+class TestDigests:
+    def test_a_missing_checksum_is_filled_in(self, tmp_path: Path) -> None:
+        (file := tmp_path / "a.yaml").write_text(
+            "chart:\n  name: a\n  # why\n  version: 1.2.3 # this\n  release: a\nneeds: []\n"
+        )
+        assert chart_digests.fill_in(file, chart("https://x"), lambda _: b"data") == "added"
+        found = yaml.safe_load(file.read_text())
+        assert found["chart"]["sha256"] == hashlib.sha256(b"data").hexdigest()
+        assert "# why\n  version: 1.2.3 # this\n  sha256: " in file.read_text()
+        assert found["chart"]["release"] == "a"
+
+    def test_another_checksum_is_reported_and_stays(self, tmp_path: Path) -> None:
+        known = with_checksum(chart("https://x"), b"data")
+        file = tmp_path / "unused.yaml"
+        assert chart_digests.fill_in(file, known, lambda _: b"data") == "unchanged"
+        assert chart_digests.fill_in(file, known, lambda _: b"other") == "DIFFERS"
+        assert not file.exists()
+
+    def test_without_a_network_nothing_changes(self, tmp_path: Path) -> None:
+        def fetch(_: Chart) -> bytes:
+            raise JarkkitError("JK-CHART-PULL", "No route.", "Wait.")
+
+        file = tmp_path / "unused.yaml"
+        assert chart_digests.fill_in(file, chart("https://x"), fetch) == "not checked"
+        assert not file.exists()
+
+    def test_every_chart_of_the_catalog_can_be_filled_in(self) -> None:
+        for name, addon in addon_catalog().items():
+            if addon.chart:
+                text = (chart_digests.ADDONS / f"{name}.yaml").read_text()
+                without = re.sub(r"^  sha256: .*\n", "", text, flags=re.MULTILINE)
+                filled = chart_digests.with_digest(without, addon.chart.sha256 or "f" * 64)
+                assert filled == text or not addon.chart.sha256
 
 
 class TestCommands:

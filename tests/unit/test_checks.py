@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from jarkkit.model.checks import Check, Report, with_group
-from jarkkit.render.html import report_html
+from jarkkit.render.html import html as html_of
+from jarkkit.render.text import text as text_of
 
 REPORT = Report(
     title="Will it work?",
@@ -55,7 +56,7 @@ def test_unknown_is_neither_pass_nor_fail() -> None:
 
 
 def test_the_text_has_the_verdict_then_failures_and_passed_checks_last() -> None:
-    assert REPORT.text().splitlines() == [
+    assert text_of(REPORT).splitlines() == [
         REPORT.verdict,
         "  ✘ Quota <G>: 0 (needed: 8) [JK-AWS-QUOTA]",
         "      why: No GPUs.",
@@ -77,19 +78,19 @@ def test_checks_with_the_same_reason_are_merged() -> None:
         "code": "JK-AWS-EXPIRED",
     }
     checks = tuple(Check(name=name, **unknown) for name in ("Region", "Version"))
-    lines = Report(title="t", checks=checks).text().splitlines()
+    lines = text_of(Report(title="t", checks=checks)).splitlines()
     assert lines[1:] == ["  ? Region, Version: expired [JK-AWS-EXPIRED]", "      fix: Log in."]
 
 
 def test_checks_without_a_fix_are_not_merged() -> None:
     checks = tuple(Check(name=name, status="warn", found="expensive") for name in "ab")
-    assert len(Report(title="t", checks=checks).text().splitlines()) == 3
+    assert len(text_of(Report(title="t", checks=checks)).splitlines()) == 3
 
 
 def test_passed_checks_are_one_paragraph_per_group() -> None:
     zones = with_group("Places", [Check(name=n, status="pass", found="none") for n in "ab"])
     other = with_group("Other", [Check(name="c", status="pass", found="word " * 40)])
-    lines = Report(title="t", checks=(*zones, *other)).text().splitlines()
+    lines = text_of(Report(title="t", checks=(*zones, *other))).splitlines()
     assert lines[1] == "  ✔ Places. a, b: none"
     assert lines[2].startswith("  ✔ Other. c: word word")
     assert lines[3].startswith("    word")
@@ -97,14 +98,14 @@ def test_passed_checks_are_one_paragraph_per_group() -> None:
 
 
 def test_the_html_is_escaped_and_has_the_status_in_words() -> None:
-    html = report_html(REPORT)
+    html = html_of(REPORT)
     assert "Quota &lt;G&gt;" in html
     assert "Quota <G>" not in html
     assert ">failed</span>" in html
 
 
 def test_the_html_folds_passed_checks() -> None:
-    findings, _, folded = report_html(REPORT).partition("<details>")
+    findings, _, folded = html_of(REPORT).partition("<details>")
     assert "<summary>1 passed, 1 not needed</summary>" in folded
     assert "us-west-2" in folded
     assert "us-west-2" not in findings

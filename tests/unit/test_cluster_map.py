@@ -89,6 +89,6 @@ class TestColumns:
 
 def test_the_picture_has_an_alternative_text() -> None:
     picture = pictures.cluster_map(mapped([node("a")], [pod("jupyterhub", "a")]))
-    assert picture.png.startswith(b"\x89PNG")
-    assert "1 node (core 1 x m5.xlarge) with 1 pod of 1 add-on, 1 ready" in picture.alt
-    assert "0 nodes (none)" in pictures.cluster_map(mapped([], [])).alt
+    assert picture.svg.startswith("<svg")
+    assert "1 node (core 1 x m5.xlarge) with 1 pod of 1 add-on, 1 ready" in picture.caption
+    assert "0 nodes (none)" in pictures.cluster_map(mapped([], [])).caption

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from jarkkit.model.errors import JarkkitError
+from jarkkit.model.unknown import Unknown
 from jarkkit.ports.aws.concurrency import RateLimiter, gather
 from tests.support.fakes.clock import Clock, denied
 
@@ -16,17 +16,17 @@ def broken() -> str:
     raise ZeroDivisionError
 
 
-def test_results_keep_the_order_of_the_calls_and_errors_are_results() -> None:
+def test_results_keep_the_order_of_the_calls_and_errors_are_unknown_results() -> None:
     found = gather({"b": lambda: "1", "denied": denied, "a": lambda: "2"})
     assert list(found) == ["b", "denied", "a"]
     assert found["b"] == "1"
     assert found["a"] == "2"
-    assert isinstance(found["denied"], JarkkitError)
-    assert found["denied"].code == "JK-AWS-DENIED"
+    assert isinstance(found["denied"], Unknown)
+    assert found["denied"].reason.code == "JK-AWS-DENIED"
 
 
 def test_calls_run_concurrently() -> None:
-    barrier = threading.Barrier(8, timeout=5)
+    barrier = threading.Barrier(8, timeout=60)
     assert set(gather(dict.fromkeys(range(8), barrier.wait)).values()) == set(range(8))
 
 

@@ -19,6 +19,8 @@ from jarkkit.decisions.costs.models import COST_AREAS, Bill, UsdRange, format_us
 from jarkkit.decisions.costs.price_table import Price, PriceTable
 from jarkkit.decisions.instance_sizes import size_factor, vcpus
 from jarkkit.model.records import LedgerEntry, OwnedResource
+from jarkkit.render.html import html as html_of
+from jarkkit.render.text import text as text_of
 from jarkkit.settings import FAMILIES, Settings
 from tests.support.stacks import resolved
 
@@ -278,7 +280,7 @@ def test_a_family_without_a_price_is_unknown_and_left_out_of_sums() -> None:
     found = bill_of(accelerators=[{"family": "trn2", "max_vcpus": 192}])
     assert [line.what for line in found.unknown] == ["trn2: up to 192 vCPUs"]
     assert found.summary.startswith("At least")
-    assert "? have no known price" in found.text()
+    assert "? have no known price" in text_of(found)
 
 
 def test_a_region_without_prices_is_named_in_the_summary() -> None:
@@ -331,9 +333,9 @@ def test_the_likely_value_is_within_its_range() -> None:
 
 def test_a_bill_is_shown_in_text_html_and_json() -> None:
     found = bill_of(region="us-west-2")
-    assert "2 x m5.xlarge" in found.text()
-    assert "* estimated" in found.text()
-    page = found._repr_html_()
+    assert "2 x m5.xlarge" in text_of(found)
+    assert "* estimated" in text_of(found)
+    page = html_of(found)
     assert page.count("<tr>") == len(found.lines) + 1
     assert "Karpenter&#x27;s nodes" in page
     assert found.as_dict()["hourly"]["likely"] == pytest.approx(found.hourly.likely)

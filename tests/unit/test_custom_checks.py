@@ -17,7 +17,7 @@ class TestCustomChecks:
     TEXT = (
         "title: It has two\n"
         "object: {apiVersion: v1, kind: Widget}\n"
-        "field: .status.replicas\n"
+        "field: status.replicas\n"
         "equals: 2\n"
         "fix: Give it two.\n"
     )
@@ -37,7 +37,7 @@ class TestCustomChecks:
     def test_skipped_objects_and_no_object_needed(self) -> None:
         more = "severity: warn\n"
         text = self.TEXT.replace(
-            "kind: Widget", "kind: Widget, at_least: 0, skip: {field: .a, equals: 1}"
+            "kind: Widget", "kind: Widget, at_least: 0, skip: {field: a, equals: 1}"
         )
         (check,) = custom_checks.parse(text + more)
         assert custom_checks.evaluate(check, [{**OBJECT, "a": 1}]).status == "pass"
@@ -52,6 +52,12 @@ class TestCustomChecks:
         assert {check.name for check in bad} == {"checks/bad.yaml", "checks/worse.yml"}
         assert all(check.status == "fail" and check.why for check in bad)
         assert custom_checks.user_checks(tmp_path / "absent") == ((), ())
+
+    def test_a_file_of_an_earlier_version_says_what_to_write(self, tmp_path: Path) -> None:
+        path = '.status.conditions[type=Ready]["a/b"]'
+        (tmp_path / "old.yaml").write_text(self.TEXT.replace("status.replicas", path))
+        (_, (failed,)) = custom_checks.user_checks(tmp_path)
+        assert "Since jarkkit 0.2, write status.conditions[?type=='Ready'].\"a/b\"" in failed.why
 
 
 class TestBuiltInChecks:

@@ -11,7 +11,7 @@ import pytest
 
 from jarkkit.catalog.addons import addon_catalog
 from jarkkit.catalog.drills import Drill, drill, drills
-from jarkkit.decisions.cluster.pod_failures import PodFailure
+from jarkkit.decisions.cluster.pod_status import PodFailure
 from jarkkit.decisions.cluster.readiness import ReplicaStatus, workload_key
 from jarkkit.decisions.diagnosis import account, addons_and_volumes, nodes, pods, step_history
 from jarkkit.decisions.diagnosis.findings import (
@@ -40,7 +40,8 @@ from jarkkit.model.records import (
     Target,
 )
 from jarkkit.ports.helm import Release
-from jarkkit.render.html import report_html
+from jarkkit.render.html import html as html_of
+from jarkkit.render.text import text as text_of
 from jarkkit.sandbox.faults import FAULT_KINDS, parse
 from jarkkit.settings import Settings
 from jarkkit.steps.drill import require_new_node
@@ -143,9 +144,9 @@ class TestFindingTexts:
     def test_symptoms_are_shown_in_text_and_html(self) -> None:
         check = Check(name="n", status="fail", found="f", follows=("a <b>",), link="docs/x.md")
         report = Report(title="t", checks=(check,))
-        assert "      therefore: a <b>" in report.text().splitlines()
-        assert "<li>a &lt;b&gt;</li>" in report_html(report)
-        assert "href" not in report_html(report)
+        assert "      therefore: a <b>" in text_of(report).splitlines()
+        assert "<li>a &lt;b&gt;</li>" in html_of(report)
+        assert "href" not in html_of(report)
 
 
 # -- the folder ------------------------------------------------------------------------------------
@@ -184,11 +185,18 @@ class TestStepHistory:
 
     def test_a_failed_step_follows_from_findings_with_its_code_or_add_on(self) -> None:
         failed = entry(
-            "deploy", "failed", code="JK-ADDON-TIMEOUT", message="JupyterHub: not ready.", fix="Do."
+            "deploy", "failed", code="JK-ADDON-TIMEOUT", subjects=("jupyterhub",), fix="Do."
         )
         found = step_history.step_finding("demo", failed)
         assert {"code:JK-ADDON-TIMEOUT", "terraform", "addon:jupyterhub"} <= found.follows
         assert found.fix.startswith("Do.")
+
+    def test_an_add_on_in_the_text_of_a_message_is_no_cause(self) -> None:
+        failed = entry("use", "failed", code="JK-USE-FAILED", message="karpenter: JupyterHub")
+        assert step_history.step_finding("demo", failed).follows == {
+            "code:JK-USE-FAILED",
+            "terraform",
+        }
 
     def test_terraform_errors_become_one_finding_each(self) -> None:
         def diagnostic(summary: str, address: str, severity: str = "error") -> Object:
@@ -602,6 +610,22 @@ class TestClusterObjects:
         state = ClusterState(addons={"jupyterhub": AddonState(namespace="jupyterhub")})
         (found,) = addons_and_volumes.addon_findings(every, there, state)
         assert "unfinished" in found.found
+
+    def test_a_workload_that_is_scaled_to_zero(self) -> None:
+        every = resolved(Settings()).workloads
+        there = {workload_key(a, w): ReplicaStatus(w.replicas or 0, w.replicas or 0)
+                 for a, w in every}  # fmt: skip
+        assert not list(addons_and_volumes.scaled_findings(every, there))
+        there["Deployment", "karpenter", "karpenter"] = ReplicaStatus(0, 0)
+        (found,) = addons_and_volumes.scaled_findings(every, there)
+        assert found.found == "scaled to 0 of 2"
+        assert found.fix == "kubectl -n karpenter scale deployment karpenter --replicas=2"
+        waiting = PodFailure("JK-ADDON-PENDING", "no node", "fix")
+        (pending,) = pods.pod_findings(
+            [pods.PodGroup(OWNER, (pod("mine"),), waiting)], {}, (), lambda node: False, NOW
+        )
+        (cause,) = group_by_cause([pending, found])
+        assert cause.finding == found
 
     def test_unrelated_warnings_are_counted(self) -> None:
         reported = [finding("Node n1", Rank.NODE)]

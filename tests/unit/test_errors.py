@@ -56,8 +56,9 @@ def test_an_error_shows_its_message_and_its_fix() -> None:
 
 
 def test_an_error_survives_a_process_boundary() -> None:
-    error = JarkkitError("JK-USAGE", "m", "f", evidence="e")
-    assert pickle.loads(pickle.dumps(error)).as_dict() == error.as_dict()
+    error = JarkkitError("JK-USAGE", "m", "f", evidence="e", subjects=["name"])
+    there = pickle.loads(pickle.dumps(error))
+    assert (there.as_dict(), there.subjects) == (error.as_dict(), ("name",))
 
 
 def test_the_code_decides_the_class() -> None:
@@ -97,9 +98,12 @@ def test_the_code_of_a_record_has_a_class() -> None:
 
 
 def test_other_details_keep_the_class() -> None:
-    known = ObjectNotFound("JK-KUBE-FAILED", "m", "f", evidence="e", transient=True)
+    known = ObjectNotFound(
+        "JK-KUBE-FAILED", "m", "f", evidence="e", transient=True, subjects=("x",)
+    )
     other = known.with_details("Add-on x: m", evidence="e, y")
-    assert (type(other), other.transient) == (ObjectNotFound, True)
+    assert (type(other), other.transient, other.subjects) == (ObjectNotFound, True, ("x",))
+    assert known.with_details("m", subjects=iter("yz")).subjects == ("y", "z")
     assert other.as_dict() == {
         "code": "JK-KUBE-FAILED",
         "message": "Add-on x: m",

@@ -11,6 +11,8 @@ from jarkkit.decisions.durations.estimate import (
     format_minutes,
     range_of_runs,
 )
+from jarkkit.render.html import html as html_of
+from jarkkit.render.text import text as text_of
 from jarkkit.settings import Settings
 from tests.support.stacks import resolved
 
@@ -84,11 +86,11 @@ def test_own_runs_replace_published_figures() -> None:
 
 
 def test_the_path_is_shown_with_its_times() -> None:
-    text = estimate_durations(resolved(Settings())).text()
+    text = text_of(estimate_durations(resolved(Settings())))
     assert "Deploy takes about" in text
     assert "9 min  EKS control plane" in text
     assert "12 s  VPC" in text
-    page = estimate_durations(resolved(Settings()))._repr_html_()
+    page = html_of(estimate_durations(resolved(Settings())))
     assert page.count("<table") == 2
     assert "published" in page
 

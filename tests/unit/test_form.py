@@ -15,10 +15,12 @@ from jarkkit.decisions.regions import Headroom, InstanceSupply, RegionComparison
 from jarkkit.decisions.regions.table import SYMBOL
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import ClusterVersion, Zone
-from jarkkit.notebook.form import accelerators, addons, fields, html, read_only_view, regions
+from jarkkit.model.unknown import Unknown
+from jarkkit.notebook.form import accelerators, addons, fields, read_only_view, regions
 from jarkkit.notebook.form.draft import Draft
 from jarkkit.notebook.form.sections import SECTIONS, has_error, is_relevant, section_summary
 from jarkkit.notebook.form.settings_summary import settings_summary
+from jarkkit.render import form as html
 from jarkkit.settings import CLUSTER_VERSIONS, Settings
 from jarkkit.steps.queries.quota_table import QuotaSnapshot
 from jarkkit.steps.queries.region_snapshot import RegionSnapshot
@@ -28,7 +30,7 @@ from tests.support.stacks import resolved
 TODAY = "2026-11-27"
 G_ON_DEMAND, STANDARD = "L-DB2E81BA", "L-1216C47A"
 ZONES = tuple(Zone(name=f"us-west-2{letter}", zone_id=f"usw2-az{letter}") for letter in "abc")
-DENIED = JarkkitError("JK-AWS-DENIED", "These credentials may not do that.", "Ask for it.")
+DENIED = Unknown(JarkkitError("JK-AWS-DENIED", "These credentials may not do that.", "Ask."))
 
 
 def quota_snapshot(values: dict[str, float] | None = None, **update: Any) -> QuotaSnapshot:
@@ -81,6 +83,23 @@ class TestSections:
         draft.update({"az_count": 9})
         assert [s.name for s in SECTIONS if has_error(s, draft.error)] == ["Network"]
 
+    @pytest.mark.parametrize(
+        ("inputs", "sections"),
+        [
+            ({"tags": "region"}, ["More"]),
+            ({"tags": "aws:region=name"}, ["More"]),
+            ({"core_nodes": 9, "vpc_cidr": "10.0.0.0/8"}, ["Size", "Network"]),
+            ({"core_nodes": 9, "attendees": 0}, ["JupyterHub"]),
+            ({"jupyterhub_auth": "oidc", "private_subnet_ids": "x"}, ["JupyterHub", "More"]),
+        ],
+    )
+    def test_a_word_in_the_message_does_not_count(
+        self, inputs: dict[str, Any], sections: list[str]
+    ) -> None:
+        draft = Draft(Settings())
+        draft.update(inputs)
+        assert [s.name for s in SECTIONS if has_error(s, draft.error)] == sections
+
 
 class TestFields:
     @pytest.mark.parametrize(
@@ -102,6 +121,21 @@ class TestFields:
     def test_tags_without_a_value_are_rejected_with_the_format(self) -> None:
         with pytest.raises(JarkkitError, match="key=value"):
             fields.from_input("tags", "team")
+
+    @pytest.mark.parametrize(
+        ("text", "number"),
+        [
+            ("3", 3),
+            (" 12 ", 12),
+            ("-1", -1),
+            ("2.5", "2.5"),
+            ("1e3", "1e3"),
+            ("", ""),
+            ("\u0663", "\u0663"),
+        ],
+    )
+    def test_only_digits_are_a_number(self, text: str, number: int | str) -> None:
+        assert fields.to_number(text) == number
 
     def test_every_setting_has_a_kind_of_input(self) -> None:
         kinds = {fields.input_kind(name) for name in Settings.model_fields}

@@ -9,7 +9,7 @@ import pytest
 
 from jarkkit.catalog.addons import Addon, AddonWorkload
 from jarkkit.decisions.cluster import health_checks as health_checks
-from jarkkit.decisions.cluster.pod_failures import PodFailure
+from jarkkit.decisions.cluster.pod_status import PodFailure
 from jarkkit.decisions.cluster.readiness import ReplicaStatus
 from jarkkit.model.checks import Check
 from jarkkit.settings import Settings

@@ -154,6 +154,117 @@ def test_a_compared_code_is_found(code: str) -> None:
     assert list(compared_codes(ast.parse(code), "steps/deploy.py"))
 
 
+# The outcome of an action, not a value that could not be read.
+OUTCOMES = {"notebook/ui/background_step.py": {"Record | JarkkitError"}}
+
+
+def errors_as_values(tree: ast.AST) -> Iterator[str]:
+    """Yield the annotations that offer an error as an alternative to a value."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+            members = set(ast.unparse(node).split(" | "))
+            if "JarkkitError" in members and not members <= {"JarkkitError", "None"}:
+                yield ast.unparse(node)
+
+
+def test_a_value_that_could_not_be_read_is_unknown_and_no_error() -> None:
+    found = {
+        str(path.relative_to(ROOT / "jarkkit")): set(errors_as_values(ast.parse(path.read_text())))
+        for path in (ROOT / "jarkkit").rglob("*.py")
+    }
+    assert {name: unions for name, unions in found.items() if unions} == OUTCOMES
+
+
+@pytest.mark.parametrize("union", ["int | JarkkitError", "JarkkitError | tuple[int, ...] | None"])
+def test_an_error_as_a_value_is_found(union: str) -> None:
+    assert union in errors_as_values(ast.parse(f"found: {union}"))
+
+
+# Modules that sleep in a loop: the helper, and what does not look for a state.
+SLEEPS_IN_LOOPS = {
+    "model/polling.py": "the helper",
+    "notebook/ui/launch.py": "asyncio: the kernel has to go on",
+    "ports/helm/retry.py": "a retry: how long depends on the error",
+    "ports/kube/http.py": "a retry: how long depends on the error, the pause on its Retry-After",
+    "ports/kube/list_watch.py": "a limit on how often a watch reconnects",
+}
+
+
+def sleeps_in_loops(tree: ast.AST) -> Iterator[int]:
+    """Yield the lines of calls of a function `…sleep` in a loop."""
+    loops = (ast.For, ast.AsyncFor, ast.While)
+    for loop in (node for node in ast.walk(tree) if isinstance(node, loops)):
+        for call in (node for node in ast.walk(loop) if isinstance(node, ast.Call)):
+            if ast.unparse(call.func).endswith("sleep"):
+                yield call.lineno
+
+
+def test_only_the_helper_sleeps_in_a_loop() -> None:
+    package = ROOT / "jarkkit"
+    found = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if any(sleeps_in_loops(ast.parse(path.read_text())))
+    }
+    assert found == SLEEPS_IN_LOOPS.keys()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "while waits:\n    time.sleep(1)",
+        "for _ in range(3):\n    if waits:\n        self._sleep(1)",
+        "async def f():\n    while waits:\n        await asyncio.sleep(1)",
+    ],
+)
+def test_a_sleep_in_a_loop_is_found(code: str) -> None:
+    assert list(sleeps_in_loops(ast.parse(code)))
+
+
+# The sandbox answers as AWS and web UIs do, in XML and HTML of its own.
+_HTML_ROOMS = ("render/", "sandbox/")
+_TAGS = (
+    "a|b|body|br|code|details|div|em|figure|h[1-6]|html|img|li|ol|p|pre|small|span|strong|style"
+    "|summary|svg|table|tbody|td|th|thead|tr|ul"
+)
+
+
+def html_in(tree: ast.AST) -> Iterator[str]:
+    """Yield HTML tags in texts, methods that return HTML on their own, and escaping for HTML."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from re.findall(rf"</?(?:{_TAGS})(?:\s[^<>]*)?/?>|<(?:{_TAGS})\s\w+=", node.value)
+        elif isinstance(node, ast.ImportFrom) and node.module == "html":
+            yield "from html import"
+        elif isinstance(node, ast.Import) and any(name.name == "html" for name in node.names):
+            yield "import html"
+
+
+def test_only_the_renderer_writes_html() -> None:
+    package = ROOT / "jarkkit"
+    found = {
+        module: hits
+        for path in package.rglob("*.py")
+        if not (module := str(path.relative_to(package))).startswith(_HTML_ROOMS)
+        if (hits := [*html_in(ast.parse(path.read_text()))])
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "x = '<p>'",
+        "f'<td>{x}</td>'",
+        'f"<div class={x}>"',
+        "'</table>'",
+        "from html import escape",
+    ],
+)
+def test_html_is_found(code: str) -> None:
+    assert list(html_in(ast.parse(code)))
+
+
 def test_the_top_level_of_the_package_is_its_layers() -> None:
     entries = {
         path.name

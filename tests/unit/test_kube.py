@@ -30,9 +30,9 @@ from jarkkit.ports.kube.errors import (
     parse_status_error,
     unknown_kind,
 )
-from jarkkit.ports.kube.http import HttpClient
+from jarkkit.ports.kube.http import HttpClient, api_configuration
 from jarkkit.ports.kube.list_watch import list_pages, watch_events
-from tests.support.certificates import make_ca_certificate
+from tests.support.authority import CA_CERTIFICATE
 
 
 def status(code: int, reason: str, message: str, *fields: str) -> bytes:
@@ -438,7 +438,7 @@ def test_an_unreachable_server_is_an_error() -> None:
     def token() -> ClusterToken:
         return ClusterToken("t", datetime.now(UTC))
 
-    kube = Kube("https://127.0.0.1:1", make_ca_certificate(), token, retry_seconds=0.0)
+    kube = Kube("https://127.0.0.1:1", CA_CERTIFICATE, token, retry_seconds=0.0)
     with pytest.raises(JarkkitError) as caught:
         kube.version()
     assert caught.value.code == "JK-KUBE-UNREACHABLE"
@@ -450,3 +450,13 @@ def test_every_form_of_event_has_a_time() -> None:
     assert event_time({**meta, "lastTimestamp": "3", "eventTime": None}) == "3"
     assert event_time({**meta, "lastTimestamp": None, "eventTime": "2"}) == "2"
     assert event_time(meta) == "1"
+
+
+def test_a_proxy_is_for_clusters_elsewhere_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for host in ("127.0.0.1:6443", "localhost:6443", "[::1]:6443"):
+        assert api_configuration(f"https://{host}").proxy is None
+    assert api_configuration("https://x.eks.amazonaws.com").proxy == "http://127.0.0.1:9"

@@ -19,7 +19,7 @@ from jarkkit.ports.aws.session import AwsSession
 from jarkkit.ports.kube.errors import NoResponseError
 from jarkkit.ports.kube.http import HttpClient
 from jarkkit.ports.terraform import Terraform
-from tests.support.certificates import make_ca_certificate
+from tests.support.authority import CA_CERTIFICATE
 
 ROOT = Path(__file__).parents[2]
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI"}
@@ -134,7 +134,7 @@ def test_a_call_to_a_cluster_is_logged_without_its_body(caplog: pytest.LogCaptur
     later = datetime.now(UTC) + timedelta(minutes=9)
     client = HttpClient(
         "https://127.0.0.1:9",
-        make_ca_certificate(),
+        CA_CERTIFICATE,
         lambda: ClusterToken("secret-token", later),
         0.0,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from kubernetes.utils.quantity import parse_quantity
 
 from jarkkit.catalog.addons import AddonWorkload
 from jarkkit.decisions.cluster.node_capacity import node_capacity, schedulable
@@ -26,8 +27,29 @@ def workload(cpu: str, replicas: int | None = 1, memory: str = "64Mi") -> AddonW
     )
 
 
+@pytest.mark.parametrize(
+    "quantity",
+    [
+        *("0", "1", "+3", "-2", "1.5", "0.07k", ".5", "5.", "1e3", "12E6", "2.5e-3", "7E", "7Ei"),
+        *(f"12{suffix}" for suffix in ("n", "u", "m", "k", "M", "G", "T", "P", "Ki", "Mi", "Gi")),
+        *("110", "0.1Gi", "3Ti", "1Pi", 4, 0.25),
+    ],
+)
+def test_quantities_are_those_of_the_kubernetes_client(quantity: str | int | float) -> None:
+    assert quantity_value(quantity) == float(parse_quantity(quantity))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "m", "1K", "1ki", "1 Gi", "1Gi ", "${size}", "1e", "x", "1mi"]
+)
+def test_another_text_is_no_quantity(text: str) -> None:
+    with pytest.raises(ValueError, match="not a quantity"):
+        quantity_value(text)
+
+
 def test_quantities_are_read_in_their_base_unit() -> None:
-    assert quantity_value("100m") == pytest.approx(0.1)
+    assert quantity_value("100m") == 0.1
+    assert quantity_value("0.07k") == 70
     assert quantity_value("64Mi") == 64 * 2**20
 
 

@@ -11,6 +11,8 @@ from jarkkit.decisions.costs.bill import build_bill
 from jarkkit.decisions.costs.node_runs import hourly_now, merged, ran_lines, runs_in_cluster
 from jarkkit.decisions.costs.price_table import PriceTable
 from jarkkit.model.records import LedgerEntry, NodeRun
+from jarkkit.render.html import html as html_of
+from jarkkit.render.text import text as text_of
 from jarkkit.settings import Settings
 from tests.support.stacks import resolved
 
@@ -185,9 +187,9 @@ class TestSpent:
         found = self.spent(run(gone=NOW), run("g6-fghij", "09:00", "10:00", gone=NOW))
         added = found.usd.low - before.usd.low
         assert added == pytest.approx(3 * GPU_HOUR)
-        assert "2 x g6.xlarge" in found.text()
-        assert "2 x g6.xlarge" in found._repr_html_()
-        assert "Karpenter" not in before.text()
+        assert "2 x g6.xlarge" in text_of(found)
+        assert "2 x g6.xlarge" in html_of(found)
+        assert "Karpenter" not in text_of(before)
 
     def test_cpu_nodes_count_beyond_those_of_the_hourly_rate(self) -> None:
         expected = self.BILL.by_area().get("CPU nodes")

@@ -64,6 +64,14 @@ def test_prices_are_outdated_after_half_a_year() -> None:
     ]
 
 
+def test_facts_are_outdated_after_a_year() -> None:
+    rows = outdated.dated_facts({"zones eks": "2025-11-29", "quotas vpc": "2025-11"}, TODAY)
+    assert [(row.what, row.newest, row.status) for row in rows] == [
+        ("fact zones eks", "365 days old", "current"),
+        ("fact quotas vpc", "393 days old", "outdated"),
+    ]
+
+
 def test_only_direct_dependencies_are_checked() -> None:
     pyproject = """
 [project]
@@ -157,7 +165,7 @@ def test_the_facts_of_the_repository_are_found(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(ChartRepositories, "versions", no_repository)
     rows = outdated.collect(TODAY)
     kinds = {row.what.split()[0] for row in rows}
-    assert kinds == {"chart", "Go", "EKS", "price", "package"}
+    assert kinds == {"chart", "Go", "EKS", "price", "fact", "package"}
     assert {row.status for row in rows if row.what.split()[0] in ("chart", "Go", "package")} == {
         "not checked"
     }

@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from jarkkit.decisions.ownership import is_own_cluster
+from jarkkit.model.unknown import Unknown
 from jarkkit.ports.aws.inventory.scan_context import ScanContext
 
 OWN_TAG = {"jarkkit:deployment": "demo"}
@@ -36,14 +37,15 @@ def test_a_cluster_is_known_by_its_tag_or_its_endpoint(
 def test_a_throttled_call_is_made_twice() -> None:
     session = _session({"tags": OWN_TAG}, "ThrottlingException")
     context = ScanContext.of(session, "demo")
-    assert (context.owner.of_cluster, context.refusal) == (True, None)
+    assert (context.owner.of_cluster, isinstance(context.cluster, Unknown)) == (True, False)
 
 
 def test_a_second_refusal_and_a_denial_are_kept() -> None:
     twice = _session({"tags": OWN_TAG}, "ThrottlingException", "ThrottlingException")
     denied = _session({"tags": OWN_TAG}, "AccessDeniedException")
-    refusals = [ScanContext.of(session, "demo").refusal for session in (twice, denied)]
-    assert [error.code for error in refusals if error] == ["JK-AWS-THROTTLED", "JK-AWS-DENIED"]
+    clusters = [ScanContext.of(session, "demo").cluster for session in (twice, denied)]
+    codes = [cluster.reason.code for cluster in clusters if isinstance(cluster, Unknown)]
+    assert codes == ["JK-AWS-THROTTLED", "JK-AWS-DENIED"]
 
 
 def _session(cluster: dict[str, Any], *codes: str) -> Any:

@@ -33,11 +33,11 @@ from jarkkit.decisions.permissions.simulation import (
     simulation_requests,
     steps_that_need,
 )
-from jarkkit.decisions.permissions.statements import SERVICE_LINKED_ROLES, statement_templates
+from jarkkit.decisions.permissions.statements import statement_templates
 from jarkkit.model.errors import JarkkitError
-from jarkkit.sandbox.account.iam import service_linked
+from jarkkit.model.unknown import Unknown
+from jarkkit.sandbox.account.iam.action_reference import action_reference
 from jarkkit.sandbox.account.iam.policies import RequiredPermission, Verdict, evaluate, validate
-from jarkkit.sandbox.account.iam.required_actions import action_reference
 from jarkkit.settings import Settings
 from jarkkit.steps.preflight.permissions import (
     judge_organization,
@@ -398,9 +398,6 @@ class TestPolicies:
         with pytest.raises(ValueError, match="markers"):
             refresh_page("permissions.md", "# Permissions\n")
 
-    def test_jarkkit_and_the_sandbox_have_the_same_service_linked_roles(self) -> None:
-        assert service_linked.NAMES == SERVICE_LINKED_ROLES
-
 
 # -- the evaluation itself -------------------------------------------------------------------------
 
@@ -522,7 +519,7 @@ REQUESTS = simulation_requests(STATEMENTS)
 
 def results_except(
     *rejected: SimulationResult, organization: bool | None = None
-) -> dict[SimulationRequest, list[SimulationResult] | JarkkitError]:
+) -> dict[SimulationRequest, list[SimulationResult] | Unknown]:
     """Return results that allow everything except the given ones."""
     by_action = {decision.action: decision for decision in rejected}
     return {
@@ -630,14 +627,14 @@ class TestChecks:
     def test_a_failed_simulation_names_its_actions(self) -> None:
         answers = results_except()
         error = JarkkitError("JK-AWS-THROTTLED", "too many calls", "wait")
-        answers[REQUESTS[0]] = error
+        answers[REQUESTS[0]] = Unknown(error)
         check = self.check(answers)
         assert (check.status, check.code) == ("unknown", "JK-AWS-THROTTLED")
         assert "iam:GetRole" in check.found
 
     def test_a_missing_permission_outranks_unknown_ones(self) -> None:
         answers = results_except(denied("eks:CreateCluster"))
-        answers[REQUESTS[0]] = JarkkitError("JK-AWS-DENIED", "no", "ask")
+        answers[REQUESTS[0]] = Unknown(JarkkitError("JK-AWS-DENIED", "no", "ask"))
         assert self.check(answers).status == "fail"
 
     def test_the_organization(self) -> None:
@@ -656,7 +653,7 @@ class TestChecks:
             ({"eks": True, "spot": False}, {"spot": True}, "pass"),
             ({"eks": False}, {"eks": False}, "fail"),
             ({"eks": False}, {"eks": None}, "unknown"),
-            ({"eks": JarkkitError("JK-AWS-DENIED", "no", "ask")}, {}, "unknown"),
+            ({"eks": Unknown(JarkkitError("JK-AWS-DENIED", "no", "ask"))}, {}, "unknown"),
         ],
     )
     def test_service_linked_roles(

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from jarkkit.decisions.cluster.pod_failures import PodFailure, failed_container, find_failure
+from jarkkit.decisions.cluster.pod_failures import failed_container, find_failure
+from jarkkit.decisions.cluster.pod_status import PodFailure
 from jarkkit.model.errors import CODES
 from tests.support.pods import OLD, event, pod, waiting
 

@@ -9,7 +9,7 @@ from typing import cast
 from jarkkit.model.port_answers import ClusterToken
 from jarkkit.ports.kube.http import HttpClient
 from jarkkit.ports.kube.port_forward import _Bridge
-from tests.support.certificates import make_ca_certificate
+from tests.support.authority import CA_CERTIFICATE
 
 
 class _Listener:
@@ -28,7 +28,7 @@ def test_a_connection_accepted_after_the_end_is_closed() -> None:
     client, accepted = socket.socketpair()
     calls = HttpClient(
         "https://127.0.0.1:1",
-        make_ca_certificate(),
+        CA_CERTIFICATE,
         lambda: ClusterToken("t", datetime.now(UTC)),
         0,
     )

@@ -67,7 +67,7 @@ def test_every_direct_import_is_a_declared_dependency() -> None:
 
 
 def test_the_sandbox_asks_for_exactly_its_extra() -> None:
-    names = {name.replace("-", "_") for name in daemon_client._EXTRA}
+    names = {name.replace("-", "_") for name in daemon_client.EXTRA}
     assert names == distributions(EXTRAS["sandbox"])
 
 

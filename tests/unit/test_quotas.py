@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.ec2.models.instance_types import INSTANCE_TYPES
 
 from jarkkit.catalog.addons import addon_catalog
 from jarkkit.decisions.quotas import quota_codes
 from jarkkit.decisions.quotas.checks import attendee_checks, quota_checks
 from jarkkit.decisions.quotas.evaluation import compare_quotas, unknown_instance_types, vcpus_in_use
 from jarkkit.decisions.quotas.families import (
-    is_known_instance_type,
     quota_family,
     spot_quota_family,
 )
@@ -34,12 +32,15 @@ from jarkkit.decisions.quotas.table import QuotaTable
 from jarkkit.model.checks import Check
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import Ec2Subnet, InstanceType
+from jarkkit.model.unknown import Unknown
+from jarkkit.render.html import html as html_of
+from jarkkit.render.text import text as text_of
 from jarkkit.settings import FAMILIES, Settings
 from tests.support.fakes.quotas import ASKED, TYPES
 from tests.support.stacks import resolved
 
 STANDARD, G, G_SPOT, P_SPOT = "L-1216C47A", "L-DB2E81BA", "L-3819A6DF", "L-7212CCBC"
-DENIED = JarkkitError("JK-AWS-DENIED", "not allowed", "allow it")
+DENIED = Unknown(JarkkitError("JK-AWS-DENIED", "not allowed", "allow it"))
 
 # -- codes -----------------------------------------------------------------------------------------
 
@@ -185,24 +186,6 @@ def test_only_iam_has_worldwide_quotas() -> None:
 )
 def test_the_longest_prefix_decides(instance_type: str, family: str | None) -> None:
     assert quota_family(instance_type) == family
-
-
-def test_every_known_instance_type_has_a_family() -> None:
-    without = {name for name in INSTANCE_TYPES if quota_family(name) is None}
-    assert {name.partition(".")[0][:3] for name in without} == {"mac"}
-    assert all(is_known_instance_type(name) for name in INSTANCE_TYPES)
-
-
-def test_accelerated_types_never_count_as_standard() -> None:
-    standard = {name for name in INSTANCE_TYPES if quota_family(name) == "Standard"}
-    accelerated = {
-        name
-        for name, kind in INSTANCE_TYPES.items()
-        if kind.get("GpuInfo") or kind.get("NeuronInfo") or kind.get("InferenceAcceleratorInfo")
-    }
-    assert accelerated
-    assert not standard & accelerated
-    assert not [n for n in standard if n.startswith(("inf", "trn", "dl", "vt", "gr", "hpc", "mac"))]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -520,12 +503,12 @@ def applied_quota(value: float, *, applied: bool = True) -> AppliedQuota:
 
 def table(
     *,
-    values: dict[str, float | JarkkitError | None] | None = None,
-    uses: dict[str, QuotaUsage | JarkkitError] | None = None,
+    values: dict[str, float | Unknown | None] | None = None,
+    uses: dict[str, QuotaUsage | Unknown] | None = None,
     pending: tuple[RequestedQuotaIncrease, ...] = (),
     **changes: object,
 ) -> QuotaTable:
-    quotas: dict[str, AppliedQuota | JarkkitError | None] = {
+    quotas: dict[str, AppliedQuota | Unknown | None] = {
         code: applied_quota(1000 + quota.default) for code, quota in QUOTAS.items()
     }
     for code, value in (values or {}).items():
@@ -581,7 +564,7 @@ def test_the_desired_value_is_usage_of_others_plus_the_requirement() -> None:
     ],
 )
 def test_a_denied_quota_is_unknown_and_the_rest_is_known(
-    values: dict[str, float | JarkkitError | None], uses: dict[str, QuotaUsage | JarkkitError]
+    values: dict[str, float | Unknown | None], uses: dict[str, QuotaUsage | Unknown]
 ) -> None:
     found = table(values=values, uses=uses)
     assert found.row(STANDARD).fits == "unknown"
@@ -692,10 +675,10 @@ def test_each_partition_has_its_console(region: str, host: str) -> None:
 
 def test_the_table_as_text_and_html() -> None:
     found = table(values={STANDARD: 5.0, G: DENIED}, uses={STANDARD: QuotaUsage(total=2, own=1)})
-    assert found.text().splitlines()[0].startswith("Quotas in us-west-2: 1 too small")
-    line = next(line for line in found.text().splitlines() if STANDARD in line)
+    assert text_of(found).splitlines()[0].startswith("Quotas in us-west-2: 1 too small")
+    line = next(line for line in text_of(found).splitlines() if STANDARD in line)
     assert line.split()[-5:] == ["80", "5", "2", "(1)", "4"]
-    assert STANDARD in found._repr_html_()
+    assert STANDARD in html_of(found)
 
 
 # -- the pools' limits -----------------------------------------------------------------------------

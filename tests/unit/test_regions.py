@@ -26,14 +26,17 @@ from jarkkit.decisions.regions.capacity_signals import vcpu_quotas
 from jarkkit.decisions.regions.region_result import smallest_types
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import ClusterVersion, Zone
+from jarkkit.model.unknown import Unknown
 from jarkkit.render import pictures
+from jarkkit.render.html import html as html_of
+from jarkkit.render.text import text as text_of
 from jarkkit.settings import CLUSTER_VERSIONS, Settings
 from tests.support.stacks import resolved
 
 NEWEST = CLUSTER_VERSIONS[-1]
 SETTINGS = Settings()  # two zones, m5.xlarge, g6
 TABLE = PriceTable.shipped()
-DENIED = JarkkitError("JK-AWS-DENIED", "it is not allowed.", "")
+DENIED = Unknown(JarkkitError("JK-AWS-DENIED", "it is not allowed.", ""))
 ENOUGH = (Headroom(quota="L-1216C47A", name="Standard On-Demand", need=8, free=256, enough=True),)
 SHORT = (Headroom(quota="L-DB2E81BA", name="G and VT On-Demand", need=4, free=0, enough=False),)
 
@@ -142,7 +145,8 @@ class TestRegionResult:
         assert found.not_known == (texts,)
 
     def test_names_the_call_that_was_denied(self) -> None:
-        denied = JarkkitError("JK-AWS-DENIED", "ec2 DescribeInstances: it is not allowed.", "")
+        message = "ec2 DescribeInstances: it is not allowed."
+        denied = Unknown(JarkkitError("JK-AWS-DENIED", message, ""))
         texts = "usage (ec2 DescribeInstances): it is not allowed (JK-AWS-DENIED)"
         assert result_with(running=denied).not_known == (texts,)
 
@@ -302,7 +306,7 @@ class TestTable:
             assert len(table.cells(self.comparison, row)) == len(columns)
 
     def test_the_text_has_a_line_per_region_and_the_reasons(self) -> None:
-        text = self.comparison.text()
+        text = text_of(self.comparison)
         for row in self.comparison.regions:
             assert sum(line[3:].startswith(row.region) for line in text.splitlines()) == 1
         assert "sa-east-1: zones: it is not allowed (JK-AWS-DENIED)" in text
@@ -317,16 +321,16 @@ class TestTable:
         assert table.cells(unknown, unknown.regions[0])[4].text == "?"
 
     def test_each_mark_in_the_html_has_a_title(self) -> None:
-        page = self.comparison._repr_html_()
+        page = html_of(self.comparison)
         assert 'title="good"' in page
         assert 'title="unknown"' in page
         assert page.count("<tr>") == 1 + len(self.comparison.regions)
 
     def test_the_picture_has_an_alternative_text(self) -> None:
         picture = pictures.region_map(self.comparison)
-        assert picture.png.startswith(b"\x89PNG")
-        assert "the best first: us-west-2, eu-west-1" in picture.alt
-        assert "Recommended: us-west-2." in picture.alt
+        assert picture.svg.startswith("<svg")
+        assert "the best first: us-west-2, eu-west-1" in picture.caption
+        assert "Recommended: us-west-2." in picture.caption
 
     def test_the_comparison_reads_back_from_json(self) -> None:
         assert (

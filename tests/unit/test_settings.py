@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jarkkit.catalog.addons import addon_catalog
 from jarkkit.model.errors import JarkkitError
 from jarkkit.settings import GROUPS, Settings, field_metadata, fields_of
 from jarkkit.settings.sources import read_environment, read_pairs, read_yaml
+from jarkkit.settings.validation import CORE_ADDONS
 from tests.support.terraform_variables import terraform_variables
 from tools.reference_pages import settings_page
 
@@ -34,7 +37,7 @@ some_settings = st.fixed_dictionaries(
         ),
         "core_nodes": st.integers(2, 4),
         "accelerators": st.lists(st.sampled_from(["g6", "g5", "inf2"]), unique=True, max_size=3),
-        "addons": st.dictionaries(st.sampled_from(["vpc-cni", "coredns"]), st.booleans()),
+        "addons": st.dictionaries(st.sampled_from(["opencost", "argo-cd"]), st.booleans()),
         "vpc_cidr": st.sampled_from(["10.1.0.0/16", "172.20.0.0/18"]),
         "budget_usd_per_month": st.just(0),
     },
@@ -138,6 +141,8 @@ def test_invalid_values_are_rejected(values: dict[str, object], expected: str) -
         Settings.from_values(values)
     assert caught.value.code == "JK-SETTINGS-INVALID"
     assert expected in caught.value.message
+    assert set(caught.value.subjects) <= Settings.model_fields.keys()
+    assert not values.keys().isdisjoint(caught.value.subjects)
 
 
 @pytest.mark.parametrize(
@@ -255,3 +260,51 @@ def test_an_existing_vpc_is_passed_to_terraform() -> None:
     settings = Settings(vpc_id="vpc-0123456789abcdef0", private_subnet_ids=subnets)
     variables = terraform_variables(settings)
     assert variables["existing_vpc"]["private_subnet_ids"] == subnets
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("az_count: 3\nname: a\x07b\n", "line 2, column 8: the character U+0007"),
+        ("az_count: 3\nname: \x00\n", "line 2, column 7: the character U+0000"),
+        ("name: \ud800", "U+D800"),
+        ("az_count: 2026-13-45", "cannot be read"),
+        ("az_count: !!timestamp x", "cannot be read"),
+        ("az_count: " + "[" * 2000, "nested too deeply"),
+        ("? [az_count]\n: 3", "line 1, column 3: found unhashable key"),
+        ("name: *" + "x" * 5000, "undefined alias"),
+    ],
+)
+def test_text_that_yaml_cannot_read_is_a_settings_error(text: str, words: str) -> None:
+    with pytest.raises(JarkkitError) as caught:
+        read_yaml(text, "settings.yaml")
+    assert caught.value.code == "JK-SETTINGS-SYNTAX"
+    assert words in caught.value.message
+    assert len(caught.value.message) < 400
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"name": "a" * 5000},
+        {"vpc_cidr": "9" * 5000},
+        {"tags": {"k" * 5000: "v"}},
+        {"accelerators": ["x" * 5000] * 50},
+        {"x" * 5000: 1},
+        {"availability_zones": ["us-west-2" + "z" * 5000] * 3},
+    ],
+)
+def test_messages_have_a_readable_length(values: dict[str, Any]) -> None:
+    with pytest.raises(JarkkitError) as caught:
+        Settings.from_values(values)
+    assert len(caught.value.message) < 3000
+    assert len(caught.value.message.split("; ")[0]) < 700
+
+
+def test_core_addons_cannot_be_switched_off() -> None:
+    core = {addon.name for addon in addon_catalog().values() if addon.core}
+    assert set(CORE_ADDONS) == core - {"karpenter"}
+    for name in CORE_ADDONS:
+        with pytest.raises(JarkkitError, match=f"{name} cannot be off"):
+            Settings.from_values({"addons": {name: False}})
+        assert Settings.from_values({"addons": {name: True}})

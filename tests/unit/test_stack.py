@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 import pytest
-from moto.ec2.models.instance_types import INSTANCE_TYPES
 
 from jarkkit.catalog.addons import Addon, AddonWorkload, addon_catalog
 from jarkkit.decisions.cluster.node_capacity import schedulable
 from jarkkit.decisions.costs.bill import build_bill
 from jarkkit.decisions.costs.price_table import PriceTable
 from jarkkit.decisions.durations.estimate import estimate_durations
-from jarkkit.decisions.instance_sizes import max_pods, size_factor, vcpus
+from jarkkit.decisions.instance_sizes import max_pods
 from jarkkit.decisions.node_demand import ComputeResources, allocatable
 from jarkkit.decisions.quotas.requirements import quota_requirements
 from jarkkit.decisions.stack import ResolvedStack
@@ -91,35 +88,6 @@ def test_requests_are_those_of_all_pods_of_the_enabled_add_ons() -> None:
 def test_core_nodes_of_unknown_size_are_assumed_to_be_large_enough(kind: str) -> None:
     unknown = Settings().model_copy(update={"core_instance_type": kind})
     assert resolved(unknown).addon_nodes == 0
-
-
-def calculated_max_pods(facts: Mapping[str, Any]) -> int:
-    """Return the limit as `max-pods-calculator.sh` of the EKS AMIs does, with prefix delegation."""
-    network = facts["NetworkInfo"]
-    card = network["NetworkCards"][network.get("DefaultNetworkCardIndex", 0)]
-    slots = card["MaximumNetworkInterfaces"] * (network["Ipv4AddressesPerInterface"] - 1)
-    addresses = slots * (16 if facts["Hypervisor"] == "nitro" else 1) + 2
-    return min(int(addresses), 250 if facts["VCpuInfo"]["DefaultVCpus"] > 30 else 110)
-
-
-SIZED = {name: facts for name, facts in INSTANCE_TYPES.items() if size_factor(name)}
-
-
-def test_the_name_of_every_type_gives_the_vcpus_that_ec2_describes() -> None:
-    assert len(SIZED) > 800
-    described = {name: facts["VCpuInfo"]["DefaultVCpus"] for name, facts in SIZED.items()}
-    assert {name: vcpus(name) for name in SIZED} == described
-
-
-def test_the_name_of_a_type_gives_the_pods_that_eks_allows() -> None:
-    calculated = {name: calculated_max_pods(facts) for name, facts in SIZED.items()}
-    wrong = {name for name, pods in calculated.items() if max_pods(name) != pods}
-    assert all(max_pods(name) <= calculated[name] for name in wrong)
-    # Where the name does not give it, it is less: types on Xen, and the medium of some families.
-    nitro = {name for name in wrong if SIZED[name]["Hypervisor"] == "nitro"}
-    assert {name.partition(".")[2] for name in nitro} == {"medium"}
-    examples = ("t3.nano", "t3.medium", "m5.large", "m5.8xlarge", "m4.large")
-    assert [max_pods(name) for name in examples] == [34, 110, 110, 250, 20]
 
 
 def test_a_burstable_node_has_two_vcpus_and_the_memory_of_its_size() -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from jarkkit.decisions.terraform_messages import (
     changes_from_plan,
     changes_from_stream,
     event_from_message,
-    terraform_error,
 )
+from jarkkit.model.events import ResourceProgress
 
 
 def test_a_resource_event() -> None:
@@ -20,15 +18,16 @@ def test_a_resource_event() -> None:
         "@timestamp": "2026-01-01T00:00:00Z",
         "hook": {"resource": {"addr": "aws_vpc.x"}, "action": "create", "elapsed_seconds": 3},
     }
-    event = event_from_message(message, "deploy")
-    assert event is not None
+    event = event_from_message(message)
+    assert isinstance(event, ResourceProgress)
+    assert event.time == "2026-01-01T00:00:00Z"
     assert (event.subject, event.action, event.status, event.seconds) == (
         "aws_vpc.x", "create", "done", 3,
     )  # fmt: skip
 
 
 def test_other_messages_are_no_events() -> None:
-    assert event_from_message({"type": "version"}, "plan") is None
+    assert event_from_message({"type": "version"}) is None
 
 
 def test_plan_changes() -> None:
@@ -64,37 +63,6 @@ def test_plan_changes() -> None:
         ("aws_vpc.x", "create", "demo", "network"),
         ("aws_kms_key.x", "import", "", "cluster"),
     ]
-
-
-@pytest.mark.parametrize(
-    ("output", "code"),
-    [
-        ("Error acquiring the state lock\nLock Info: ID: 123", "JK-TF-LOCKED"),
-        ("Saved plan is stale", "JK-PLAN-STALE"),
-        ("api error ExpiredToken: The security token included is expired", "JK-AWS-EXPIRED"),
-        ("No valid credential sources found", "JK-AWS-NO-CREDENTIALS"),
-        ("User x is not authorized to perform: eks:CreateCluster", "JK-AWS-DENIED"),
-        ("InsufficientInstanceCapacity: We do not have", "JK-AWS-CAPACITY"),
-        ("VcpuLimitExceeded: You have requested more", "JK-AWS-QUOTA"),
-        ("api error VpcLimitExceeded: The maximum number", "JK-AWS-QUOTA"),
-        ("ThrottlingException: Rate exceeded", "JK-AWS-THROTTLED"),
-        ("EntityAlreadyExists: Role with name x already exists", "JK-NAME-TAKEN"),
-        ("dial tcp 127.0.0.1:9: connect: connection refused", "JK-AWS-UNREACHABLE"),
-        ("Failed to query available provider packages", "JK-TF-PROVIDER"),
-        ("Addon version specified is not supported", "JK-ADDON-VERSION"),
-        ('Invalid value for variable "name"', "JK-TF-INVALID"),
-        ("an unexpected failure", "JK-TF-FAILED"),
-    ],
-)
-def test_known_failures_have_codes(output: str, code: str) -> None:
-    error = terraform_error(1, [output], "", "apply")
-    assert error.code == code
-    assert output.splitlines()[0] in error.evidence
-    assert error.fix
-
-
-def test_a_killed_terraform_has_its_own_code() -> None:
-    assert terraform_error(-9, [], "last words", "apply").code == "JK-TF-KILLED"
 
 
 def test_the_stream_of_a_plan_lists_its_changes() -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jarkkit.decisions.zones import REFUSED_BY_EKS, choose_zones, usable_zones
+from jarkkit.catalog.facts import zones_without_control_planes
+from jarkkit.decisions.zones import choose_zones, usable_zones
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import Zone
 from jarkkit.settings import Settings
@@ -21,7 +22,7 @@ ZONES = [zone("a", "usw2-az1"), zone("b", "usw2-az2"), zone("c", "usw2-az3")]
 EVERYWHERE = frozenset(z.name for z in ZONES)
 
 
-@pytest.mark.parametrize("zone_id", sorted(REFUSED_BY_EKS))
+@pytest.mark.parametrize("zone_id", sorted(zones_without_control_planes()))
 def test_zones_that_eks_rejects_are_never_usable(zone_id: str) -> None:
     assert usable_zones([zone("a", zone_id)]) == []
 

@@ -53,11 +53,13 @@ class Chart(_Model):
     Attributes:
         repository: `https://…` of an index, or `oci://…` of the folder with the chart.
         version: exact version.
+        sha256: of the archive that the repository publishes; empty where it is not known.
     """
 
     repository: str = Field(pattern=r"^(https|oci)://\S+$")
     name: str
     version: str = Field(pattern=r"^v?\d+\.\d+\.\d+\S*$")
+    sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")
     release: str
 
     @property

@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from jarkkit.model.assertions import FieldAssertion, Path
+from jarkkit.model.assertions import Expression, FieldAssertion
 from jarkkit.model.errors import JarkkitError
 
 NAMESPACE = "jarkkit-examples"
@@ -41,9 +41,9 @@ class WatchedObject(_Part):
     name: str
     success: tuple[FieldAssertion, ...] = Field(min_length=1)
     failure: tuple[FieldAssertion, ...] = Field(min_length=1)
-    phase: Path
-    progress: Path | None = None
-    message: Path | None = None
+    phase: Expression
+    progress: Expression | None = None
+    message: Expression | None = None
 
 
 class LogSource(_Part):

@@ -6,13 +6,13 @@ A file holds one or more YAML documents. Each selects objects and asserts a fiel
     why: The hub keeps its users in a database on it.
     when: {"addon:jupyterhub": true}
     object: {apiVersion: v1, kind: PersistentVolumeClaim, namespace: jupyterhub, name: hub-db-dir}
-    field: .status.phase
+    field: status.phase
     equals: Bound
     fix: Read the claim's events.
 
 Without `name` the check applies to every object of the kind (`labels`, `namespace` and `skip`
-narrow it). `model/assertions` describes `field` and the operators. `when`: as in the add-on
-catalog.
+narrow it). `field` is a JMESPath expression; `model/assertions` describes it and the operators.
+`when`: as in the add-on catalog.
 """
 
 from __future__ import annotations

@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 
 from jarkkit.catalog.addons import Addon, AddonWorkload
 from jarkkit.decisions.addons.node_pools import accelerator_resource
-from jarkkit.decisions.cluster.pod_failures import PodFailure
+from jarkkit.decisions.cluster.pod_status import PodFailure
 from jarkkit.decisions.cluster.readiness import (
     ReplicaStatus,
     WorkloadKey,
     has_all_replicas,
+    is_scaled_to_zero,
+    scale_command,
     workload_key,
 )
 from jarkkit.decisions.stack import ResolvedStack
@@ -185,6 +187,9 @@ def check_workload(
     if found is None:
         fix = f"{addon.title} is not completely installed. Deploy again: jarkkit deploy"
         return _failed(name, "does not exist", expected, why=addon.title, fix=fix)
+    if is_scaled_to_zero(workload, found):
+        why = f"{addon.title} was scaled to 0, so it does not run."
+        return _failed(name, str(found), expected, why=why, fix=scale_command(addon, workload))
     failure = failure or PodFailure(
         "JK-ADDON-TIMEOUT",
         "its pods are not ready, and neither status nor events show why",
@@ -276,7 +281,7 @@ def _check_ready(what: str, name: str, there: Mapping[str, Object]) -> Check:
         fix = "Deploy again: jarkkit deploy"
         return _failed(title, "does not exist", "Ready", fix=fix)
     conditions = manifest.get("status", {}).get("conditions") or ()
-    if values_at(manifest, ".status.conditions[type=Ready].status") == ["True"]:
+    if values_at(manifest, "status.conditions[?type=='Ready'].status") == ["True"]:
         return Check(name=title, status="pass", found=_usage(manifest) or "Ready", needed="Ready")
     messages = [
         f"{c['type']}: {c.get('message') or c.get('reason', '')}"
@@ -294,8 +299,8 @@ def _check_ready(what: str, name: str, there: Mapping[str, Object]) -> Check:
 
 
 def _usage(pool: Object) -> str:
-    limit = values_at(pool, ".spec.limits.cpu")
-    used = values_at(pool, ".status.resources.cpu")
+    limit = values_at(pool, "spec.limits.cpu")
+    used = values_at(pool, "status.resources.cpu")
     return f"Ready, {used[0] if used else 0} of {limit[0]} vCPUs" if limit else ""
 
 
@@ -340,7 +345,7 @@ def check_pod_identity(
 
 
 def _has_credentials(pod: Object) -> bool:
-    names = values_at(pod, ".spec.containers[*].env[*].name")
+    names = values_at(pod, "spec.containers[].env[].name")
     return "AWS_CONTAINER_CREDENTIALS_FULL_URI" in names
 
 

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from jarkkit.model.errors import (
-    CapacityUnavailable,
-    JarkkitError,
-    QuotaExceeded,
-    Unschedulable,
+from jarkkit.decisions.cluster.container_start import not_started
+from jarkkit.decisions.cluster.pod_status import (
+    Object,
+    PodFailure,
+    as_evidence,
+    claim_names,
+    event_text,
+    is_about,
+    last_event,
+    pod_condition,
+    pod_name,
 )
-
-Object = dict[str, Any]
+from jarkkit.decisions.cluster.scheduling import unscheduled
+from jarkkit.decisions.cluster.supply import ClusterSupply
 
 _IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 _CONFIG = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
@@ -29,51 +33,29 @@ CAPACITY_MESSAGES = (
     "InsufficientInstanceCapacity",
     "UnfulfillableCapacity",
 )
+_DELETE = "If a controller owns it, a new pod has replaced it: delete this one."
+# Reasons of pods that kubelet ends itself.
+_ENDED = {
+    "Evicted": "Its node was short of what the message names. Set requests and limits that fit, or "
+    f"use nodes with larger disks or more memory. {_DELETE}",
+    "UnexpectedAdmissionError": "The node had no free device of the kind that it requests. Its "
+    f"device plugin may have restarted. {_DELETE}",
+    "OutOf": f"The node had too little left when the pod arrived. {_DELETE}",
+}
 _ACCELERATORS = ("nvidia.com/", "aws.amazon.com/neuron")
 _POOL = "jarkkit/pool"
 # Reason of Karpenter's event on a pod for which it adds a node, and the message when it adds none.
 NOMINATED = "Nominated"
 _KARPENTER_FAILED = "Failed to schedule pod"
-_LONGEST = 600
 _LOG_LINES = 8
 _REMEMBERED = timedelta(minutes=3)
 
 
-@dataclass(frozen=True)
-class PodFailure:
-    """The reason why pods are not ready.
-
-    Attributes:
-        code: one of `jarkkit.model.errors.CODES`.
-        message: what is wrong, with the pod's name; without a full stop.
-        fix: what to do next.
-        evidence: lines that show it, cut to a readable length.
-    """
-
-    code: str
-    message: str
-    fix: str
-    evidence: str = ""
-
-    @property
-    def lacks_supply(self) -> bool:
-        """True if AWS launches no node for the pod."""
-        return QuotaExceeded.has_code(self.code) or CapacityUnavailable.has_code(self.code)
-
-    @property
-    def is_unscheduled(self) -> bool:
-        """True if the pod waits for a node, or for a volume; waiting may help."""
-        return self.lacks_supply or Unschedulable.has_code(self.code)
-
-    def to_error(self, subject: str) -> JarkkitError:
-        """Return the error to raise; `subject` names what failed because of it."""
-        return JarkkitError(
-            self.code, f"{subject}: {self.message}.", self.fix, evidence=self.evidence
-        )
-
-
 def find_failure(
-    pods: Sequence[Object], events: Sequence[Object], logs: Mapping[str, str] | None = None
+    pods: Sequence[Object],
+    events: Sequence[Object],
+    logs: Mapping[str, str] | None = None,
+    supply: ClusterSupply | None = None,
 ) -> PodFailure | None:
     """Return what is wrong with a workload's pods; None while they may just need more time.
 
@@ -82,16 +64,17 @@ def find_failure(
         events: events about the pods, their owner, their claims and Karpenter's NodeClaims and
             NodePools, oldest first.
         logs: the last lines of containers that ended, by pod name (see `failed_container`).
+        supply: the cluster's nodes, pools and volumes; None if they are unknown.
     """
     waiting = [pod for pod in pods if not _is_settled(pod)]
-    for find in (_image, _out_of_memory, _crash, _configuration):
+    for find in (_image, _out_of_memory, _crash, _ended, _configuration):
         for pod in waiting:
             if failure := find(pod, events, logs or {}):
                 return failure
     if rejected := _not_created(pods, events):
         return rejected
     pending = [pod for pod in waiting if not pod["spec"].get("nodeName")]
-    return _no_node(pending, events) if pending else None
+    return _no_node(pending, events, supply) if pending else None
 
 
 def failed_container(pods: Sequence[Object]) -> tuple[str, str, str, bool] | None:
@@ -117,10 +100,12 @@ def _image(pod: Object, events: Sequence[Object], logs: Mapping[str, str]) -> Po
         if waiting.get("reason") in _IMAGE:
             return PodFailure(
                 "JK-ADDON-IMAGE",
-                f"{_name(pod)} cannot pull the image {status.get('image', '?')}",
+                f"{pod_name(pod)} cannot pull the image {status.get('image', '?')}",
                 "Check the image's name, the registry's credentials and that the nodes can reach "
                 "the registry. Kubernetes keeps retrying by itself.",
-                _cut(f"{waiting['reason']}: {waiting.get('message', '')}", _last(pod, events)),
+                as_evidence(
+                    f"{waiting['reason']}: {waiting.get('message', '')}", last_event(pod, events)
+                ),
             )
     return None
 
@@ -133,10 +118,10 @@ def _out_of_memory(
             limit = _limit(pod, status["name"])
             return PodFailure(
                 "JK-ADDON-CRASH",
-                f"{_name(pod)} was killed because container {status['name']} needed more memory "
+                f"{pod_name(pod)} was killed because container {status['name']} needed more memory "
                 f"than {limit or 'its limit'}",
                 "Raise the memory limit in the add-on's values, or reduce its load.",
-                _cut(f"OOMKilled, restarted {status.get('restartCount', 0)} times"),
+                as_evidence(f"OOMKilled, restarted {status.get('restartCount', 0)} times"),
             )
     return None
 
@@ -147,14 +132,16 @@ def _crash(pod: Object, events: Sequence[Object], logs: Mapping[str, str]) -> Po
         ended = _failure_of(status)
         if not ended or not (waiting or pod["status"].get("phase") == "Failed"):
             continue
-        name = _name(pod)
+        name = pod_name(pod)
         return PodFailure(
             "JK-ADDON-CRASH",
             f"{name} does not stay up: container {status['name']} ended with exit code "
             f"{ended.get('exitCode', '?')}",
             f"Read its log: kubectl -n {pod['metadata']['namespace']} logs "
             f"{pod['metadata']['name']} -c {status['name']} --previous",
-            _cut(_last_lines(logs.get(pod["metadata"]["name"], "")), ended.get("message", "")),
+            as_evidence(
+                _last_lines(logs.get(pod["metadata"]["name"], "")), ended.get("message", "")
+            ),
         )
     return None
 
@@ -165,16 +152,28 @@ def _configuration(
     """Check for a missing Secret, ConfigMap or volume that the pod's spec names."""
     reasons = [s.get("state", {}).get("waiting", {}) for s in _containers(pod)]
     failed = next((w for w in reasons if w.get("reason") in _CONFIG), None)
-    mounts = _last(pod, events, "FailedMount", "FailedAttachVolume")
-    if failed is None and not mounts:
-        return None
-    evidence = f"{failed['reason']}: {failed.get('message', '')}" if failed else mounts
+    if failed is None:
+        return not_started(pod, events)
     return PodFailure(
         "JK-ADDON-FAILED",
-        f"{_name(pod)} cannot start its containers",
-        "Create what is missing; the evidence names it: a Secret, a ConfigMap or a volume. Then "
-        "deploy again: jarkkit deploy",
-        _cut(evidence),
+        f"{pod_name(pod)} cannot start its containers",
+        "Create what is missing; the evidence names it: a Secret, a ConfigMap or a volume. The pod "
+        "then starts by itself.",
+        as_evidence(f"{failed['reason']}: {failed.get('message', '')}"),
+    )
+
+
+def _ended(pod: Object, events: Sequence[Object], logs: Mapping[str, str]) -> PodFailure | None:
+    """Report a pod that kubelet rejected or evicted: no container shows why."""
+    status = pod.get("status", {})
+    if status.get("phase") != "Failed" or not status.get("reason"):
+        return None
+    fix = next((fix for reason, fix in _ENDED.items() if reason in status["reason"]), _DELETE)
+    return PodFailure(
+        "JK-ADDON-FAILED",
+        f"{pod_name(pod)} has ended: {status['reason']}",
+        fix,
+        as_evidence(f"{status['reason']}: {status.get('message', '')}"),
     )
 
 
@@ -216,15 +215,17 @@ def _not_created(pods: Sequence[Object], events: Sequence[Object]) -> PodFailure
         "Raise the namespace's ResourceQuota, or delete workloads in it."
         if quota
         else "Remove what rejects them, then deploy again: jarkkit deploy",
-        _cut(message),
+        as_evidence(message),
     )
 
 
-def _no_node(pending: Sequence[Object], events: Sequence[Object]) -> PodFailure | None:
+def _no_node(
+    pending: Sequence[Object], events: Sequence[Object], supply: ClusterSupply | None
+) -> PodFailure | None:
     pod = pending[0]
     if found := _no_volume(pod, events):
         return found
-    karpenter = [_text(event) for event in events if _concerns(event, pod)]
+    karpenter = [event_text(event) for event in events if _concerns(event, pod)]
     for texts, build in ((QUOTA_MESSAGES, _quota), (CAPACITY_MESSAGES, _capacity)):
         for message in reversed(karpenter):
             if any(text in message for text in texts):
@@ -232,13 +233,11 @@ def _no_node(pending: Sequence[Object], events: Sequence[Object]) -> PodFailure 
     if nomination := _nomination(pod, events):
         return PodFailure(
             "JK-ADDON-PENDING",
-            f"{_name(pod)} is pending until the node that Karpenter is adding is ready",
+            f"{pod_name(pod)} is pending until the node that Karpenter is adding is ready",
             "A node takes a minute or two. If it does not come: jarkkit diagnose",
-            _cut(nomination),
+            as_evidence(nomination),
         )
-    failed = [_text(e) for e in events if _about(e, pod) and e.get("reason") == "FailedScheduling"]
-    condition = _condition(pod, "PodScheduled").get("message", "")
-    return _unschedulable(pod, _joined([*failed[-2:], condition])) if failed or condition else None
+    return unscheduled(pod, events, supply)
 
 
 def _nomination(pod: Object, events: Sequence[Object]) -> str:
@@ -246,7 +245,7 @@ def _nomination(pod: Object, events: Sequence[Object]) -> str:
 
     The scheduler keeps reporting that no node has capacity until the new node is ready.
     """
-    own = (event for event in events if _about(event, pod))
+    own = (event for event in events if is_about(event, pod))
     from_karpenter = [
         event
         for event in own
@@ -254,70 +253,48 @@ def _nomination(pod: Object, events: Sequence[Object]) -> str:
     ]
     if not from_karpenter or from_karpenter[-1]["reason"] != NOMINATED:
         return ""
-    return _text(from_karpenter[-1])
+    return event_text(from_karpenter[-1])
 
 
 def _quota(pod: Object, message: str) -> PodFailure:
     limit = re.search(r"limit of (\d+)", message)
     return PodFailure(
         "JK-AWS-QUOTA",
-        f"{_name(pod)} gets no node: the account's quota allows "
+        f"{pod_name(pod)} gets no node: the account's quota allows "
         f"{f'only {limit[1]} vCPUs' if limit else 'no more vCPUs'} of this kind of instance",
         "Request an increase in the Service Quotas console (Amazon EC2, running instances), or "
         "choose another instance family in the settings. Preflight shows which quota it is.",
-        _cut(message),
+        as_evidence(message),
     )
 
 
 def _capacity(pod: Object, message: str) -> PodFailure:
     return PodFailure(
         "JK-AWS-CAPACITY",
-        f"{_name(pod)} gets no node: AWS has no capacity for an instance that fits",
+        f"{pod_name(pod)} gets no node: AWS has no capacity for an instance that fits",
         "Karpenter retries every few minutes. To give it more choice, add another family, "
         "capacity type or zone in the settings.",
-        _cut(message),
+        as_evidence(message),
     )
 
 
 def _no_volume(pod: Object, events: Sequence[Object]) -> PodFailure | None:
-    condition = str(_condition(pod, "PodScheduled").get("message", ""))
-    claims = {
-        volume["persistentVolumeClaim"]["claimName"]
-        for volume in pod["spec"].get("volumes") or ()
-        if "persistentVolumeClaim" in volume
-    }
+    """Report a claim for which the CSI driver creates no volume."""
+    claims = claim_names(pod)
     failed = [
-        _text(event)
+        event_text(event)
         for event in events
         if event.get("reason") == "ProvisioningFailed"
         and event.get("involvedObject", {}).get("name") in claims
     ]
-    if not failed and not ("PersistentVolumeClaim" in condition or "persistentvolume" in condition):
+    if not failed:
         return None
     return PodFailure(
         "JK-ADDON-PENDING",
-        f"{_name(pod)} is pending because it has no volume yet",
+        f"{pod_name(pod)} is pending because it has no volume yet",
         "Check that there is a default storage class and that its CSI driver is ready: jarkkit "
         "verify shows both.",
-        _cut(*failed[-1:], condition),
-    )
-
-
-def _unschedulable(pod: Object, text: str) -> PodFailure:
-    if "limits" in text and "nodepool" in text.lower():
-        reason = "the node pool that fits has reached its vCPU limit"
-        fix = "Raise the pool's max_vcpus in the settings and deploy again."
-    elif "untolerated taint" in text or "did not tolerate" in text:
-        reason = "it does not tolerate the taint of any node that would fit"
-        fix = "Add the toleration, or choose a node pool without the taint."
-    elif "node affinity" in text or "incompatible requirements" in text or "selector" in text:
-        reason = "no node and no node pool has the labels that it requires"
-        fix = "Choose the accelerator family in the settings, or correct the node selector."
-    else:
-        reason = "no node has enough free capacity, and no node pool may add one"
-        fix = "Check with jarkkit verify that Karpenter is ready, and raise its pools' limits."
-    return PodFailure(
-        "JK-ADDON-PENDING", f"{_name(pod)} is unschedulable: {reason}", fix, _cut(text)
+        as_evidence(failed[-1], str(pod_condition(pod, "PodScheduled").get("message", ""))),
     )
 
 
@@ -354,32 +331,7 @@ def _is_settled(pod: Object) -> bool:
         return True
     if pod.get("status", {}).get("phase") == "Succeeded":
         return True
-    return bool(_condition(pod, "Ready").get("status") == "True")
-
-
-def _condition(pod: Object, kind: str) -> Object:
-    conditions = pod.get("status", {}).get("conditions") or ()
-    return next((c for c in conditions if c["type"] == kind), {})
-
-
-def _name(pod: Object) -> str:
-    return f"pod {pod['metadata']['namespace']}/{pod['metadata']['name']}"
-
-
-def _about(event: Object, pod: Object) -> bool:
-    about = event.get("involvedObject", {})
-    return bool(about.get("kind") == "Pod" and about.get("name") == pod["metadata"]["name"])
-
-
-def _last(pod: Object, events: Sequence[Object], *reasons: str) -> str:
-    """Return the latest event about the pod, with one of these reasons if there are any."""
-    about = (event for event in events if _about(event, pod))
-    found = [_text(e) for e in about if not reasons or e.get("reason") in reasons]
-    return found[-1] if found else ""
-
-
-def _text(event: Object) -> str:
-    return f"{event.get('reason', '')}: {event.get('message', '')}"
+    return bool(pod_condition(pod, "Ready").get("status") == "True")
 
 
 def _long_before(event: Object, pod: Object) -> bool:
@@ -398,12 +350,3 @@ def _long_before(event: Object, pod: Object) -> bool:
 
 def _last_lines(text: str) -> str:
     return "\n".join(text.rstrip().splitlines()[-_LOG_LINES:])
-
-
-def _joined(texts: Sequence[str]) -> str:
-    return "\n".join(dict.fromkeys(text for text in texts if text))
-
-
-def _cut(*texts: str) -> str:
-    whole = _joined(texts)
-    return whole if len(whole) <= _LONGEST else f"{whole[: _LONGEST - 1]}…"

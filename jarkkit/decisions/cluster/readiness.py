@@ -86,6 +86,19 @@ def has_all_replicas(workload: AddonWorkload, found: ReplicaStatus | None) -> bo
     return found.is_ready and found.desired >= (workload.replicas or 0)
 
 
+def is_scaled_to_zero(workload: AddonWorkload, found: ReplicaStatus) -> bool:
+    """Return True when the add-on needs pods, and the workload asks for none."""
+    return bool(workload.replicas) and found.desired == 0
+
+
+def scale_command(addon: Addon, workload: AddonWorkload) -> str:
+    """Return the command that gives the workload its pods back; a deploy leaves replicas alone."""
+    kind = workload.kind.lower()
+    return (
+        f"kubectl -n {addon.namespace} scale {kind} {workload.name} --replicas={workload.replicas}"
+    )
+
+
 def is_crash_looping(pod: Object, at: datetime) -> bool:
     """Return True when one of its containers restarted often and has not stayed up since.
 

@@ -21,7 +21,6 @@ from jarkkit.decisions.costs.node_runs import RanLine
 from jarkkit.decisions.costs.price_table import Price, PriceTable
 from jarkkit.decisions.costs.usage_assumptions import UsageRange
 from jarkkit.model.records import LedgerEntry, OwnedResource, Record
-from jarkkit.model.tables import TextRepr, html_table
 
 # Sizes that the inventory could not read.
 _VOLUME_GIB, _STORED_LOGS_GB = UsageRange(1.0, 30.0, 300.0), UsageRange(0.0, 0.1, 5.0)
@@ -40,7 +39,7 @@ class DeployedPeriod(Record):
     hours: float
 
 
-class ActualCosts(TextRepr, Record):
+class ActualCosts(Record):
     """The costs of a deployment so far, by list prices.
 
     Attributes:
@@ -83,32 +82,6 @@ class ActualCosts(TextRepr, Record):
         if not self.now:
             return "No billable resources exist now."
         return f"The resources that exist now cost about {self.hourly} USD per hour."
-
-    def text(self) -> str:
-        """Return the costs for a terminal."""
-        lines = [
-            f"    {'?' if line.usd is None else str(line.usd):>24}  {line.what}"
-            for line in self.now or ()
-        ]
-        unread = [f"  ? not checked: {scope}" for scope in self.not_looked_at]
-        ran = [f"    {'?' if r.usd is None else str(r.usd):>24}  {r.what}" for r in self.ran]
-        head = ["Of that, USD for nodes that Karpenter launched:"] if ran else []
-        existing = ["USD per hour of what exists now:"] if ran and lines else []
-        return "\n".join([self.summary, *head, *ran, *existing, *lines, *unread])
-
-    def _repr_html_(self) -> str:
-        rows = [
-            (line.area, line.what, "?" if line.usd is None else str(line.usd), line.why)
-            for line in self.now or ()
-        ]
-        notes = [f"Not checked: {scope}" for scope in self.not_looked_at]
-        heads = ("Area", "Resources now", "USD per hour", "Calculation")
-        table = html_table(heads, rows, title=self.summary, notes=notes)
-        return table + self._table_of_nodes() if self.ran else table
-
-    def _table_of_nodes(self) -> str:
-        rows = [(r.area, r.what, "?" if r.usd is None else str(r.usd), r.why) for r in self.ran]
-        return html_table(("Area", "Nodes of Karpenter so far", "USD", "Calculation"), rows)
 
 
 def deployed_periods(entries: Iterable[LedgerEntry], now: str) -> tuple[DeployedPeriod, ...]:

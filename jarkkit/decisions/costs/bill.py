@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from jarkkit.catalog.facts import standard_support_ends
 from jarkkit.decisions.addons.node_pools import DISK_GIB
 from jarkkit.decisions.costs import usage_assumptions
 from jarkkit.decisions.costs.line_items import (
@@ -71,15 +72,15 @@ def build_bill(
         spot: USD per hour by instance type and zone; without it, Spot prices are a wide range.
         support: support of the Kubernetes version according to EKS; None uses the shipped dates.
     """
-    support = support or support_on(today, stack.settings, table)
+    support = support or support_on(today, stack.settings)
     work = _Work(stack, table, spot or {}, support)
     lines = tuple(line for area in _PARTS for line in area(work))
     return Bill(region=stack.settings.region, session_hours=session_hours, lines=lines)
 
 
-def support_on(day: str, settings: Settings, table: PriceTable) -> Support:
+def support_on(day: str, settings: Settings) -> Support:
     """Return the support of the Kubernetes version on a day (`YYYY-MM-DD`), by shipped dates."""
-    ends = table.standard_support_ends(settings.cluster_version)
+    ends = standard_support_ends(settings.cluster_version)
     return "extended" if ends and day >= ends else "standard"
 
 
@@ -113,7 +114,7 @@ def _control_plane(work: _Work) -> Iterator[CostLine]:
     """
     version = work.settings.cluster_version
     plain = fixed_line("control plane", "EKS control plane", [(1, work.item("eks-standard"))])
-    ends, more = work.table.standard_support_ends(version), work.item("eks-extended")
+    ends, more = standard_support_ends(version), work.item("eks-extended")
     upgrade = "EKS then upgrades the cluster by itself"
     if more:
         upgrade += f", so that extended support ({more.usd:g} more) is never charged"

@@ -8,7 +8,6 @@ from typing import Any, Literal, get_args
 from jarkkit.decisions.costs.price_table import Price
 from jarkkit.decisions.costs.usage_assumptions import HOURS_PER_MONTH
 from jarkkit.model.records import Record
-from jarkkit.model.tables import TextRepr, html_table
 
 CostArea = Literal[
     "control plane",
@@ -23,8 +22,6 @@ CostArea = Literal[
 ]
 COST_AREAS: tuple[CostArea, ...] = get_args(CostArea)
 UsageLevel = Literal["always", "use", "limit"]
-_MARK: dict[UsageLevel, str] = {"always": " ", "use": "~", "limit": "+"}
-_LABEL: dict[UsageLevel, str] = {"always": "", "use": " (in use)", "limit": " (at the limits)"}
 
 
 class UsdRange(Record):
@@ -80,7 +77,7 @@ class CostLine(Record):
         return "; ".join(dict.fromkeys(f"{p.source}, {p.date}" for p in self.prices))
 
 
-class Bill(TextRepr, Record):
+class Bill(Record):
     """The estimated costs of a deployment.
 
     Attributes:
@@ -179,30 +176,6 @@ class Bill(TextRepr, Record):
             **{name: getattr(self, name).model_dump() for name in sums},
             "notes": list(self.notes),
         }
-
-    def text(self) -> str:
-        """Return the bill for a terminal."""
-        rows = [
-            f"  {_MARK[line.when]} {line.area:18} {format_line_costs(line)[0]:>24}  {line.what}"
-            for line in self.lines
-        ]
-        marks = "USD per hour; ~ is extra while in use, + is extra at the limits:"
-        head = (self.summary, marks)
-        return "\n".join([*head, *rows, *self.notes])
-
-    def _repr_html_(self) -> str:
-        heads = ("Area", "Item", "USD per hour", "USD per month", "Calculation", "Source")
-        rows = [
-            (
-                f"{line.area}{_LABEL[line.when]}",
-                line.what,
-                *format_line_costs(line),
-                line.why,
-                line.origin,
-            )
-            for line in self.lines
-        ]
-        return html_table(heads, rows, title=self.summary, notes=self.notes)
 
 
 def total_usd(amounts: Iterable[UsdRange | None]) -> UsdRange:

@@ -112,13 +112,6 @@ class PriceTable:
         """The keys of `item` that the AWS Price List API has under a known usage type."""
         return tuple(key for key, item in self.data["items"].items() if not item.get("unlisted"))
 
-    def standard_support_ends(self, version: str) -> str:
-        """Return the day on which EKS standard support of a Kubernetes version ends, `YYYY-MM-DD`.
-
-        Empty if it is unknown.
-        """
-        return str(self.data["kubernetes"]["standard_support_ends"].get(version, ""))
-
     def _instance_level(self, region: str) -> float | None:
         return self._level(self.data["per_vcpu"]["m5"], region)
 

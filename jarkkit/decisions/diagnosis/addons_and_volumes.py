@@ -9,7 +9,13 @@ from typing import Any
 
 from jarkkit.catalog.addons import Addon, AddonWorkload
 from jarkkit.decisions.cluster.pod_failures import find_failure
-from jarkkit.decisions.cluster.readiness import ReplicaStatus, WorkloadKey, workload_key
+from jarkkit.decisions.cluster.readiness import (
+    ReplicaStatus,
+    WorkloadKey,
+    is_scaled_to_zero,
+    scale_command,
+    workload_key,
+)
 from jarkkit.decisions.diagnosis.findings import Finding, Rank, truncate
 from jarkkit.decisions.diagnosis.nodes import event_age
 from jarkkit.decisions.diagnosis.pods import PodGroup, concerns
@@ -183,6 +189,25 @@ def addon_findings(
             follows=frozenset(
                 {release, "code:JK-KUBE-REFUSED", *(f"addon:{other}" for other in before)}
             ),
+        )
+
+
+def scaled_findings(
+    expected: Iterable[tuple[Addon, AddonWorkload]], there: Mapping[WorkloadKey, ReplicaStatus]
+) -> Iterator[Finding]:
+    """Report workloads of add-ons that were scaled to zero: no pod shows that one is missing."""
+    for addon, workload in expected:
+        found = there.get(workload_key(addon, workload))
+        if found is None or not is_scaled_to_zero(workload, found):
+            continue
+        yield Finding(
+            rank=Rank.CORE_PODS if addon.core else Rank.PODS,
+            subject=f"{workload.kind} {addon.namespace}/{workload.name}",
+            found=f"scaled to 0 of {workload.replicas}",
+            why=f"{addon.title} does not run.",
+            fix=scale_command(addon, workload),
+            code="JK-ADDON-FAILED",
+            explains=frozenset({f"addon:{addon.name}", f"pods:{addon.namespace}/{workload.name}"}),
         )
 
 

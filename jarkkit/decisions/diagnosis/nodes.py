@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from jarkkit.decisions.cluster.pod_failures import CAPACITY_MESSAGES, QUOTA_MESSAGES
+from jarkkit.decisions.cluster.scheduling import UNANNOUNCED
+from jarkkit.decisions.cluster.supply import ClusterSupply, instance_type, unannounced
 from jarkkit.decisions.diagnosis.account import JOIN_TIMEOUT
 from jarkkit.decisions.diagnosis.findings import Finding, Rank, short_list
 from jarkkit.model.checks import Check
@@ -107,6 +109,65 @@ def _bad_conditions(node: Object) -> Iterator[str]:
         kind, status = condition["type"], condition["status"]
         if (kind in _BAD and status == "True") or (kind in _GOOD and status == "False"):
             yield f"{kind}: {condition.get('reason', '')} {condition.get('message', '')}".strip()
+
+
+def accelerator_findings(supply: ClusterSupply, addons: Iterable[str]) -> Iterator[Finding]:
+    """Report nodes whose accelerators no device plugin announces.
+
+    Args:
+        addons: the enabled add-ons that install device plugins.
+    """
+    silent: dict[str, list[Object]] = {}
+    for node, resource in unannounced(supply):
+        silent.setdefault(resource, []).append(node)
+    for resource, found in silent.items():
+        named = [f"{node['metadata']['name']} ({instance_type(node)})" for node in found]
+        yield Finding(
+            rank=Rank.ACCELERATOR,
+            subject=f"Accelerators {resource}",
+            found=f"announced by none of {short_list(named)}, which have them",
+            why="Their device plugin does not work there, so pods that request the resource stay "
+            "pending although the nodes cost money.",
+            fix="Read the log of the device plugin's pod on the node: kubectl get pods -A -o wide "
+            "--field-selector spec.nodeName=NODE. If there is none, enable its add-on.",
+            code="JK-NODE-NOT-READY",
+            explains=frozenset({UNANNOUNCED}),
+            follows=frozenset(
+                {f"addon:{name}" for name in addons}
+                | {f"node:{node['metadata']['name']}" for node in found}
+            ),
+        )
+
+
+def foreign_pool_findings(
+    pools: Iterable[Object], classes: Iterable[Object], own: Collection[str]
+) -> Iterator[Finding]:
+    """Report node pools and node classes that are not jarkkit's and are not Ready.
+
+    Args:
+        own: the names of those that the settings ask for.
+    """
+    for item in (*pools, *classes):
+        name, kind = item["metadata"]["name"], item.get("kind", "NodePool")
+        ready = _conditions(item, ("Ready",))
+        if name in own or not ready or ready[0]["status"] == "True":
+            continue
+        messages = [
+            f"{c['type']}: {c.get('message') or c.get('reason', '')}"
+            for c in item.get("status", {}).get("conditions") or ()
+            if c["status"] != "True"
+        ]
+        yield Finding(
+            rank=Rank.POOL,
+            subject=f"{kind} {name}",
+            found="; ".join(messages[:3]) or "not Ready",
+            why="Karpenter launches no nodes for it.",
+            fix="Correct what the message names. jarkkit's node classes are cpu and accelerator: "
+            "kubectl get ec2nodeclass",
+            code="JK-VERIFY-FAILED",
+            explains=frozenset({f"pool:{name}"}),
+            follows=frozenset({"addon:karpenter"}),
+        )
 
 
 def claim_findings(claims: Iterable[Object], now: datetime) -> Iterator[Finding]:

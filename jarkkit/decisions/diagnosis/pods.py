@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from jarkkit.catalog.addons import Addon
-from jarkkit.decisions.cluster.pod_failures import PodFailure
+from jarkkit.decisions.cluster.pod_status import PodFailure
 from jarkkit.decisions.cluster.readiness import is_ready
 from jarkkit.decisions.diagnosis.findings import Finding, Rank
 
@@ -71,7 +71,21 @@ def unready_groups(pods: Iterable[Object]) -> tuple[PodGroup, ...]:
 
 
 def _healthy(pod: Object) -> bool:
-    return pod.get("status", {}).get("phase") == "Succeeded" or is_ready(pod)
+    succeeded = pod.get("status", {}).get("phase") == "Succeeded"
+    return succeeded or is_ready(pod) or _is_idle_serve_worker(pod)
+
+
+def _is_idle_serve_worker(pod: Object) -> bool:
+    """Return True for a worker of a RayService that runs and is not ready: it has no replica.
+
+    https://docs.ray.io/en/latest/cluster/kubernetes/ (troubleshooting of RayService)
+    """
+    labels = pod["metadata"].get("labels") or {}
+    if labels.get("ray.io/originated-from-crd") != "RayService":
+        return False
+    statuses = pod.get("status", {}).get("containerStatuses") or ()
+    running = statuses and all("running" in (s.get("state") or {}) for s in statuses)
+    return bool(labels.get("ray.io/node-type") == "worker" and running)
 
 
 def owner_of(pod: Object) -> PodOwner:
@@ -118,8 +132,9 @@ def _pods(group: PodGroup, failure: PodFailure, addon: Addon | None) -> Finding:
     nodes = {f"node:{pod['spec']['nodeName']}" for pod in pods if pod["spec"].get("nodeName")}
     waits = {"pools", "claims", "nodes", "addon:karpenter"}
     waits |= {"supply"} if failure.lacks_supply else set()
+    plain = Rank.DEPENDENT_PODS if failure.follows else Rank.PODS
     return Finding(
-        rank=Rank.CORE_PODS if core else Rank.PODS,
+        rank=Rank.CORE_PODS if core else plain,
         subject=str(owner),
         found=failure.evidence or f"{len(pods)} pods are not ready",
         why=f"{addon.title + ': ' if addon else ''}{failure.message}.",
@@ -130,7 +145,10 @@ def _pods(group: PodGroup, failure: PodFailure, addon: Addon | None) -> Finding:
             {f"pods:{owner.namespace}/{owner.name}"} | ({f"addon:{addon.name}"} if addon else set())
         ),
         follows=frozenset(
-            nodes | _claims_of(pods) | (waits if failure.is_unscheduled else {"network"})
+            failure.follows
+            | nodes
+            | _claims_of(pods)
+            | (waits if failure.is_unscheduled else {"network"})
         ),
     )
 
@@ -150,14 +168,41 @@ def _not_ready(
     pod = (lost or old)[0]
     meta = pod["metadata"]
     name = f"{meta['namespace']}/{meta['name']}"
-    probes = [e for e in events if concerns(e, meta["name"]) and e.get("reason") == "Unhealthy"]
+    own = [e for e in events if concerns(e, meta["name"])]
+    probes = [e for e in own if e.get("reason") == "Unhealthy"]
+    describe = f"kubectl -n {meta['namespace']} describe pod {meta['name']}"
+    evidence = (
+        f"{(probes or own)[-1].get('reason', '')}: {(probes or own)[-1].get('message', '')}"
+        if own
+        else "no event and no container shows why"
+    )
+    if not probes and not _node_of(pod):
+        return PodFailure(
+            "JK-ADDON-PENDING",
+            f"pod {name} has no node, and jarkkit does not know why",
+            f"Read its conditions and events: {describe}",
+            evidence,
+        )
+    if not probes and not _has_started(pod):
+        return PodFailure(
+            "JK-ADDON-TIMEOUT",
+            f"pod {name} has a node, but its containers have not started",
+            f"Read its events: {describe}. A large image takes minutes.",
+            evidence,
+        )
     return PodFailure(
         "JK-ADDON-TIMEOUT",
         f"pod {name} runs but is not ready",
         f"Read its log: kubectl -n {meta['namespace']} logs {meta['name']}. Its events show "
-        f"a failing probe: kubectl -n {meta['namespace']} describe pod {meta['name']}",
-        str(probes[-1].get("message", "")) if probes else "no event and no container shows why",
+        f"a failing probe: {describe}",
+        evidence,
     )
+
+
+def _has_started(pod: Object) -> bool:
+    statuses = pod.get("status", {}).get("containerStatuses") or ()
+    return any("waiting" not in status.get("state", {}) or status.get("lastState")
+               for status in statuses)  # fmt: skip
 
 
 def _since(pod: Object) -> datetime:

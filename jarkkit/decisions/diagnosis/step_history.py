@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from jarkkit.catalog.addons import addon_catalog
 from jarkkit.decisions.diagnosis.findings import Finding, Rank, code_key
-from jarkkit.decisions.terraform_messages import short_address, terraform_error
+from jarkkit.decisions.terraform_failures import terraform_error
+from jarkkit.decisions.terraform_messages import short_address
 from jarkkit.model.errors import (
     ApiCallError,
     FolderError,
@@ -64,7 +64,6 @@ def step_finding(name: str, entry: LedgerEntry) -> Finding:
         found, code = f"it was interrupted at {entry.time}", ""
     else:
         found, code = entry.message, entry.code
-    named = (a.name for a in addon_catalog().values() if _names(entry.message, a.name, a.title))
     return Finding(
         rank=Rank.STEP,
         subject=f"The last {entry.step}",
@@ -74,13 +73,11 @@ def step_finding(name: str, entry: LedgerEntry) -> Finding:
         code=code or "JK-INTERRUPTED",
         grave=entry.step in _CHANGING,
         follows=frozenset(
-            {code_key(code), "terraform", *(f"addon:{addon}" for addon in named)} if code else ()
+            {code_key(code), "terraform", *(f"addon:{name}" for name in entry.subjects)}
+            if code
+            else ()
         ),
     )
-
-
-def _names(message: str, *words: str) -> bool:
-    return any(re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", message) for word in words)
 
 
 def access_finding(error: JarkkitError) -> Finding:

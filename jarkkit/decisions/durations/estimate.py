@@ -2,10 +2,7 @@
 
 The critical path lists the stages that must wait for each other. Figures are seconds on real AWS:
 
-- control plane: 8 min 33 s and 10 min 6 s in logs of 2024 and 2025, 13 to 16 min by Region in a
-  survey; `rain forecast` ships 544 s. Deletion: 15 min in a log of 2020, about half of that today.
-- node group 160, NAT gateway 106, EKS add-on 15, VPC 12 (`rain forecast`); deletion of a node group
-  "upwards of 10 min" with four instances (cloud-nuke), otherwise about five.
+- AWS resources: `catalog/facts/durations.yaml`, with sources and how far they differ.
 - Add-ons on top of EKS: 3 to 10 min together in the published guides of similar stacks; divided
   here by what each add-on starts, because no source has separate figures.
 
@@ -21,20 +18,14 @@ from functools import reduce
 from typing import Literal
 
 from jarkkit.catalog.addons import Addon
+from jarkkit.catalog.facts import resource_durations
 from jarkkit.decisions.addons.dependency_order import Dependencies
-from jarkkit.decisions.durations.terraform_progress import CREATE_SECONDS, DELETE_SECONDS
 from jarkkit.decisions.stack import ResolvedStack
 from jarkkit.model.records import DurationRange, Record
-from jarkkit.model.tables import TextRepr, html_table
 
 TimedStep = Literal["deploy", "cleanup"]
-# Uncertainty of a published figure, as factors; if sources differ, the factors cover all of them.
+# Uncertainty of a published figure, as factors, unless its sources say more.
 _USUAL = (0.7, 2.0)
-_SPREAD: Mapping[tuple[str, str], tuple[float, float]] = {
-    ("create", "aws_eks_cluster"): (0.9, 1.8),
-    ("delete", "aws_eks_cluster"): (0.6, 1.9),
-    ("delete", "aws_eks_node_group"): (0.5, 2.2),
-}
 # Own runs are few, so their range is slightly wider than what they took.
 _OWN = (0.9, 1.1)
 _SMALL = 60.0  # IAM, security groups, log groups, and time between the stages
@@ -68,7 +59,7 @@ class CriticalPathStage(Record):
     runs: int = 0
 
 
-class DurationEstimate(TextRepr, Record):
+class DurationEstimate(Record):
     """The estimated duration of a step on AWS.
 
     Attributes:
@@ -100,43 +91,12 @@ class DurationEstimate(TextRepr, Record):
         own = " Includes times of your own runs." if any(stage.runs for stage in self.path) else ""
         return f"{self.step} takes {self.brief} on AWS; the longest stages: {stages}.{own}"
 
-    def text(self) -> str:
-        """Return the critical path for a terminal."""
-        lines = [
-            f"  {format_duration(stage.seconds.likely):>8}  {stage.name}" for stage in self.path
-        ]
-        return "\n".join([self.summary[:1].upper() + self.summary[1:], *lines])
 
-
-class DurationEstimates(TextRepr, Record):
+class DurationEstimates(Record):
     """The estimates of deploy and cleanup."""
 
     deploy: DurationEstimate
     cleanup: DurationEstimate
-
-    def text(self) -> str:
-        """Return both estimates for a terminal."""
-        return f"{self.deploy.text()}\n{self.cleanup.text()}"
-
-    def _repr_html_(self) -> str:
-        return "".join(
-            html_table(
-                ("Stage", "Likely", "Minimum", "Maximum", "Source"),
-                [
-                    (
-                        stage.name,
-                        *(
-                            format_duration(s)
-                            for s in (stage.seconds.likely, stage.seconds.low, stage.seconds.high)
-                        ),
-                        f"{stage.runs} own runs" if stage.runs else "published",
-                    )
-                    for stage in estimate.path
-                ],
-                title=estimate.summary[:1].upper() + estimate.summary[1:],
-            )
-            for estimate in (self.deploy, self.cleanup)
-        )
 
 
 _NO_TIME = DurationRange(low=0, likely=0, high=0)
@@ -223,9 +183,9 @@ def _aws_down(stack: ResolvedStack, past: PastDurations) -> list[CriticalPathSta
 def _resource(
     action: Literal["create", "delete"], kind: str, name: str, past: PastDurations
 ) -> CriticalPathStage:
-    table = CREATE_SECONDS if action == "create" else DELETE_SECONDS
+    fact = resource_durations(action)[kind]
     before = past.of(action, kind)
-    published = _published(table[kind], _SPREAD.get((action, kind), _USUAL))
+    published = _published(fact.seconds, fact.spread or _USUAL)
     return CriticalPathStage(
         name=name, seconds=range_of_runs(before) or published, runs=len(before)
     )

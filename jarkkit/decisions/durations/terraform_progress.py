@@ -1,34 +1,18 @@
 """Durations of Terraform's changes: published figures, and a self-correcting estimate.
 
-All figures are seconds on real AWS. Sources: the averages that AWS's `rain forecast` ships
-(EKS cluster 544, node group 160, add-on 15, NAT gateway 106, VPC 12); a cluster's deletion from a
-provider log (15 min 6 s in 2020, today usually around half of that); the others are round figures
-for calls that return immediately.
+The figures are seconds on real AWS, from `catalog/facts/durations.yaml`. A resource that is not
+there is a call that returns immediately, for which `_OTHER` is a round figure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from jarkkit.model.records import Event, ResourceChange
+from jarkkit.catalog.facts import resource_durations
+from jarkkit.model.events import ResourceProgress, StepEvent
+from jarkkit.model.records import ResourceChange
 
-CREATE_SECONDS = {
-    "aws_eks_cluster": 544.0,
-    "aws_eks_node_group": 160.0,
-    "aws_eks_addon": 15.0,
-    "aws_nat_gateway": 106.0,
-    "aws_vpc": 12.0,
-    "aws_efs_mount_target": 90.0,
-    "aws_prometheus_workspace": 30.0,
-}
-DELETE_SECONDS = {
-    "aws_eks_cluster": 480.0,
-    "aws_eks_node_group": 300.0,
-    "aws_eks_addon": 15.0,
-    "aws_nat_gateway": 60.0,
-    "aws_efs_mount_target": 60.0,
-}
 _OTHER = 3.0
 # The share of a rehearsal's changes that allows an estimate of the others.
 _ENOUGH = 0.15
@@ -45,11 +29,18 @@ _STAGES: tuple[tuple[str, ...], ...] = (
 
 def change_seconds(change: ResourceChange) -> float:
     """Return the duration of one change, in seconds."""
-    table = DELETE_SECONDS if change.action == "delete" else CREATE_SECONDS
     if change.action in ("update", "import", "read", "no-op"):
         return _OTHER
+    if change.action == "delete":
+        return _seconds("delete", change.type, _OTHER)
     both = change.action == "replace"
-    return table.get(change.type, _OTHER) + (DELETE_SECONDS.get(change.type, 0.0) if both else 0.0)
+    deleted = _seconds("delete", change.type, 0.0) if both else 0.0
+    return _seconds("create", change.type, _OTHER) + deleted
+
+
+def _seconds(action: str, kind: str, default: float) -> float:
+    published = resource_durations(action).get(kind)
+    return published.seconds if published else default
 
 
 def critical_path_seconds(changes: Iterable[ResourceChange]) -> float:
@@ -86,20 +77,24 @@ class ProgressEstimator:
         self._left = {change.address: change for change in self.changes}
         self._all = critical_path_seconds(self.changes) + self.after
 
-    def annotate(self, events: Iterable[Event], elapsed: Iterator[float]) -> Iterator[Event]:
-        """Yield the same events with `done`, `total` and `seconds_left`.
+    def annotate(
+        self, events: Iterable[StepEvent], elapsed: Iterator[float]
+    ) -> Iterator[StepEvent]:
+        """Yield the same events, those of resources with `done`, `total` and `seconds_left`.
 
         `elapsed` yields the seconds since the start.
         """
         for event in events:
-            if event.kind == "resource" and event.status == "done":
+            if not isinstance(event, ResourceProgress):
+                yield event
+                continue
+            if event.status == "done":
                 self._left.pop(event.subject, None)
-            yield event.model_copy(
-                update={
-                    "done": len(self.changes) - len(self._left),
-                    "total": len(self.changes),
-                    "seconds_left": self.seconds_left(next(elapsed)),
-                }
+            yield replace(
+                event,
+                done=len(self.changes) - len(self._left),
+                total=len(self.changes),
+                seconds_left=self.seconds_left(next(elapsed)),
             )
 
     def seconds_left(self, elapsed: float) -> float | None:

@@ -21,10 +21,10 @@ from jarkkit.decisions.quotas.models import (
     RunningInstances,
 )
 from jarkkit.decisions.quotas.quota_codes import ServiceQuota
-from jarkkit.model.errors import JarkkitError
+from jarkkit.model.unknown import Unknown
 
-AppliedQuotas = Mapping[str, AppliedQuota | JarkkitError | None]
-QuotaUsages = Mapping[str, QuotaUsage | JarkkitError]
+AppliedQuotas = Mapping[str, AppliedQuota | Unknown | None]
+QuotaUsages = Mapping[str, QuotaUsage | Unknown]
 
 
 def compare_quotas(
@@ -107,9 +107,10 @@ def _row(need: QuotaRequirement, values: AppliedQuotas, uses: QuotaUsages, regio
         row = row.model_copy(update=known)
     if isinstance(used, QuotaUsage):
         row = row.model_copy(update={"used": used.total, "own": used.own})
-    for error in (value, used):
-        if isinstance(error, JarkkitError):
-            return _unknown(row, error.message, error.code, error.fix)
+    for answer in (value, used):
+        if isinstance(answer, Unknown):
+            reason = answer.reason
+            return _unknown(row, reason.message, reason.code, reason.fix)
     if value is None:
         return _unknown(
             row,

@@ -9,11 +9,11 @@ only if everything that it must have is known.
 
 from __future__ import annotations
 
-from jarkkit.decisions.regions.comparison import RegionComparison
 from jarkkit.decisions.regions.models import (
     CapacitySignal,
     Headroom,
     InstanceSupply,
+    RegionComparison,
     RegionResult,
 )
 from jarkkit.decisions.regions.ranking import rank_regions

@@ -10,8 +10,8 @@ from jarkkit.decisions.quotas.quota_codes import P5_SPOT, QUOTAS, ServiceQuota
 from jarkkit.decisions.quotas.requirements import quota_requirements, relevant_quotas
 from jarkkit.decisions.regions.models import CapacitySignal, Headroom
 from jarkkit.decisions.stack import ResolvedStack
-from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import CapacityBlock, Ec2CapacityReservation, InstanceType
+from jarkkit.model.unknown import Unknown
 
 # Of 10, where 10 is "highly likely". AWS defines no threshold; this one is jarkkit's.
 LIKELY_SCORE = 7
@@ -26,7 +26,7 @@ def headroom(
     stack: ResolvedStack,
     types: Mapping[str, InstanceType],
     values: AppliedQuotas,
-    running: Iterable[RunningInstances] | JarkkitError,
+    running: Iterable[RunningInstances] | Unknown,
 ) -> tuple[Headroom, ...]:
     """Return what the vCPU quotas leave for the core nodes and for one instance of each pool.
 
@@ -39,7 +39,7 @@ def headroom(
     needed = _vcpus(quota_requirements(stack, types, has_p5_spot_quota=has_p5_spot_quota))
     uses = {
         need.quota.code: running
-        if isinstance(running, JarkkitError)
+        if isinstance(running, Unknown)
         else vcpus_in_use(running, need.quota, has_p5_spot_quota=has_p5_spot_quota)
         for need in needed.requirements
     }

@@ -101,7 +101,7 @@ class RegionResult(Record):
         return None if None in answers or not answers else True
 
 
-class RankedRegions(Record):
+class RegionComparison(Record):
     """The results of all Regions, the best first.
 
     Attributes:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from jarkkit.decisions.regions.comparison import RegionComparison
-from jarkkit.decisions.regions.models import RegionResult
+from jarkkit.decisions.regions.models import RegionComparison, RegionResult
 from jarkkit.settings import Settings
 
 # Difference of round-trip times, in milliseconds, that a notebook user notices.

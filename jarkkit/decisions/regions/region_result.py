@@ -25,6 +25,7 @@ from jarkkit.decisions.regions.models import (
 from jarkkit.decisions.stack import ResolvedStack
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import ClusterVersion, InstanceType, Zone
+from jarkkit.model.unknown import Unknown, known_or_none
 from jarkkit.settings import Settings
 
 T = TypeVar("T")
@@ -33,7 +34,7 @@ ZonesByType = Mapping[str, frozenset[str]]
 
 @dataclass(frozen=True)
 class RegionFacts:
-    """The facts about one Region: responses, or errors in their place; None without a request.
+    """The facts about one Region, as far as it answered; None without a request.
 
     Attributes:
         latency: seconds; None if it cannot be measured.
@@ -46,13 +47,13 @@ class RegionFacts:
     region: str
     eks: bool = True
     enabled: bool = True
-    latency: float | JarkkitError | None = None
-    versions: Sequence[ClusterVersion] | JarkkitError | None = None
-    zones: Sequence[Zone] | JarkkitError | None = None
-    types: ZonesByType | JarkkitError | None = None
-    spot: SpotPrices | JarkkitError | None = None
+    latency: float | Unknown | None = None
+    versions: Sequence[ClusterVersion] | Unknown | None = None
+    zones: Sequence[Zone] | Unknown | None = None
+    types: ZonesByType | Unknown | None = None
+    spot: SpotPrices | Unknown | None = None
     quotas: AppliedQuotas = field(default_factory=dict)
-    running: Sequence[RunningInstances] | JarkkitError | None = None
+    running: Sequence[RunningInstances] | Unknown | None = None
     signals: tuple[CapacitySignal, ...] = ()
 
     def unanswered(self) -> tuple[str, ...]:
@@ -60,8 +61,9 @@ class RegionFacts:
         answers = [(label, getattr(self, name)) for name, label in _LABELS.items()]
         answers += [("quotas", value) for value in self.quotas.values()]
         reasons: dict[str, list[str]] = {}
-        for label, error in answers:
-            if isinstance(error, JarkkitError):
+        for label, answer in answers:
+            if isinstance(answer, Unknown):
+                error = answer.reason
                 call, _, reason = error.message.rstrip(".").rpartition(": ")
                 about = reasons.setdefault(f"{reason} ({error.code})", [])
                 about.append(f"{label} ({call})" if call else label)
@@ -93,9 +95,9 @@ def region_result(
     if missing:
         return RegionResult(region=facts.region, eks=facts.eks, missing=missing)
     versions, zones_there, types = (
-        answer_or_none(facts.versions),
-        answer_or_none(facts.zones),
-        answer_or_none(facts.types),
+        known_or_none(facts.versions),
+        known_or_none(facts.zones),
+        known_or_none(facts.types),
     )
     version = None if versions is None else _support(stack.settings, versions)
     usable = (
@@ -104,7 +106,7 @@ def region_result(
     supplies = None
     if usable is not None and types is not None:
         supplies = tuple(_supply(p, facts, table, usable) for p in stack.instance_patterns)
-    latency = answer_or_none(facts.latency)
+    latency = known_or_none(facts.latency)
     costs = _bill(stack, facts, table, version, today)
     return RegionResult(
         region=facts.region,
@@ -168,11 +170,6 @@ def smallest_types(patterns: Iterable[str], types: ZonesByType) -> tuple[str, ..
     return tuple(sorted(found - {""}))
 
 
-def answer_or_none(answer: T | JarkkitError | None) -> T | None:
-    """Return the answer; None for an error."""
-    return None if isinstance(answer, JarkkitError) else answer
-
-
 def _absent(facts: RegionFacts) -> Iterable[str]:
     if not facts.eks:
         yield "Amazon EKS"
@@ -196,11 +193,11 @@ def _supply(
 ) -> InstanceSupply:
     here = {
         name: offered & usable
-        for name, offered in (answer_or_none(facts.types) or {}).items()
+        for name, offered in (known_or_none(facts.types) or {}).items()
         if zones.matches_pattern(name, (pattern,)) and offered & usable
     }
     least = smallest_type(pattern, here)
-    spot = (answer_or_none(facts.spot) or {}).get(least, {})
+    spot = (known_or_none(facts.spot) or {}).get(least, {})
     price = table.instance(facts.region, least) if least else None
     return InstanceSupply(
         wanted=_name(pattern),
@@ -218,7 +215,7 @@ def _missing(
     settings, patterns = stack.settings, stack.instance_patterns
     if version == "no":
         yield f"Kubernetes {settings.cluster_version}"
-    there, types = answer_or_none(facts.zones), answer_or_none(facts.types)
+    there, types = known_or_none(facts.zones), known_or_none(facts.types)
     if there is None or types is None:
         return
     offered = zones.zones_by_pattern(patterns, types)
@@ -236,7 +233,7 @@ def _missing(
 
 def _headroom(stack: ResolvedStack, facts: RegionFacts) -> tuple[Headroom, ...]:
     """Return what the quotas leave. The sizes of instance types determine their vCPUs."""
-    types = answer_or_none(facts.types)
+    types = known_or_none(facts.types)
     if types is None or facts.running is None:
         return ()
     sized = {name: InstanceType(name=name, vcpus=vcpus(name)) for name in types if vcpus(name)}
@@ -251,7 +248,7 @@ def _bill(
     today: str,
 ) -> Bill:
     support = version if version in ("standard", "extended") else None
-    return build_bill(stack, table, today=today, spot=answer_or_none(facts.spot), support=support)
+    return build_bill(stack, table, today=today, spot=known_or_none(facts.spot), support=support)
 
 
 def _hourly(costs: Bill) -> float | None:

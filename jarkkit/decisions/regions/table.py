@@ -1,24 +1,20 @@
-"""The comparison as a table: the same cells as text, as HTML and in the picture."""
+"""The comparison as a table: the same cells for the text, the HTML and the picture."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from jarkkit.decisions.regions.models import Headroom, InstanceSupply, RankedRegions, RegionResult
+from jarkkit.decisions.regions.models import (
+    Headroom,
+    InstanceSupply,
+    RegionComparison,
+    RegionResult,
+)
 
 Mark = Literal["good", "fair", "poor", "unknown", "skip"]
 
-# Okabe-Ito colors: distinguishable with any color vision; the symbol has the same meaning.
 SYMBOL: dict[Mark, str] = {"good": "✔", "fair": "!", "poor": "✘", "unknown": "?", "skip": "-"}
-COLOR: dict[Mark, str] = {
-    "good": "#009e73",
-    "fair": "#e69f00",
-    "poor": "#d55e00",
-    "unknown": "#999999",
-    "skip": "#eeeeee",
-}
 # Ratio to the lowest price, up to which a price is good, and fair.
 _PRICE_RATIOS = (1.1, 1.3)
 # Round-trip time in milliseconds, up to which a notebook feels responsive, and is usable.
@@ -43,7 +39,7 @@ class Cell(NamedTuple):
         return f"{Cell(self.mark, self.label).text}\n{self.more}".rstrip()
 
 
-def column_names(comparison: RankedRegions) -> tuple[str, ...]:
+def column_names(comparison: RegionComparison) -> tuple[str, ...]:
     """Return the names of the columns, one for each cell of a row."""
     wanted = next((row.supplies for row in comparison.regions if row.supplies), ())
     names = tuple(supply.wanted for supply in wanted)
@@ -51,7 +47,7 @@ def column_names(comparison: RankedRegions) -> tuple[str, ...]:
     return ("Kubernetes", "zones", *names, "quota", *signals, "USD/h", "latency")
 
 
-def cells(comparison: RankedRegions, row: RegionResult) -> tuple[Cell, ...]:
+def cells(comparison: RegionComparison, row: RegionResult) -> tuple[Cell, ...]:
     """Return the cells of one Region, in the order of the columns."""
     columns = column_names(comparison)
     if not row.eks:
@@ -70,7 +66,7 @@ def cells(comparison: RankedRegions, row: RegionResult) -> tuple[Cell, ...]:
     )
 
 
-def _version(comparison: RankedRegions, row: RegionResult) -> Cell:
+def _version(comparison: RegionComparison, row: RegionResult) -> Cell:
     if row.version is None:
         return Cell("unknown")
     if row.version == "no":
@@ -81,7 +77,7 @@ def _version(comparison: RankedRegions, row: RegionResult) -> Cell:
     )
 
 
-def _zones(comparison: RankedRegions, row: RegionResult) -> Cell:
+def _zones(comparison: RegionComparison, row: RegionResult) -> Cell:
     if row.zones is None:
         return Cell("unknown")
     return Cell("good" if len(row.zones) >= comparison.az_count else "poor", str(len(row.zones)))
@@ -123,7 +119,7 @@ def _capacity(row: RegionResult) -> Cell:
     return Cell(mark, "; ".join(signal.evidence for signal in row.signals))
 
 
-def _price(comparison: RankedRegions, row: RegionResult) -> Cell:
+def _price(comparison: RegionComparison, row: RegionResult) -> Cell:
     known = [r.usd_per_hour for r in comparison.regions if r.usd_per_hour is not None]
     if row.usd_per_hour is None:
         return Cell("unknown")
@@ -142,10 +138,10 @@ def _graded(figure: float, limits: tuple[float, float]) -> Mark:
     return "good" if figure <= limits[0] else "fair" if figure <= limits[1] else "poor"
 
 
-# -- output ----------------------------------------------------------------------------------------
+# -- sentences -------------------------------------------------------------------------------------
 
 
-def title(comparison: RankedRegions) -> str:
+def title(comparison: RegionComparison) -> str:
     """Return the recommendation in one line, with its reason."""
     return (
         f"Recommended: {comparison.recommended}. {comparison.reason}"
@@ -154,17 +150,7 @@ def title(comparison: RankedRegions) -> str:
     )
 
 
-def text(comparison: RankedRegions) -> str:
-    """Return the table for a terminal."""
-    head = ("", "Region", *column_names(comparison))
-    body = [
-        (_star(comparison, row), row.region, *(cell.text for cell in cells(comparison, row)))
-        for row in comparison.regions
-    ]
-    return "\n".join([title(comparison), *_columns([head, *body]), *notes(comparison)])
-
-
-def notes(comparison: RankedRegions) -> list[str]:
+def notes(comparison: RegionComparison) -> list[str]:
     """Return the legend of the table, and what is unknown."""
     lines = [
         "zones: zones that EKS accepts. Instance type or family: zones that offer it, then USD per",
@@ -184,41 +170,3 @@ def _unknowns(rows: Iterable[RegionResult]) -> list[str]:
         for reason in row.not_known:
             regions.setdefault(reason, []).append(row.region)
     return [f"{', '.join(names)}: {reason}" for reason, names in regions.items()]
-
-
-def _star(comparison: RankedRegions, row: RegionResult) -> str:
-    return "➤" if row.region == comparison.recommended else " "
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-
-
-def html(comparison: RankedRegions) -> str:
-    """Return the table for a notebook."""
-    names = ("Region", *column_names(comparison))
-    head = "".join(f'<th scope="col" style="text-align:left">{escape(n)}</th>' for n in names)
-    rows = "".join(_html_row(comparison, row) for row in comparison.regions)
-    legend = "".join(f"<br>{escape(note.strip())}" for note in notes(comparison))
-    return (
-        f"<p><strong>{escape(title(comparison))}</strong></p>"
-        f'<table class="jarkkit-regions"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table>"
-        f"<p><small>{legend.removeprefix('<br>')}</small></p>"
-    )
-
-
-def _html_row(comparison: RankedRegions, row: RegionResult) -> str:
-    weight = "bold" if row.region == comparison.recommended else "normal"
-    name = f'<th scope="row" style="text-align:left;font-weight:{weight}">{escape(row.region)}</th>'
-    columns = "".join(
-        f'<td style="text-align:left" title="{cell.mark}">'
-        f'<span style="color:{COLOR[cell.mark]};font-weight:bold">{SYMBOL[cell.mark]}</span> '
-        f"{escape(f'{cell.label} {cell.more}'.rstrip())}</td>"
-        for cell in cells(comparison, row)
-    )
-    return f"<tr>{name}{columns}</tr>"

@@ -15,6 +15,7 @@ from jarkkit.decisions.quotas.models import AppliedQuota
 from jarkkit.decisions.quotas.quota_codes import vcpu_quota
 from jarkkit.decisions.regions.table import Mark
 from jarkkit.model.errors import JarkkitError
+from jarkkit.model.unknown import Unknown
 from jarkkit.settings import FAMILIES, Accelerator, CapacityType, Settings
 from jarkkit.steps.queries.region_snapshot import FamilyOffering, RegionSnapshot
 
@@ -198,7 +199,7 @@ def _quota_and_usage(
     value = quotas.values.get(quota.code) if quota else None
     if quota is None or not isinstance(value, AppliedQuota):
         return None, None
-    if isinstance(quotas.running, JarkkitError):
+    if isinstance(quotas.running, Unknown):
         return value.value, None
     return value.value, vcpus_in_use(
         quotas.running, quota, has_p5_spot_quota=has_p5_spot_quota

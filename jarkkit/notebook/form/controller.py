@@ -18,9 +18,11 @@ from jarkkit.decisions.stack import ResolvedStack
 from jarkkit.deployment import Deployment
 from jarkkit.model.clock import now
 from jarkkit.model.errors import JarkkitError
+from jarkkit.model.unknown import Unknown
 from jarkkit.notebook.form import accelerators, addons
 from jarkkit.notebook.form.draft import Draft
-from jarkkit.notebook.form.settings_summary import SummaryLine, settings_summary
+from jarkkit.notebook.form.settings_summary import settings_summary
+from jarkkit.render.form import SummaryLine
 from jarkkit.settings import Settings
 from jarkkit.steps.queries.region_snapshot import RegionSnapshot
 
@@ -174,7 +176,8 @@ class FormController:
         try:
             found = self._deployment.region_snapshot(settings)
         except JarkkitError as error:
-            found = RegionSnapshot(settings.region, zones=error, types=error, versions=error)
+            unknown = Unknown(error)
+            found = RegionSnapshot(settings.region, zones=unknown, types=unknown, versions=unknown)
         with self._changing():
             self._snapshots[settings.region] = found
             if self.settings.region == settings.region:  # otherwise you chose another one meanwhile

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from html import escape
 from typing import Any, Literal, get_args, get_origin
 
 from jarkkit.model.errors import JarkkitError
@@ -73,12 +72,26 @@ def to_input(name: str, value: Any) -> Any:
     return tuple(value) if input_kind(name) == "several" else value
 
 
+def to_number(text: str) -> int | str:
+    """Return the whole number that the text is; the text itself if it is none."""
+    plain = text.strip()
+    return int(plain) if re.fullmatch(r"[+-]?[0-9]{1,9}", plain) else plain
+
+
 def from_input(name: str, given: Any) -> Any:
-    """Convert an input's value for the setting. Raises JK-SETTINGS-INVALID for malformed tags."""
+    """Convert an input's value for the setting. Raises JK-SETTINGS-INVALID for malformed tags
+    and for what is no whole number where one is needed."""
     if input_kind(name) == "list":
         return _parts(given)
     if input_kind(name) == "pairs":
         return _pairs(name, _parts(given))
+    if input_kind(name) == "number" and isinstance(given, str):
+        raise JarkkitError(
+            "JK-SETTINGS-INVALID",
+            f"In the form: {label(name)}: {given!r} is not a whole number.",
+            "Type digits only, such as 3.",
+            subjects=(name,),
+        )
     return given.strip() if isinstance(given, str) else given
 
 
@@ -92,6 +105,7 @@ def _pairs(name: str, parts: tuple[str, ...]) -> dict[str, str]:
             "JK-SETTINGS-INVALID",
             f"In the form: {name}: {wrong[0]!r} is not of the form key=value.",
             "Write it like this: team=research, cost-center=4711",
+            subjects=(name,),
         )
     split = (part.partition("=") for part in parts)
     return {key.strip(): value.strip() for key, _, value in split}
@@ -112,11 +126,6 @@ def display_text(name: str, settings: Settings) -> str:
 def pool_text(pool: Any) -> str:
     """Return a pool as short text."""
     return f"{pool.family} ({' or '.join(pool.capacity)}, up to {pool.max_vcpus} vCPUs)"
-
-
-def prose_html(text: str) -> str:
-    """Convert plain text with `code` to HTML."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
 
 
 def is_same(one: Any, other: Any) -> bool:

@@ -6,10 +6,11 @@ from typing import Any
 
 import ipywidgets as w
 
-from jarkkit.notebook.form import html, widgets
+from jarkkit.notebook.form import widgets
 from jarkkit.notebook.form.controller import FormController
 from jarkkit.notebook.form.panes import Pane, make_pane
 from jarkkit.notebook.form.sections import SECTIONS, Section, has_error, section_summary
+from jarkkit.render import form as html
 
 
 class FormPage:

@@ -8,12 +8,14 @@ from typing import Any, Protocol
 
 import ipywidgets as w
 
-from jarkkit.decisions.regions import table as region_table
-from jarkkit.notebook.form import accelerators, addons, html, regions, widgets
+from jarkkit.notebook.form import accelerators, addons, regions, widgets
 from jarkkit.notebook.form.controller import FormController
 from jarkkit.notebook.form.fields import description
 from jarkkit.notebook.form.sections import Section, is_relevant
-from jarkkit.notebook.form.widgets import CheckboxGroup, Input
+from jarkkit.notebook.form.widgets import CheckboxGroup, Input, NumberInput
+from jarkkit.render import form as html
+from jarkkit.render.html import html as render_html
+from jarkkit.render.markup import collapsed
 
 
 class Pane(Protocol):
@@ -93,10 +95,8 @@ class RegionsPane:
         self._button.disabled = comparing
         text = regions.comparison_text(controller.settings, controller.comparison)
         self._status.value = html.small("Comparing all Regions …" if comparing else text)
-        table = region_table.html(controller.comparison) if controller.comparison else ""
-        self._table.value = table and (
-            f"<details><summary>All Regions side by side</summary>{table}</details>"
-        )
+        table = render_html(controller.comparison) if controller.comparison else ""
+        self._table.value = table and collapsed("All Regions side by side", table)
 
 
 class AddonsPane:
@@ -120,7 +120,7 @@ class AddonsPane:
         stack = self._controller.stack
         for name, text in self._texts.items():
             self._switches[name].set_value(stack.is_enabled(name))
-            text.value = html.addon(stack.catalog[name], stack)
+            text.value = html.addon(stack.catalog[name], addons.notes(stack.catalog[name], stack))
         self._others.refresh()
 
     def _addon(self, name: str, title: str) -> list[Any]:
@@ -137,7 +137,7 @@ class AcceleratorsPane:
         self._switches: dict[str, Input] = {}
         self._facts: dict[str, Any] = {}
         self._rows: dict[str, Any] = {}
-        self._pools: dict[str, tuple[CheckboxGroup, Input, Any]] = {}
+        self._pools: dict[str, tuple[CheckboxGroup, NumberInput, Any]] = {}
         for row in accelerators.rows(controller.settings, controller.region_snapshot):
             self._rows[row.family] = self._family(row.family, row.title)
         self._others = FieldsPane(controller, others)
@@ -148,7 +148,13 @@ class AcceleratorsPane:
         """Show the facts about each family, and the selection."""
         selected = accelerators.pools_by_family(self._controller.draft.input("accelerators"))
         for row in accelerators.rows(self._controller.settings, self._controller.region_snapshot):
-            self._facts[row.family].value = html.family(row)
+            self._facts[row.family].value = html.family(
+                row.size,
+                row.availability,
+                row.price,
+                [(quota.mark, quota.text) for quota in row.quotas],
+                row.needed_vcpus,
+            )
             self._switches[row.family].set_value(row.family in selected)
             self._refresh_pool(row.family, selected.get(row.family))
         self._others.refresh()
@@ -170,18 +176,19 @@ class AcceleratorsPane:
         self._facts[name] = widgets.html()
         return widgets.column([box, self._facts[name]])
 
-    def _pool(self, name: str) -> tuple[CheckboxGroup, Input, Any]:
+    def _pool(self, name: str) -> tuple[CheckboxGroup, NumberInput, Any]:
         capacity = CheckboxGroup(
             accelerators.CAPACITIES,
             f"{name} purchase options",
             lambda given: self._controller.edit_pool(name, capacity=given),
         )
-        box = w.IntText(
+        box = w.Text(
+            continuous_update=False,
             description=f"{name} at most (vCPUs)",
             style={"description_width": "initial"},
             layout={"width": "13.5rem"},
         )
-        most = Input(box, lambda given: self._controller.edit_pool(name, max_vcpus=given))
+        most = NumberInput(box, lambda given: self._controller.edit_pool(name, max_vcpus=given))
         capacity.box.children[0].layout.width = "auto"
         both = widgets.row([capacity.box, box], margin="0 0 6px 22px", flex_flow="row wrap")
         return capacity, most, both

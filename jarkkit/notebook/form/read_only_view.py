@@ -6,19 +6,18 @@ The output needs no style sheet, because code hosts strip it from saved notebook
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from html import escape
 
 from jarkkit.decisions.regions import RegionComparison
 from jarkkit.decisions.regions.table import SYMBOL
 from jarkkit.decisions.stack import ResolvedStack
 from jarkkit.model.account_ids import mask_account_ids
 from jarkkit.model.errors import JarkkitError
-from jarkkit.model.tables import html_table
 from jarkkit.notebook.form import accelerators
 from jarkkit.notebook.form.fields import display_text, label
 from jarkkit.notebook.form.regions import comparison_text
 from jarkkit.notebook.form.sections import SECTIONS, Section, is_relevant, section_summary
-from jarkkit.notebook.form.settings_summary import SummaryLine
+from jarkkit.render.form import SummaryLine
+from jarkkit.render.markup import collapsed, html_table, paragraph
 from jarkkit.settings import Settings
 from jarkkit.steps.queries.region_snapshot import RegionSnapshot
 
@@ -34,7 +33,7 @@ def html(
     """Return the form as HTML, with collapsed sections."""
     settings = stack.settings
     top = html_table(("", "", ""), [_cells(line) for line in lines], title=_title(settings))
-    parts = [top, f"<p>{escape(comparison_text(settings, comparison))}</p>"]
+    parts = [top, paragraph(comparison_text(settings, comparison))]
     for section in SECTIONS:
         rows = [(label(name), value) for name, value in _values(section, stack)]
         table = html_table(("Setting", "Value"), rows)
@@ -42,10 +41,7 @@ def html(
             table += html_table(_HEADS, _families(settings, snapshot))
         summary = section_summary(section, stack)
         brief = f": {summary}" if summary else ""
-        parts.append(
-            f"<details><summary><strong>{escape(section.name)}</strong>{escape(brief)}"
-            f"</summary>{table}</details>"
-        )
+        parts.append(collapsed(brief, table, title=section.name))
     return mask_account_ids("".join(parts))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from jarkkit.decisions.costs.price_table import PriceTable
+from jarkkit.catalog.facts import standard_support_ends
 from jarkkit.decisions.regions import RegionComparison, RegionResult
 from jarkkit.decisions.regions.table import SYMBOL, Mark
 from jarkkit.settings import CLUSTER_VERSIONS, Settings
@@ -62,7 +62,7 @@ def versions(snapshot: RegionSnapshot) -> list[tuple[str, str]]:
 def _version(snapshot: RegionSnapshot, name: str) -> str:
     found = snapshot.version(name)
     ends = found.end_of_standard_support if found else ""
-    ends = ends or PriceTable.shipped().standard_support_ends(name)
+    ends = ends or standard_support_ends(name)
     if snapshot.support(name) == "extended":
         return f"{name} · {SYMBOL['fair']} extended support: EKS upgrades it by itself"
     return f"{name} · standard support until {ends}" if ends else name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -136,8 +135,7 @@ def is_relevant(name: str, value: Callable[[str], Any]) -> bool:
 
 def has_error(section: Section, error: JarkkitError | None) -> bool:
     """Return True if an error is about a setting in that section."""
-    words = set(re.findall(r"\w+", error.message)) if error else set()
-    return bool(words & set(section.fields))
+    return error is not None and not set(section.fields).isdisjoint(error.subjects)
 
 
 def section_summary(section: Section, stack: ResolvedStack) -> str:

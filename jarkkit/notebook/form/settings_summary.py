@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from jarkkit.decisions.costs.models import Bill, format_usd
 from jarkkit.decisions.durations.estimate import DurationEstimates, format_minutes
 from jarkkit.decisions.quotas.formatting import format_amount
 from jarkkit.decisions.quotas.models import QuotaRow
 from jarkkit.decisions.quotas.table import QuotaTable
-from jarkkit.decisions.regions.table import Mark
 from jarkkit.decisions.stack import ResolvedStack
 from jarkkit.model.errors import JarkkitError
+from jarkkit.render.form import SummaryLine
 from jarkkit.steps.queries.region_snapshot import RegionSnapshot
-
-
-@dataclass(frozen=True)
-class SummaryLine:
-    """A line of the summary.
-
-    Attributes:
-        value: the value as a short text.
-    """
-
-    title: str
-    mark: Mark | None
-    value: str
-    details: str = ""
 
 
 def settings_summary(

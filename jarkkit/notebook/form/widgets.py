@@ -7,7 +7,14 @@ from typing import Any
 
 import ipywidgets as w
 
-from jarkkit.notebook.form.fields import choices, description, input_kind, label, placeholder
+from jarkkit.notebook.form.fields import (
+    choices,
+    description,
+    input_kind,
+    label,
+    placeholder,
+    to_number,
+)
 
 OnChange = Callable[[Any], None]
 _LABEL = {"description_width": "13rem"}
@@ -51,6 +58,20 @@ class Input:
             self._on_change(change["new"])
 
 
+class NumberInput(Input):
+    """A text field for a whole number. What is no number reaches `on_change` as it was typed.
+
+    A browser's number field drops what it does not understand: 2.5 became 25, 1e3 became 13.
+    """
+
+    def __init__(self, box: Any, on_change: OnChange) -> None:
+        super().__init__(box, lambda text: on_change(to_number(text)))
+
+    def set_value(self, value: Any) -> None:
+        """Set the displayed value without a notification."""
+        super().set_value(str(value))
+
+
 class CheckboxGroup:
     """A row of checkboxes; the value is the selected words."""
 
@@ -76,6 +97,8 @@ def make_input(name: str, on_change: OnChange) -> Input | CheckboxGroup:
     kind_of = input_kind(name)
     if kind_of == "several":
         return CheckboxGroup(choices(name), label(name), on_change)
+    if kind_of == "number":
+        return NumberInput(_box(name), on_change)
     return Input(_box(name), on_change)
 
 
@@ -91,8 +114,6 @@ def _box(name: str) -> Any:
             return checkbox(label(name), tooltip=description(name))
         case "choice":
             return w.Dropdown(options=[(str(c), c) for c in choices(name)], **common)
-        case "number":
-            return w.IntText(**common)
         case _:
             # Notify on blur, not on every key: a half-typed address is always invalid.
             return w.Text(placeholder=placeholder(name), continuous_update=False, **common)

@@ -17,7 +17,7 @@ from jarkkit.notebook.ui.inputs import (
 from jarkkit.notebook.ui.launch import RunningStep, start
 from jarkkit.notebook.ui.open_deployment import HEADLESS, create, is_headless, open
 from jarkkit.notebook.ui.outputs import check
-from jarkkit.render.html import register_formatters
+from jarkkit.render.display import register_formatters
 from jarkkit.render.summaries import last_apply, picture, summary
 
 __all__ = [

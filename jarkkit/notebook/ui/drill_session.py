@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from html import escape
 from types import TracebackType
 from typing import Self
 
@@ -22,8 +21,10 @@ from jarkkit.decisions.drills import fault_arguments
 from jarkkit.deployment import Deployment
 from jarkkit.model.checks import Report
 from jarkkit.model.errors import JarkkitError, NotAllowed
+from jarkkit.model.polling import wait_until
 from jarkkit.ports.paths import find_home, sandbox_home
-from jarkkit.render.html import HtmlText, optional_table
+from jarkkit.render.markup import optional_table, sentence
+from jarkkit.render.text import text
 
 # Measured on two busy cores; idle cores need a tenth of it.
 _TIMEOUT_SECONDS = 90.0
@@ -51,7 +52,7 @@ class DrillSession:
 
     def __enter__(self) -> Self:
         if self.skip_reason:
-            display(HtmlText(f"<p>Skipped, no fault injected: {escape(self.skip_reason)}.</p>"))
+            display(sentence(f"Skipped, no fault injected: {self.skip_reason}."))
             return self
         outputs = deployed.outputs if (deployed := self.deployment.last_deploy_result()) else {}
         self._before = self.set_faults(fault_arguments(self.drill, outputs))
@@ -60,7 +61,7 @@ class DrillSession:
         except BaseException:
             self._revert()
             raise
-        display(HtmlText(f"<p>Fault injected: {escape(self.drill.switched_on)}</p>"))
+        display(sentence(f"Fault injected: {self.drill.switched_on}"))
         return self
 
     def __exit__(
@@ -71,7 +72,7 @@ class DrillSession:
     ) -> None:
         if not self.skip_reason:
             self._revert()
-            display(HtmlText("<p>Fault reverted: it is switched off again.</p>"))
+            display(sentence("Fault reverted: it is switched off again."))
 
     def _revert(self) -> None:
         try:
@@ -102,19 +103,19 @@ class DrillSession:
         return any(check.status in statuses for check in related)
 
     def _until(self, done: Callable[[Report], bool], seconds: float, what: str) -> Report:
-        deadline = time.monotonic() + seconds
-        while True:
-            report = self.deployment.diagnose()
-            if self.skip_reason or done(report):
-                return report
-            if time.monotonic() > deadline:
-                raise JarkkitError(
-                    "JK-DRILL-TIMEOUT",
-                    f"{self.drill.title}: the fault {what} after {seconds:.0f} s.",
-                    "See the current findings: jarkkit diagnose. The fault is switched off.",
-                    evidence=report.text()[:600],
-                )
-            self.sleep(_PAUSE_SECONDS)
+        return wait_until(
+            self.deployment.diagnose,
+            lambda report: self.skip_reason or done(report),
+            _PAUSE_SECONDS,
+            seconds,
+            or_raise=lambda report: JarkkitError(
+                "JK-DRILL-TIMEOUT",
+                f"{self.drill.title}: the fault {what} after {seconds:.0f} s.",
+                "See the current findings: jarkkit diagnose. The fault is switched off.",
+                evidence=text(report)[:600],
+            ),
+            sleep=self.sleep,
+        )
 
 
 def drill(deployment: Deployment, name: str) -> DrillSession:
@@ -173,4 +174,4 @@ def check_answer(response: str, expected: str, explanation: str) -> None:
             f"✘ {response} is not the cause. "
             "Read the findings again: which one explains the others?"
         )
-    display(HtmlText(f"<p>{escape(verdict)}</p>"))
+    display(sentence(verdict))

@@ -7,11 +7,11 @@ import threading
 from collections.abc import Generator, Iterator
 from typing import TypeVar
 
+from jarkkit.decisions.step_progress import StepProgress
 from jarkkit.model.errors import Interrupted, JarkkitError
 from jarkkit.model.records import Event
 from jarkkit.model.step_generators import run_to_end
 from jarkkit.notebook.ui.live_progress import FRAME_SECONDS, LiveDisplay
-from jarkkit.notebook.ui.progress import StepProgress
 
 R = TypeVar("R")
 

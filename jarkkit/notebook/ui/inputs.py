@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 from IPython.display import display
@@ -12,8 +11,8 @@ from IPython.display import display
 from jarkkit.deployment import Deployment
 from jarkkit.notebook.form import Form
 from jarkkit.notebook.ui.open_deployment import is_headless
-from jarkkit.render.html import HtmlText
-from jarkkit.render.summaries import losses_html
+from jarkkit.render.html import losses_html
+from jarkkit.render.markup import HtmlText, paragraph, sentence
 
 
 def form(deployment: Deployment, changes: Mapping[str, Any] | None = None) -> Form:
@@ -36,7 +35,7 @@ class Confirmation:
 
     def _ipython_display_(self) -> None:
         if self.given or is_headless():
-            display(HtmlText(f"<p>Confirmed: <code>{escape(self.given) or '(nothing)'}</code></p>"))
+            display(sentence(f"Confirmed: `{self.given or '(nothing)'}`"))
             return
         self._box = _name_box(self.name, "to destroy it")
         display(self._box)
@@ -68,10 +67,10 @@ class DeployConsent:
     def _ipython_display_(self) -> None:
         plan = self.deployment.unapplied_plan()
         losing = plan is not None and plan.needs_confirmation
-        display(HtmlText(f"<p>{escape(self._cost())}</p>" + (losses_html(plan) if plan else "")))
+        display(HtmlText(paragraph(self._cost()) + (losses_html(plan) if plan else "")))
         if is_headless():
             words = f"agree = {self.agree}, confirm_destroy = {self.confirm or '(nothing)'}"
-            display(HtmlText(f"<p><code>{escape(words)}</code></p>"))
+            display(sentence(f"`{words}`"))
             return
         if not self.deployment.rehearsal and not self.given_agree:
             self._agree_box = self._checkbox()

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
+from jarkkit.decisions.step_progress import StepProgress
 from jarkkit.deployment import Deployment
 from jarkkit.model.errors import Interrupted, JarkkitError
 from jarkkit.model.records import Event, Step
@@ -14,7 +15,6 @@ from jarkkit.notebook.ui.background_step import BackgroundStep, StepProcess, log
 from jarkkit.notebook.ui.follow_step import follow
 from jarkkit.notebook.ui.live_progress import FRAME_SECONDS, LiveDisplay
 from jarkkit.notebook.ui.open_deployment import is_headless
-from jarkkit.notebook.ui.progress import StepProgress
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)

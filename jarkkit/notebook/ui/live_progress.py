@@ -13,13 +13,13 @@ from typing import Any
 
 from IPython.display import DisplayHandle, display
 
+from jarkkit.decisions.step_progress import Outcome, StepProgress
 from jarkkit.model.account_ids import mask_account_ids
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import Event
-from jarkkit.notebook.ui import progress_html
 from jarkkit.notebook.ui.open_deployment import is_headless
-from jarkkit.notebook.ui.progress import Outcome, StepProgress
 from jarkkit.ports.paths import find_home
+from jarkkit.render import progress as progress_html
 from jarkkit.render.redaction import Redactor, sensitive_values
 
 FRAME_SECONDS = 0.5

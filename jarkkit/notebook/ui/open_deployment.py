@@ -9,18 +9,31 @@ from urllib.parse import urlsplit
 
 from jarkkit.decisions.rehearsal_environment import names_a_sandbox
 from jarkkit.deployment import Deployment
+from jarkkit.notebook.ui.parameters import apply_parameters, as_type_of, has_injected
 from jarkkit.ports.paths import find_home, sandbox_home
 
 HEADLESS = "JARKKIT_HEADLESS"
 
 
+# Set in the kernels of JupyterLab and of VS Code: you are present, also in an executed notebook.
+_INTERACTIVE = ("JPY_SESSION_NAME", "VSCODE_PID", "VSCODE_CWD")
+
+
 def is_headless() -> bool:
-    """Return True when the notebook runs unattended."""
-    return bool(os.environ.get(HEADLESS))
+    """Return True when the notebook runs unattended: in `jarkkit run`, or in papermill itself."""
+    if os.environ.get(HEADLESS):
+        return True
+    return not any(map(os.environ.get, _INTERACTIVE)) and has_injected()
 
 
 def create(deployment: str, *, rehearsal: bool) -> Deployment:
-    """Create the deployment, or open an existing one. Starts the sandbox of a rehearsal."""
+    """Create the deployment, or open an existing one. Starts the sandbox of a rehearsal.
+
+    Raises JK-SETTINGS-UNKNOWN and JK-SETTINGS-INVALID for the notebook's parameters.
+    """
+    apply_parameters()
+    deployment = as_type_of("", "deployment", deployment)
+    rehearsal = as_type_of(True, "rehearsal", rehearsal)
     opened = Deployment.create(deployment, rehearsal=rehearsal, exist_ok=True)
     return open(deployment) if opened.rehearsal else opened
 
@@ -31,8 +44,11 @@ def open(deployment: str) -> Deployment:
     A sandbox that the environment names starts again too, if it is that of this home.
 
     In an interactive notebook the sandbox outlives the kernel, because other notebooks and running
-    steps need it. Stop it with `jarkkit sandbox down`.
+    steps need it. Stop it with `jarkkit sandbox down`. Raises JK-SETTINGS-UNKNOWN and
+    JK-SETTINGS-INVALID for the notebook's parameters.
     """
+    apply_parameters()
+    deployment = as_type_of("", "deployment", deployment)
     opened = Deployment.open(deployment)
     home = sandbox_home(find_home())
     if opened.rehearsal and (not names_a_sandbox(os.environ) or _names(home)):

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from IPython.display import display
 
-from jarkkit.model.checks import COLOR
 from jarkkit.model.errors import JarkkitError
-from jarkkit.render.html import HtmlText
+from jarkkit.render.markup import passed
 
 
 def check(condition: object, what: str, fix: str) -> None:
     """Check a condition at the end of a notebook. Raises JK-NOTEBOOK-FAILED with the fix."""
     if not condition:
         raise JarkkitError("JK-NOTEBOOK-FAILED", f"Check failed: {what}.", fix)
-    display(HtmlText(f"<p style='color:{COLOR['pass']}'>✔ {escape(what)}</p>"))
+    display(passed(what))

@@ -20,6 +20,7 @@ from jarkkit.model.records import (
     OwnedResource,
     Zone,
 )
+from jarkkit.model.unknown import known_or_raise
 from jarkkit.ports.aws import inventory, network_users, removal
 from jarkkit.ports.aws.clock_skew import skew_seconds
 from jarkkit.ports.aws.cluster_access import ClusterAccess
@@ -223,11 +224,7 @@ class Account:
         Raises JK-ADDON-VERSION for an add-on that EKS does not offer.
         """
         calls = {name: partial(self._newest_addon_version, name, cluster_version) for name in names}
-        found = gather(calls)
-        for answer in found.values():
-            if isinstance(answer, JarkkitError):
-                raise answer
-        return {name: str(answer) for name, answer in found.items()}
+        return {name: known_or_raise(answer) for name, answer in gather(calls).items()}
 
     def _newest_addon_version(self, name: str, cluster_version: str) -> str:
         with translate_errors("eks DescribeAddonVersions"):

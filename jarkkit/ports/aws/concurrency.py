@@ -1,7 +1,7 @@
 """Concurrent AWS calls below the API's rate limits.
 
-Calls run in parallel, and each error is a result of its own. An API with a published rate limit is
-called at that rate, so that it does not throttle.
+Calls run in parallel, and the result of one that fails is `Unknown`. An API with a published rate
+limit is called at that rate, so that it does not throttle.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from jarkkit.model.errors import JarkkitError
+from jarkkit.model.unknown import Unknown
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -22,10 +23,10 @@ _AT_ONCE = 16
 
 def gather(
     calls: Mapping[K, Callable[[], V]], *, max_workers: int = _AT_ONCE
-) -> dict[K, V | JarkkitError]:
+) -> dict[K, V | Unknown]:
     """Make read-only calls in parallel and return their results by the same keys, in order.
 
-    If a call raises a `JarkkitError`, the error is its result. Raises other exceptions.
+    The result of a call that raises a `JarkkitError` is unknown. Raises other exceptions.
 
     Args:
         max_workers: maximum number of threads.
@@ -36,11 +37,11 @@ def gather(
         return dict(zip(calls, pool.map(_answer, calls.values()), strict=True))
 
 
-def _answer(call: Callable[[], V]) -> V | JarkkitError:
+def _answer(call: Callable[[], V]) -> V | Unknown:
     try:
         return call()
     except JarkkitError as error:
-        return error
+        return Unknown(error)
 
 
 class RateLimiter:

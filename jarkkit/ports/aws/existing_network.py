@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import ExistingVpc, SubnetNetwork, WayOut
+from jarkkit.model.unknown import known_or_raise
 from jarkkit.ports.aws.concurrency import gather
 from jarkkit.ports.aws.session import AwsSession, paginate, translate_errors
 
@@ -42,7 +42,7 @@ class ExistingNetwork:
                 self._pages, "describe_vpc_endpoints", "VpcEndpoints", Filters=vpc
             ),
         }
-        answers = {name: _or_raise(answer) for name, answer in gather(calls).items()}
+        answers = {name: known_or_raise(answer) for name, answer in gather(calls).items()}
         if not answers["vpcs"]:
             return None
         ways = _Ways(answers["tables"], answers["gateways"])
@@ -127,9 +127,3 @@ def _subnet(item: Mapping[str, Any], way_out: WayOut) -> SubnetNetwork:
         public_addresses=bool(item.get("MapPublicIpOnLaunch")),
         way_out=way_out,
     )
-
-
-def _or_raise(answer: list[dict[str, Any]] | JarkkitError) -> list[dict[str, Any]]:
-    if isinstance(answer, JarkkitError):
-        raise answer
-    return answer

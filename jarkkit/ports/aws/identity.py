@@ -14,8 +14,9 @@ from jarkkit.decisions.permissions.simulation import (
     SimulationResult,
     caller_kind,
 )
-from jarkkit.model.errors import JarkkitError, ObjectNotFound
+from jarkkit.model.errors import ObjectNotFound
 from jarkkit.model.records import Caller
+from jarkkit.model.unknown import Unknown
 from jarkkit.ports.aws.concurrency import gather
 from jarkkit.ports.aws.response_cache import MINUTE
 from jarkkit.ports.aws.session import AwsSession, translate_errors
@@ -49,15 +50,15 @@ class CallerIdentity:
 
     def simulate(
         self, principal: str, questions: Sequence[SimulationRequest]
-    ) -> dict[SimulationRequest, Sequence[SimulationResult] | JarkkitError]:
-        """Return the simulator's decisions for each question, or the error of its call.
+    ) -> dict[SimulationRequest, Sequence[SimulationResult] | Unknown]:
+        """Return the simulator's decisions for each question.
 
         The calls run in parallel and change nothing. Only results that allow everything are
         cached.
         """
         return gather({q: partial(self._ask, principal, q) for q in questions})
 
-    def service_linked_roles(self, roles: Mapping[str, str]) -> dict[str, bool | JarkkitError]:
+    def service_linked_roles(self, roles: Mapping[str, str]) -> dict[str, bool | Unknown]:
         """Return, for each service, whether its service-linked role exists.
 
         Args:
@@ -65,7 +66,7 @@ class CallerIdentity:
         """
         return gather({service: partial(self._has_role, role) for service, role in roles.items()})
 
-    def principals(self, arns: Iterable[str]) -> dict[str, bool | JarkkitError]:
+    def principals(self, arns: Iterable[str]) -> dict[str, bool | Unknown]:
         """Return, for each ARN of a role or user in the caller's account, whether it exists."""
         return gather({arn: partial(self._exists, arn) for arn in arns})
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from jarkkit.model.errors import AccessDenied, JarkkitError, ObjectNotFound
 from jarkkit.model.records import Caller, UniqueName
+from jarkkit.model.unknown import Unknown
 from jarkkit.ports.aws.concurrency import gather
 from jarkkit.ports.aws.session import AwsSession, client_error_code, translate_errors
 
@@ -27,9 +28,8 @@ class NameConflicts:
 
     def tags_by_name(
         self, names: Iterable[UniqueName], caller: Caller
-    ) -> dict[UniqueName, Tags | JarkkitError | None]:
-        """Return the tags of the resource with each name: None if the name is free, or the error of
-        the call.
+    ) -> dict[UniqueName, Tags | Unknown | None]:
+        """Return the tags of the resource with each name; None if the name is free.
 
         The tags are also empty for a bucket in another account.
         """

@@ -15,6 +15,7 @@ from typing import Any
 
 from jarkkit.decisions.costs.price_table import Price
 from jarkkit.model.errors import JarkkitError
+from jarkkit.model.unknown import Unknown
 from jarkkit.ports.aws.concurrency import RateLimiter, gather
 from jarkkit.ports.aws.response_cache import ANY_ACCOUNT, DAY, CacheKey
 from jarkkit.ports.aws.session import AwsSession, translate_errors
@@ -142,8 +143,8 @@ class Pricing:
         found: dict[str, Price] = {}
         errors: list[JarkkitError] = []
         for answer in answers.values():
-            if isinstance(answer, JarkkitError):
-                errors.append(answer)
+            if isinstance(answer, Unknown):
+                errors.append(answer.reason)
             else:
                 found |= answer
         prices = self.cached_prices() | {

@@ -17,6 +17,7 @@ from jarkkit.decisions.quotas import quota_codes
 from jarkkit.decisions.quotas.models import QuotaUsage, RunningInstances
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import Ec2Subnet
+from jarkkit.model.unknown import Unknown, known_or_raise
 from jarkkit.ports.aws.concurrency import gather
 from jarkkit.ports.aws.instance_types import InstanceTypes
 from jarkkit.ports.aws.inventory import DEPLOYMENT_TAG
@@ -52,8 +53,8 @@ class AccountUsage:
 
     def usage_by_quota(
         self, deployment: str, zones: Iterable[str] = ()
-    ) -> dict[str, QuotaUsage | JarkkitError]:
-        """Return the usage of each quota that counts resources, by code, or the error of the call.
+    ) -> dict[str, QuotaUsage | Unknown]:
+        """Return the usage of each quota that counts resources, by code.
 
         Args:
             zones: zones in which NAT gateways count; empty means all zones.
@@ -114,9 +115,7 @@ class AccountUsage:
         )
         counted: Counter[_Kind] = Counter()
         for part in parts.values():
-            if isinstance(part, JarkkitError):
-                raise part
-            counted += part
+            counted += known_or_raise(part)
         sizes = self._types.matching({kind.instance_type for kind in counted})
         for kind, count in sorted(counted.items()):
             each = sizes[kind.instance_type].vcpus if kind.instance_type in sizes else 0

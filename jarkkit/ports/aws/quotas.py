@@ -19,6 +19,7 @@ from jarkkit.decisions.quotas.models import (
 )
 from jarkkit.decisions.quotas.quota_codes import QUOTAS, ServiceQuota
 from jarkkit.model.errors import JarkkitError, ObjectNotFound, Throttled
+from jarkkit.model.unknown import Unknown, known_or_raise
 from jarkkit.ports.aws.concurrency import RateLimiter, gather
 from jarkkit.ports.aws.response_cache import MINUTE, CachedResponse
 from jarkkit.ports.aws.session import AwsSession, client_error_code, home_region, translate_errors
@@ -45,20 +46,19 @@ class ServiceQuotas:
 
     def applied_quotas(
         self, quotas: Iterable[ServiceQuota]
-    ) -> dict[str, AppliedQuota | JarkkitError | None]:
-        """Return the values of these quotas, by code: None if the Region does not list it, or the
-        error of the call to its service."""
+    ) -> dict[str, AppliedQuota | Unknown | None]:
+        """Return the values of these quotas, by code; None if the Region does not list it."""
         by_service: dict[tuple[str, bool], list[ServiceQuota]] = {}
         for quota in quotas:
             by_service.setdefault((quota.service, quota.worldwide), []).append(quota)
         answers = gather(
             {key: partial(self._service, *key, own) for key, own in by_service.items()}
         )
-        found: dict[str, AppliedQuota | JarkkitError | None] = {}
+        found: dict[str, AppliedQuota | Unknown | None] = {}
         for key, answer in answers.items():
             for quota in by_service[key]:
                 found[quota.code] = (
-                    answer if isinstance(answer, JarkkitError) else answer.get(quota.code)
+                    answer if isinstance(answer, Unknown) else answer.get(quota.code)
                 )
         return found
 
@@ -69,9 +69,8 @@ class ServiceQuotas:
         answers = gather({r: partial(self._history, s) for r, s in sessions.items()})
         found: list[RequestedQuotaIncrease] = []
         for region, answer in answers.items():
-            if isinstance(answer, JarkkitError):
-                raise answer
-            requests = [RequestedQuotaIncrease.model_validate(item) for item in answer.value]
+            items = known_or_raise(answer).value
+            requests = [RequestedQuotaIncrease.model_validate(item) for item in items]
             # The home Region's own vCPU quotas do not apply to this Region.
             found += (r for r in requests if region == self._session.region or _worldwide(r.code))
         return tuple(sorted(found, key=lambda request: request.created, reverse=True))
@@ -120,7 +119,7 @@ class ServiceQuotas:
 
     def _service(
         self, service: str, worldwide: bool, quotas: list[ServiceQuota]
-    ) -> dict[str, AppliedQuota | JarkkitError]:
+    ) -> dict[str, AppliedQuota | Unknown]:
         """Return the quotas of one service: applied values, or defaults for those never applied."""
         session = self._home if worldwide else self._session
         found = self._list(session, "list_service_quotas", service, applied=True)
@@ -131,7 +130,7 @@ class ServiceQuotas:
 
     def _list(
         self, session: AwsSession, operation: str, service: str, *, applied: bool = False
-    ) -> dict[str, AppliedQuota | JarkkitError]:
+    ) -> dict[str, AppliedQuota | Unknown]:
         kind = "applied" if applied else "default"
         answer = session.cached(
             f"{kind} quotas of {service}",
@@ -199,11 +198,13 @@ def _worldwide(code: str) -> bool:
     return code in QUOTAS and QUOTAS[code].worldwide
 
 
-def _missing_value(code: str) -> JarkkitError:
-    return JarkkitError(
-        "JK-AWS-FAILED",
-        f"Service Quotas lists {code} without its value.",
-        "Try again later, or look up the quota in the Service Quotas console.",
+def _missing_value(code: str) -> Unknown:
+    return Unknown(
+        JarkkitError(
+            "JK-AWS-FAILED",
+            f"Service Quotas lists {code} without its value.",
+            "Try again later, or look up the quota in the Service Quotas console.",
+        )
     )
 
 

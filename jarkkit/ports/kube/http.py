@@ -20,6 +20,7 @@ from urllib.parse import urlencode
 
 import urllib3
 
+from jarkkit.decisions.rehearsal_environment import is_loopback
 from jarkkit.model.clock import monotonic
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.port_answers import ClusterToken
@@ -228,14 +229,24 @@ class HttpClient:
 
     def _made(self) -> Any:
         # Imported here, because the import takes a third of a second.
-        from kubernetes.client.configuration import Configuration
         from kubernetes.client.rest import RESTClientObject
 
-        configuration = Configuration(host=self.endpoint, ca_cert_data=self.ca_certificate)
+        configuration = api_configuration(self.endpoint, ca_cert_data=self.ca_certificate)
         configuration.retries = False  # `_retry` retries instead
         configuration.connection_pool_maxsize = _CONNECTIONS
         configuration.keep_alive = True  # load balancers drop an idle watch
         return RESTClientObject(configuration)
+
+
+def api_configuration(endpoint: str, **more: Any) -> Any:
+    """Return the client's configuration. It takes a proxy from the environment, except for a
+    cluster on this machine, which no proxy can reach."""
+    from kubernetes.client.configuration import Configuration
+
+    configuration = Configuration(host=endpoint, **more)
+    if is_loopback(endpoint):
+        configuration.proxy = None
+    return configuration
 
 
 def _may_repeat(error: ApiStatusError | NoResponseError, given: Mapping[str, Any]) -> bool:

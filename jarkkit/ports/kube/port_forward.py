@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from jarkkit.ports.kube.errors import NoResponseError, parse_status_error
-from jarkkit.ports.kube.http import HttpClient
+from jarkkit.ports.kube.http import HttpClient, api_configuration
 
 _DATA = 0
 _BINARY, _CLOSE = 0x2, 0x8  # opcodes of RFC 6455
@@ -70,10 +70,9 @@ class _Bridge:
 
     def connect(self) -> Any:
         """Open a websocket to the pod's port. Raises ApiStatusError, NoResponseError."""
-        from kubernetes.client.configuration import Configuration
         from kubernetes.stream import ws_client
 
-        configuration = Configuration(host=self._calls.endpoint, ssl_ca_cert=str(self._authority))
+        configuration = api_configuration(self._calls.endpoint, ssl_ca_cert=str(self._authority))
         headers = {"authorization": f"Bearer {self._calls.bearer_token()}"}
         url = self._calls.endpoint.replace("http", "ws", 1) + self._path
         connect: Any = ws_client.create_websocket

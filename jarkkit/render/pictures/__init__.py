@@ -1,7 +1,6 @@
-"""Pictures of plans, costs, quotas, Regions and clusters: values in, PNG and alternative text out.
+"""Pictures of plans, costs, quotas, Regions and clusters: values in, SVG and captions out.
 
-Plain matplotlib without a window system. The colors are the Okabe-Ito palette: distinguishable with
-any color vision, on light and dark pages.
+A picture follows the theme of its page, has a visible caption, and says the same in words.
 """
 
 from jarkkit.render.pictures.base import Picture

@@ -1,60 +1,46 @@
-"""Shared by all pictures: alternative text and style."""
+"""A picture: SVG, with a caption and the same content in words."""
 
 from __future__ import annotations
 
-import base64
-import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from jarkkit.render.markup import collapsed, html_table
 
-# Okabe-Ito palette: distinguishable with any color vision, on light and dark pages.
-COLOR: dict[str, str] = {
-    "create": "#009e73",
-    "import": "#56b4e9",
-    "update": "#e69f00",
-    "replace": "#cc79a7",
-    "delete": "#d55e00",
-    "failed": "#d55e00",
-}
+# JupyterLab removes SVG from an untrusted notebook, but not the words in it. It removes the
+# variable, too, and other front ends remove all styles: then the words are hidden as well.
+_SHOWN = 'hidden="hidden" style="--jarkkit-shown:block;display:var(--jarkkit-shown, none)"'
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG with alternative text."""
+    """A picture with its caption, and its content as a table.
 
-    png: bytes
-    alt: str
+    Attributes:
+        svg: follows the theme of the page that contains it: texts have the color of its text.
+        heads, rows: the table in words.
+    """
+
+    svg: str
+    caption: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
 
     def html(self) -> str:
-        """Return an image tag with the PNG embedded."""
-        data = base64.b64encode(self.png).decode()
-        source = f"data:image/png;base64,{data}"
-        return f'<img style="max-width:100%" alt="{escape(self.alt)}" src="{source}">'
+        """Return the picture with its caption, and the table in words, collapsed."""
+        words = collapsed("In words", html_table(self.heads, self.rows)) if self.rows else ""
+        return (
+            f'<figure style="margin:0 0 1em"><div {_SHOWN}>{self.svg}</div>'
+            f"<figcaption>{escape(self.caption)}</figcaption>{words}</figure>"
+        )
 
-    def _repr_mimebundle_(
-        self, include: object = None, exclude: object = None
-    ) -> tuple[dict[str, str], dict[str, object]]:
-        data = {"image/png": base64.b64encode(self.png).decode(), "text/plain": self.alt}
-        return data, {"image/png": {"alt": self.alt}}
-
-
-def figure_of(height: float) -> Figure:
-    """Create an empty figure of this height in inches."""
-    return Figure(figsize=(8.0, height), dpi=110, layout="constrained")
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {"text/html": self.html(), "text/plain": self.caption}
 
 
-def tidy(axes: Axes) -> None:
-    """Remove the frame and add horizontal margins."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.margins(x=0.08)
-
-
-def picture_of(figure: Figure, alt: str) -> Picture:
-    """Render the figure."""
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
-    return Picture(buffer.getvalue(), alt)
+def picture_of(
+    svg: str, caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]
+) -> Picture:
+    """Return a picture with its caption and its table in words."""
+    return Picture(svg, caption, tuple(heads), tuple(map(tuple, rows)))

@@ -15,7 +15,7 @@ class DeferredCalls:
     due: list[tuple[float, str, tuple[Any, ...]]] = field(default_factory=list)
 
     def add(self, backend: Any, what: str, method: str, *arguments: Any) -> None:
-        """Call the backend's method when the duration of `what` (a key of DURATIONS) is over.
+        """Call the backend's method when the duration of `what`, an operation, is over.
 
         Call it immediately if the clock's speed is 0.
         """

@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
-# Release on EKS and end of standard support, from endoflife.date/amazon-eks (read 2026-11); 1.36's
-# end is its release plus EKS' usual 14 months. Extended support lasts twelve months more.
-_VERSIONS: dict[str, tuple[date, date]] = {
-    "1.33": (date(2025, 5, 29), date(2026, 7, 29)),
-    "1.34": (date(2025, 10, 2), date(2026, 12, 2)),
-    "1.35": (date(2026, 1, 27), date(2027, 3, 27)),
-    "1.36": (date(2026, 6, 10), date(2027, 8, 10)),
-}
-DEFAULT_VERSION = "1.35"
-
-# Zones where EKS does not place a control plane:
-# https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html
-REFUSED_ZONE_IDS = frozenset({"use1-az3", "usw1-az2", "cac1-az3"})
+from jarkkit.catalog.facts import default_eks_version, eks_versions
 
 # Builds by add-on, newest first, of which EKS offers more. Those of the first six, EBS, EFS and
 # CloudWatch are builds that public configurations of 2026 name; the others are made up.
@@ -52,26 +40,22 @@ ACCESS_POLICIES = (
 
 def versions() -> tuple[str, ...]:
     """List the minor versions on offer, oldest first."""
-    return tuple(_VERSIONS)
-
-
-def end_of_standard_support(version: str) -> date | None:
-    """Return the day on which a minor version goes into extended support; None if unknown."""
-    return _VERSIONS[version][1] if version in _VERSIONS else None
+    return tuple(eks_versions())
 
 
 def cluster_version(version: str, today: date, standard_ends: date) -> dict[str, Any]:
     """Describe one version like DescribeClusterVersions, with the end of its standard support."""
-    released = _VERSIONS[version][0]
+    published = eks_versions()[version]
+    extended = published.extended_support_ends - published.standard_support_ends
     support = "STANDARD_SUPPORT" if today < standard_ends else "EXTENDED_SUPPORT"
     return {
         "clusterVersion": version,
         "clusterType": "eks",
         "defaultPlatformVersion": "eks.1",
-        "defaultVersion": version == DEFAULT_VERSION,
-        "releaseDate": _midnight(released),
+        "defaultVersion": version == default_eks_version(),
+        "releaseDate": _midnight(published.released),
         "endOfStandardSupportDate": _midnight(standard_ends),
-        "endOfExtendedSupportDate": _midnight(standard_ends + timedelta(days=365)),
+        "endOfExtendedSupportDate": _midnight(standard_ends + extended),
         "status": support.lower().replace("_", "-"),
         "versionStatus": support,
         "kubernetesPatchVersion": f"{version}.0",

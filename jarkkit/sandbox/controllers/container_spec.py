@@ -6,17 +6,18 @@ Pure: the caller passes the function that looks up Secrets and ConfigMaps.
 from __future__ import annotations
 
 import base64
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from jarkkit.model.kubernetes_values import quantity_value
 from jarkkit.sandbox.kubernetes.api import Object
 
 # Returns a namespace's ConfigMap or Secret by kind and name, None when it does not exist.
 Lookup = Callable[[str, str], Object | None]
 
 _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_.][A-Za-z0-9_.-]*)\)")
-_SUFFIXES = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 10**3, "M": 10**6, "G": 10**9}
 
 
 class ConfigError(Exception):
@@ -54,14 +55,6 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
         return variables.get(found[1], found[0])
 
     return _REFERENCE.sub(replace, text)
-
-
-def parse_quantity(text: str) -> float:
-    """Parse a resource quantity such as 1Gi or 500m."""
-    for suffix, factor in _SUFFIXES.items():
-        if text.endswith(suffix):
-            return float(text.removesuffix(suffix)) * factor
-    return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
 
 
 def _all_of(source: Object, lookup: Lookup) -> Iterator[tuple[str, str]]:
@@ -116,5 +109,10 @@ def _field(pod: Object, path: str) -> str:
 def _resource(container: Object, reference: Object) -> str:
     kind, _, name = reference["resource"].partition(".")
     value = container.get("resources", {}).get(kind, {}).get(name, "0")
-    divisor = parse_quantity(str(reference.get("divisor") or "1")) or 1.0
-    return str(int(-(-parse_quantity(str(value)) // divisor)))
+    divisor = _thousandths(reference.get("divisor") or 0) or 1000
+    return str(math.ceil(_thousandths(value) / divisor))
+
+
+def _thousandths(quantity: str | int) -> int:
+    """Return a quantity in thousandths, as kubelet divides it, so that 1.1 / 0.001 is 1100."""
+    return round(quantity_value(quantity) * 1000)

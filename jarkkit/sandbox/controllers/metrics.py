@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from jarkkit.sandbox.controllers.container_spec import parse_quantity
+from jarkkit.model.kubernetes_values import quantity_value
 from jarkkit.sandbox.kubernetes.api import Object
 
 # Annotation of a pod: the share of its requested CPU that it uses, such as "0.9".
@@ -69,10 +69,10 @@ def container_usage(pod: Object, container: Object) -> ResourceUsage:
     seed = f"{pod['metadata'].get('uid')}/{container['name']}".encode()
     spread = hashlib.sha256(seed).digest()[0] / 255 * 0.3
     share = float(pod["metadata"].get("annotations", {}).get(CPU_USAGE_ANNOTATION, 0.1 + spread))
-    cpu = parse_quantity(requests["cpu"]) * share if "cpu" in requests else _LITTLE_CPU
+    cpu = quantity_value(requests["cpu"]) * share if "cpu" in requests else _LITTLE_CPU
     memory = _LITTLE_MEMORY
     if "memory" in requests:
-        memory = int(parse_quantity(requests["memory"]) * (0.3 + spread))
+        memory = int(quantity_value(requests["memory"]) * (0.3 + spread))
     return cpu, memory
 
 

@@ -7,8 +7,7 @@ https://kubernetes.io/docs/reference/access-authn-authz/mutating-admission-polic
 
 from __future__ import annotations
 
-import time
-
+from jarkkit.model.polling import poll
 from jarkkit.sandbox.kubernetes.api import Api, ApiError, Object
 
 # Programs, each with the part of the first container's image name that selects it.
@@ -78,17 +77,13 @@ def wait_until_enforced(api: Api) -> None:
     (words, *_) = PROCESS_IMAGES.values()
     container = {"name": "probe", "image": words}
     probe = {"metadata": {"name": "probe"}, "spec": {"containers": [container]}}
-    deadline = time.monotonic() + _FORCE_SECONDS
-    while True:
-        late = time.monotonic() > deadline
+    for _ in poll(0.1, _FORCE_SECONDS):
+        error = ApiError(0, "NoAnswer", f"{_NAME} is not in force")
         try:
             made = api.create(_PROBE, probe)
-        except ApiError:  # the service account does not exist yet
-            if late:
-                raise
+        except ApiError as not_yet:  # the service account does not exist yet
+            error = not_yet
         else:
             if PROCESS_ANNOTATION in made["metadata"].get("annotations", {}):
                 return
-            if late:
-                raise ApiError(0, "NoAnswer", f"{_NAME} is not in force")
-        time.sleep(0.1)
+    raise error

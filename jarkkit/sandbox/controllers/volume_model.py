@@ -8,15 +8,14 @@ docs/parameters.md), aws-efs-csi-driver 2.2, external-provisioner 6 and external
 from __future__ import annotations
 
 import hashlib
+import math
 import posixpath
 import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
-from kubernetes.utils.quantity import parse_quantity
-
+from jarkkit.model.kubernetes_values import quantity_value
 from jarkkit.sandbox.kubernetes.api import Object
 
 EBS = "ebs.csi.aws.com"
@@ -122,8 +121,7 @@ def volume_request(claim: Object, storage_class: Object, zone: str) -> VolumeReq
 
 def quantity_bytes(quantity: Any) -> int:
     """Return a Kubernetes quantity in bytes."""
-    value: Decimal = parse_quantity(quantity)  # type: ignore[no-untyped-call]
-    return int(value.to_integral_value(ROUND_CEILING))
+    return math.ceil(quantity_value(quantity))
 
 
 def bytes_to_gib(size: int) -> int:

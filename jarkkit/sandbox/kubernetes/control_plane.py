@@ -23,6 +23,7 @@ import psutil
 import yaml
 
 from jarkkit.model.errors import JarkkitError
+from jarkkit.model.polling import poll
 from jarkkit.sandbox.kubernetes.api import Api, ApiError, Credentials
 from jarkkit.sandbox.kubernetes.egress import Egress
 from jarkkit.sandbox.private_files import HOME_VARIABLE, write_private
@@ -147,15 +148,14 @@ class LocalControlPlane:
         Retries when one exits immediately: a client that connects while the port is free may get
         that very port as its own end of the connection, and releases it soon.
         """
-        for left in reversed(range(_REVIVALS)):
+        for attempt, _ in enumerate(poll(_REVIVAL_PAUSE_SECONDS, attempts=_REVIVALS), 1):
             self._delete_stale_pid_files()
             try:
                 self._kwokctl("start", "cluster")
                 self._wait_until_ready()
             except JarkkitError:
-                if not left:
+                if attempt == _REVIVALS:
                     raise
-                time.sleep(_REVIVAL_PAUSE_SECONDS)
             else:
                 return
 
@@ -336,13 +336,11 @@ class LocalControlPlane:
             path.chmod(0o600)
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline:
+        for _ in poll(0.1, _START_SECONDS):
             if self.dead_components():
                 raise self._failed("")
             if self.is_ready():
                 return
-            time.sleep(0.1)
         raise self._failed(f"not ready within {_START_SECONDS:g} seconds")
 
     def _failed(self, details: str) -> JarkkitError:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import IO
 
 from jarkkit.model.errors import JarkkitError
+from jarkkit.model.polling import poll
 from jarkkit.ports.paths import user_cache as user_cache
 
 BUILDS = Path(__file__).parent.parent / "builds"
@@ -341,7 +342,9 @@ class Toolchain:
     def _queue(self, lock: IO[str], groups: tuple[str, ...], wait: bool) -> Iterator[BuildProgress]:
         """Yield progress until this process may build, or nothing is left to build."""
         total = len(self.missing(*groups))
-        while missing := self.missing(*groups):
+        for _ in poll(1.0):
+            if not (missing := self.missing(*groups)):
+                return
             try:
                 return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -355,7 +358,6 @@ class Toolchain:
             left = sum(program.seconds for program in missing)
             done = total - len(missing)
             yield BuildProgress(missing[0].name, done, total, packages, left, elsewhere=True)
-            time.sleep(1.0)
 
     # -- building ------------------------------------------------------------------------------
 

@@ -11,7 +11,6 @@ import hashlib
 import json
 import re
 import secrets
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,14 +26,15 @@ from jarkkit.decisions.addons.templating import render, render_objects
 from jarkkit.decisions.cluster.node_capacity import schedulable
 from jarkkit.decisions.cluster.readiness import ReplicaStatus, WorkloadKey, all_replica_statuses
 from jarkkit.decisions.stack import ResolvedStack
-from jarkkit.model.clock import monotonic
 from jarkkit.model.errors import JarkkitError
+from jarkkit.model.polling import poll, wait_until
 from jarkkit.model.records import AddonState, ObjectName
 from jarkkit.ports.charts import ChartStore
 from jarkkit.ports.helm import Helm, Release
 from jarkkit.ports.kube import Kube
 from jarkkit.settings import Settings
 from jarkkit.steps.cluster.install_state import InstallState
+from jarkkit.steps.cluster.retry import CRD
 
 Object = dict[str, Any]
 
@@ -43,7 +43,6 @@ Connect = Callable[[Mapping[str, Any]], "ClusterLayer"]
 
 # Deleting one of these deletes stored data: only cleanup may do that.
 DATA_KINDS = frozenset({"PersistentVolumeClaim", "PersistentVolume"})
-_CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 _NAMESPACE_DELETION_SECONDS, _POLL_SECONDS = 60.0, 0.5
 _OBJECT_DELETION_SECONDS = 60.0
 _BCRYPT = re.compile(r"\{bcrypt:([^}]+)\}")
@@ -245,18 +244,17 @@ class ClusterLayer:
 
     def _delete_and_wait(self, name: ObjectName) -> None:
         """Delete an object and wait until it is gone. Raises JK-ADDON-FAILED."""
-        until = monotonic() + _OBJECT_DELETION_SECONDS
         self.kube.delete(*_identity(name))
-        while self.kube.get(*_identity(name)) is not None:
-            if monotonic() > until:
-                raise JarkkitError(
-                    "JK-ADDON-FAILED",
-                    f"{name.kind} {name.name} must be made again, and something still uses it.",
-                    "End the pods that use it, then deploy again: kubectl describe "
-                    f"{name.kind.lower()} {name.name}"
-                    + (f" -n {name.namespace}" if name.namespace else ""),
-                )
-            time.sleep(_POLL_SECONDS)
+        for _ in poll(_POLL_SECONDS, _OBJECT_DELETION_SECONDS):
+            if self.kube.get(*_identity(name)) is None:
+                return
+        raise JarkkitError(
+            "JK-ADDON-FAILED",
+            f"{name.kind} {name.name} must be made again, and something still uses it.",
+            "End the pods that use it, then deploy again: kubectl describe "
+            f"{name.kind.lower()} {name.name}"
+            + (f" -n {name.namespace}" if name.namespace else ""),
+        )
 
     def timeout(self, addon: Addon) -> float:
         """Return the seconds within which the add-on's workloads must be ready."""
@@ -277,12 +275,12 @@ class ClusterLayer:
 
     def _make_namespace(self, name: str) -> None:
         """Create the namespace. Wait first while one of that name is being deleted."""
-        until = monotonic() + _NAMESPACE_DELETION_SECONDS
-        while monotonic() < until:
-            found = self.kube.get("v1", "Namespace", name)
-            if found is None or not found["metadata"].get("deletionTimestamp"):
-                break
-            time.sleep(_POLL_SECONDS)
+        wait_until(
+            lambda: self.kube.get("v1", "Namespace", name),
+            lambda found: not found or not found["metadata"].get("deletionTimestamp"),
+            _POLL_SECONDS,
+            _NAMESPACE_DELETION_SECONDS,
+        )
         self.kube.create(namespace_manifest(name))
 
     def _adopt_crds(self, addon: Addon, chart: Chart) -> None:
@@ -300,8 +298,8 @@ class ClusterLayer:
         }
         for resource in addon.definitions:
             name = f"{resource.plural}.{resource.group}"
-            if self.kube.get(*_CRD, name) is not None:
-                self.kube.patch(*_CRD, name, {"metadata": ownership})
+            if self.kube.get(*CRD, name) is not None:
+                self.kube.patch(*CRD, name, {"metadata": ownership})
 
     def _update_crds(self, spec: AddonSpec, chart: Chart) -> None:
         """Apply the CRDs of another chart version: Helm never updates CRDs from `crds/`."""

@@ -8,7 +8,6 @@ that the next run can resume an interrupted one: it does not touch what is up to
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,13 +21,15 @@ from jarkkit.decisions.addons.dependency_order import (
     startable,
 )
 from jarkkit.decisions.cluster.readiness import ReplicaStatus, WorkloadKey, not_ready, workload_key
-from jarkkit.model.clock import monotonic, now
+from jarkkit.model.clock import monotonic
 from jarkkit.model.errors import JarkkitError, TimedOut
-from jarkkit.model.records import AddonState, Event, Step
+from jarkkit.model.events import AddonProgress, PhaseProgress, StepEvent, StepMessage, warning
+from jarkkit.model.polling import poll
+from jarkkit.model.records import Action, AddonState
 from jarkkit.ports.helm import Release
 from jarkkit.steps.cluster.cluster_layer import AddonSpec, ClusterLayer
 from jarkkit.steps.cluster.pod_diagnosis import crash_looping, diagnose_pods
-from jarkkit.steps.cluster.retry import with_retries
+from jarkkit.steps.cluster.retry import wait_for_crds, with_retries
 from jarkkit.steps.cluster.uninstaller import remove
 
 # Measured on two cores: more at a time only wait for each other (docs/architecture.md).
@@ -40,6 +41,8 @@ _WARN_AFTER_SECONDS = 20.0
 
 State = Literal["waiting", "installing", "starting", "configuring", "finishing", "ready", "failed"]
 _WATCHED: tuple[State, ...] = ("starting", "finishing")
+Change = Literal["install", "change", "none"]
+_ACTIONS: dict[Change, Action] = {"install": "create", "change": "update", "none": "no-op"}
 
 
 @dataclass
@@ -57,7 +60,7 @@ class AddonRollout:
 
     spec: AddonSpec
     previous: AddonState | None
-    change: Literal["install", "change", "none"]
+    change: Change
     needs_release: bool
     state: State = "waiting"
     began: float = 0.0
@@ -89,7 +92,7 @@ class AddonRollout:
         self.state, self.since = state, monotonic()
 
 
-def install(layer: ClusterLayer, step: Step = "deploy") -> Generator[Event, None, None]:
+def install(layer: ClusterLayer) -> Generator[StepEvent, None, None]:
     """Install, update and remove add-ons until the cluster layer matches the settings.
 
     When all other add-ons are done, raises the error of the first one that failed: JK-ADDON-…,
@@ -99,10 +102,10 @@ def install(layer: ClusterLayer, step: Step = "deploy") -> Generator[Event, None
     order = dependencies(layer.stack.addons, layer.schedulable())
     specs = [layer.addon_spec(addon) for addon in layer.stack.addons]
     layer.pin_ami_version()
-    yield from remove_disabled_addons(layer, step)
-    yield _phase(step, "started", f"{len(specs)} add-ons")
+    yield from remove_disabled_addons(layer)
+    yield _phase("started", f"{len(specs)} add-ons")
     rollouts = _rollouts(layer, specs)
-    run = _Run(layer, step, order, rollouts)
+    run = _Run(layer, order, rollouts)
     try:
         yield from run.follow()
     finally:
@@ -110,8 +113,8 @@ def install(layer: ClusterLayer, step: Step = "deploy") -> Generator[Event, None
     failed = [rollout for rollout in rollouts.values() if rollout.error]
     if failed:
         raise _combined(failed, [r.name for r in rollouts.values() if r.state == "waiting"])
-    yield Event(time=now(), step=step, kind="message", message=_summary(rollouts))
-    yield _phase(step, "done", "")
+    yield StepMessage(_summary(rollouts))
+    yield _phase("done", "")
 
 
 class _Run:
@@ -120,11 +123,10 @@ class _Run:
     def __init__(
         self,
         layer: ClusterLayer,
-        step: Step,
         order: Dependencies,
         rollouts: Mapping[str, AddonRollout],
     ) -> None:
-        self._layer, self._step, self._order, self._rollouts = layer, step, order, rollouts
+        self._layer, self._order, self._rollouts = layer, order, rollouts
         self._depth = dependent_depth(order)
         self._pool = ThreadPoolExecutor(_MAX_PARALLEL, thread_name_prefix="release")
         # Work without Helm has its own pool: other add-ons wait for it, so it must not queue.
@@ -140,24 +142,29 @@ class _Run:
         for pool in (self._pool, self._quick):
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def follow(self) -> Iterator[Event]:
+    def follow(self) -> Iterator[StepEvent]:
         """Run until no add-on can make further progress."""
-        while True:
-            yield from self._start()
-            for rollout in self._rollouts.values():
-                yield from self._collect(rollout)
-            watched = [c for c in self._rollouts.values() if c.state in _WATCHED]
-            if watched:
-                there = self._layer.replica_statuses()
-                for rollout in watched:
-                    yield from self._check(rollout, there)
-            if not any(c.work or c.state in _WATCHED for c in self._rollouts.values()):
+        for _ in poll(_POLL_SECONDS):
+            yield from self._advance()
+            while not self._is_busy():
                 if not self._startable():
                     return
-                continue
-            time.sleep(_POLL_SECONDS)
+                yield from self._advance()
 
     # -- steps ---------------------------------------------------------------------------------
+
+    def _advance(self) -> Iterator[StepEvent]:
+        yield from self._start()
+        for rollout in self._rollouts.values():
+            yield from self._collect(rollout)
+        watched = [c for c in self._rollouts.values() if c.state in _WATCHED]
+        if watched:
+            there = self._layer.replica_statuses()
+            for rollout in watched:
+                yield from self._check(rollout, there)
+
+    def _is_busy(self) -> bool:
+        return any(c.work or c.state in _WATCHED for c in self._rollouts.values())
 
     def _startable(self) -> list[AddonRollout]:
         ready = [c.name for c in self._rollouts.values() if c.state == "ready"]
@@ -169,7 +176,7 @@ class _Run:
         """Sort core add-ons first, then those on which the longest chain of others depends."""
         return (not rollout.spec.addon.core, -self._depth[rollout.name], rollout.name)
 
-    def _start(self) -> Iterator[Event]:
+    def _start(self) -> Iterator[StepEvent]:
         for rollout in self._startable():
             rollout.began = monotonic()
             rollout.last_heartbeat = rollout.began
@@ -190,9 +197,15 @@ class _Run:
 
     def _configure(self, rollout: AddonRollout) -> None:
         spec, before, report = rollout.spec, rollout.previous, rollout.notes.append
-        with_retries(lambda: self._layer.configure(spec, before, report), self._stop)
 
-    def _collect(self, rollout: AddonRollout) -> Iterator[Event]:
+        def configure() -> None:
+            timeout = self._layer.timeout(spec.addon)
+            wait_for_crds(self._layer.kube, spec.after, timeout, self._stop.wait)
+            self._layer.configure(spec, before, report)
+
+        with_retries(configure, self._stop)
+
+    def _collect(self, rollout: AddonRollout) -> Iterator[StepEvent]:
         """Handle the result of a finished call."""
         if rollout.work is None or not rollout.work.done():
             return
@@ -209,7 +222,7 @@ class _Run:
 
     def _check(
         self, rollout: AddonRollout, there: Mapping[WorkloadKey, ReplicaStatus]
-    ) -> Iterator[Event]:
+    ) -> Iterator[StepEvent]:
         """Check its workloads. Operators create theirs only after its custom resources exist."""
         by_chart = rollout.state == "starting"
         awaited = [w for w in rollout.spec.addon.workloads if not by_chart or w.by == "chart"]
@@ -223,7 +236,7 @@ class _Run:
         else:
             yield self._ready(rollout)
 
-    def _ready(self, rollout: AddonRollout) -> Event:
+    def _ready(self, rollout: AddonRollout) -> StepEvent:
         rollout.enter("ready")
         seconds = round(monotonic() - rollout.began, 1)
         if rollout.change != "none":
@@ -237,7 +250,7 @@ class _Run:
         awaited: list[AddonWorkload],
         absent: list[AddonWorkload],
         there: Mapping[WorkloadKey, ReplicaStatus],
-    ) -> Iterator[Event]:
+    ) -> Iterator[StepEvent]:
         addon, waited = rollout.spec.addon, monotonic() - rollout.since
         if waited > self._layer.timeout(addon):
             error = self._diagnose(rollout, absent, there)
@@ -260,22 +273,15 @@ class _Run:
         rollout: AddonRollout,
         absent: list[AddonWorkload],
         there: Mapping[WorkloadKey, ReplicaStatus],
-    ) -> Iterator[Event]:
+    ) -> Iterator[StepEvent]:
         error = self._diagnose(rollout, absent, there)
         if isinstance(error, TimedOut) or error.message == rollout.last_warning:
             return
         rollout.last_warning = error.message
         yield self._warning(rollout, error.message, error.code)
 
-    def _warning(self, rollout: AddonRollout, message: str, code: str = "") -> Event:
-        return Event(
-            time=now(),
-            step=self._step,
-            kind="warning",
-            subject=rollout.name,
-            message=f"{rollout.name}: {message}",
-            code=code,
-        )
+    def _warning(self, rollout: AddonRollout, message: str, code: str = "") -> StepEvent:
+        return warning(f"{rollout.name}: {message}", code, rollout.name)
 
     def _diagnose(
         self,
@@ -301,7 +307,7 @@ class _Run:
             "raise the setting addon_timeout_seconds.",
         )
 
-    def _failed(self, rollout: AddonRollout, error: JarkkitError) -> Event:
+    def _failed(self, rollout: AddonRollout, error: JarkkitError) -> StepEvent:
         rollout.enter("failed")
         rollout.error = error
         # Forget the digest, so that the next run installs everything again.
@@ -314,15 +320,12 @@ class _Run:
         status: Literal["started", "running", "done", "failed"],
         message: str = "",
         code: str = "",
-    ) -> Event:
+    ) -> StepEvent:
         done = sum(c.state == "ready" for c in self._rollouts.values())
         spent, total = monotonic() - self._began, len(self._rollouts)
-        return Event(
-            time=now(),
-            step=self._step,
-            kind="addon",
+        return AddonProgress(
             subject=rollout.name,
-            action={"install": "create", "change": "update", "none": "no-op"}[rollout.change],  # type: ignore[arg-type]
+            action=_ACTIONS[rollout.change],
             status=status,
             seconds=round(monotonic() - rollout.began, 1),
             message=message,
@@ -353,13 +356,13 @@ def _rollout(
     )
 
 
-def remove_disabled_addons(layer: ClusterLayer, step: Step) -> Iterator[Event]:
+def remove_disabled_addons(layer: ClusterLayer) -> Iterator[StepEvent]:
     """Remove the add-ons that are installed and now disabled."""
     disabled = [
         name for name in layer.install_state.load().addons if name not in layer.stack.addon_names
     ]
     if disabled:
-        yield from remove(layer, step, disabled)
+        yield from remove(layer, disabled)
 
 
 def _combined(failed: list[AddonRollout], waiting: list[str]) -> JarkkitError:
@@ -372,6 +375,7 @@ def _combined(failed: list[AddonRollout], waiting: list[str]) -> JarkkitError:
     return first.with_details(
         f"Add-on {failed[0].name}: {first.message}",
         evidence="\n".join(line for line in lines if line),
+        subjects=(rollout.name for rollout in failed),
     )
 
 
@@ -388,7 +392,5 @@ def _summary(rollouts: Mapping[str, AddonRollout]) -> str:
     return ", ".join([*parts, f"{stubs} from stub charts"] if stubs else parts)
 
 
-def _phase(step: Step, status: Literal["started", "done"], message: str) -> Event:
-    return Event(
-        time=now(), step=step, kind="phase", subject="add-ons", status=status, message=message
-    )
+def _phase(status: Literal["started", "done"], message: str) -> StepEvent:
+    return PhaseProgress("add-ons", status, message)

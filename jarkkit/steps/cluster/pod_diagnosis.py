@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import islice
 
 from jarkkit.catalog.addons import AddonWorkload
-from jarkkit.decisions.cluster.pod_failures import (
-    NOMINATED,
-    Object,
-    PodFailure,
-    failed_container,
-    find_failure,
-)
+from jarkkit.decisions.cluster.pod_failures import NOMINATED, failed_container, find_failure
+from jarkkit.decisions.cluster.pod_status import Object, PodFailure
 from jarkkit.decisions.cluster.readiness import is_crash_looping, is_ready
+from jarkkit.decisions.cluster.supply import ClusterSupply
 from jarkkit.model.clock import now
 from jarkkit.model.errors import JarkkitError
 from jarkkit.ports.kube import Kube, event_time
@@ -37,16 +34,41 @@ def diagnose_pods(kube: Kube, workload: Object) -> PodFailure | None:
 
 
 def diagnose_events(
-    kube: Kube, pods: Sequence[Object], events: Sequence[Object]
+    kube: Kube,
+    pods: Sequence[Object],
+    events: Sequence[Object],
+    get_supply: Callable[[], ClusterSupply | None] | None = None,
 ) -> PodFailure | None:
-    """Do the same for pods of one workload, given the events about them and Karpenter's nodes."""
-    return find_failure(pods, events, _logs(kube, pods))
+    """Do the same for pods of one workload, given the events about them and Karpenter's nodes.
+
+    Args:
+        get_supply: returns the cluster's supply, if a pod has no node; by default it asks the API.
+    """
+    pending = any(not pod["spec"].get("nodeName") for pod in pods)
+    supply = (get_supply or partial(cluster_supply, kube))() if pending else None
+    return find_failure(pods, events, _logs(kube, pods), supply)
 
 
 def diagnose_pod(kube: Kube, pod: Object) -> PodFailure | None:
     """Do the same for one pod."""
-    namespace = pod["metadata"]["namespace"]
-    return find_failure((pod,), _events(kube, namespace, (pod,)), _logs(kube, (pod,)))
+    return diagnose_events(kube, (pod,), _events(kube, pod["metadata"]["namespace"], (pod,)))
+
+
+def cluster_supply(kube: Kube) -> ClusterSupply | None:
+    """Return the nodes, node pools and bound volumes; None if a permission is missing."""
+    pool = ("karpenter.sh/v1", "NodePool")
+    with contextlib.suppress(JarkkitError):
+        return ClusterSupply(
+            nodes=tuple(kube.list("v1", "Node")),
+            pools=tuple(kube.list(*pool)) if kube.serves_kind(*pool) else (),
+            volumes={
+                f"{claim['namespace']}/{claim['name']}": volume
+                for volume in kube.list("v1", "PersistentVolume")
+                if (claim := volume.get("spec", {}).get("claimRef"))
+            },
+            now=datetime.fromisoformat(now()),
+        )
+    return None
 
 
 def crash_looping(

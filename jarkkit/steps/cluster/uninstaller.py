@@ -7,15 +7,16 @@ controller is among the last add-ons to be removed (docs/architecture.md).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from jarkkit.catalog.addons import Addon
 from jarkkit.decisions.addons.dependency_order import dependencies, removal_order
-from jarkkit.model.clock import monotonic, now
+from jarkkit.model.clock import monotonic
 from jarkkit.model.errors import Interrupted, JarkkitError
-from jarkkit.model.records import AddonState, Event, ObjectName, Step
+from jarkkit.model.events import AddonProgress, PhaseProgress, StepEvent, warning
+from jarkkit.model.polling import poll
+from jarkkit.model.records import AddonState, ObjectName
 from jarkkit.ports.kube import Kube
 from jarkkit.steps.cluster.cluster_layer import DATA_KINDS, ClusterLayer
 
@@ -40,7 +41,7 @@ _POD_OWNERS = (
 )
 
 
-def remove(layer: ClusterLayer, step: Step, names: Iterable[str]) -> Iterator[Event]:
+def remove(layer: ClusterLayer, names: Iterable[str]) -> Iterator[StepEvent]:
     """Remove these add-ons and the objects that they created themselves.
 
     Custom resources of users and data on volumes stay; a warning lists the custom resources.
@@ -48,16 +49,16 @@ def remove(layer: ClusterLayer, step: Step, names: Iterable[str]) -> Iterator[Ev
     records = layer.install_state.load().addons
     for addon in _in_order(layer, names):
         if addon.name == _BALANCER:
-            yield from _load_balancers(layer, step)
+            yield from _load_balancers(layer)
         if addon.name == _KARPENTER:
-            yield from _nodes(layer, step)
+            yield from _nodes(layer)
             if left := _claims(layer):
                 raise _has_instances(left)
-        yield from _remove_addon(layer, step, addon, records[addon.name])
-        yield from _remaining_custom_resources(layer, step, addon)
+        yield from _remove_addon(layer, addon, records[addon.name])
+        yield from _remaining_custom_resources(layer, addon)
 
 
-def remove_all(layer: ClusterLayer, step: Step) -> Generator[Event, None, tuple[str, ...]]:
+def remove_all(layer: ClusterLayer) -> Generator[StepEvent, None, tuple[str, ...]]:
     """Empty the cluster before it is destroyed, including users' workloads, volumes and nodes.
 
     A failure or a timeout yields a warning, and the rest continues. Returns those that can leave
@@ -68,23 +69,23 @@ def remove_all(layer: ClusterLayer, step: Step) -> Generator[Event, None, tuple[
     # Terraform deletes the EKS managed add-ons.
     addons = [addon for addon in _in_order(layer, records) if addon.install != "eks"]
     left: list[str] = []
-    yield _phase(step, "started", f"{len(addons)} add-ons")
+    yield _phase("started", f"{len(addons)} add-ons")
     for addon in addons:
-        left += yield from _attempt(step, addon.name, _finalize_first(layer, step, addon))
-    left += yield from _attempt(step, "load balancers", _load_balancers(layer, step))
+        left += yield from _attempt(addon.name, _finalize_first(layer, addon))
+    left += yield from _attempt("load balancers", _load_balancers(layer))
     for addon in addons:
         if not _is_last(addon):
             record = records[addon.name]
-            yield from _attempt(step, addon.name, _remove_addon(layer, step, addon, record))
-    left += yield from _attempt(step, "volumes", _volumes(layer, step))
-    left += yield from _attempt(step, "nodes", _nodes(layer, step))
+            yield from _attempt(addon.name, _remove_addon(layer, addon, record))
+    left += yield from _attempt("volumes", _volumes(layer))
+    left += yield from _attempt("nodes", _nodes(layer))
     for addon in filter(_is_last, addons):
-        yield from _attempt(step, addon.name, _remove_last(layer, step, addon, records[addon.name]))
-    yield _phase(step, "done", "" if left else "the cluster is empty")
+        yield from _attempt(addon.name, _remove_last(layer, addon, records[addon.name]))
+    yield _phase("done", "" if left else "the cluster is empty")
     return tuple(left)
 
 
-def _attempt(step: Step, subject: str, work: Iterator[Event]) -> Generator[Event, None, list[str]]:
+def _attempt(subject: str, work: Iterator[StepEvent]) -> Generator[StepEvent, None, list[str]]:
     """Continue after a failure: stopping here would leave even more resources that cost money.
 
     Returns the messages of the failure and of all warnings.
@@ -98,7 +99,7 @@ def _attempt(step: Step, subject: str, work: Iterator[Event]) -> Generator[Event
         raise
     except JarkkitError as error:
         problems.append(f"{subject}: {error.message}")
-        yield _warning(step, subject, problems[-1], error.code)
+        yield warning(problems[-1], error.code, subject=subject)
     return problems
 
 
@@ -119,13 +120,11 @@ def _is_last(addon: Addon) -> bool:
 # -- one add-on ------------------------------------------------------------------------------------
 
 
-def _remove_addon(
-    layer: ClusterLayer, step: Step, addon: Addon, installed: AddonState
-) -> Iterator[Event]:
+def _remove_addon(layer: ClusterLayer, addon: Addon, installed: AddonState) -> Iterator[StepEvent]:
     began = monotonic()
-    yield _event(step, addon, "started", began)
+    yield _event(addon, "started", began)
     layer.install_state.save_addon(addon.name, installed.model_copy(update={"digest": ""}))
-    yield from _delete_custom_resources(layer, step, addon.name, installed.after)
+    yield from _delete_custom_resources(layer, addon.name, installed.after)
     if installed.release:
         layer.helm.uninstall(installed.release, installed.namespace, timeout=_UNINSTALL_SECONDS)
     for applied in reversed(installed.before):
@@ -134,22 +133,20 @@ def _remove_addon(
     for pod in list(_unmanaged_pods(layer, addon)):
         _delete(layer.kube, _name("v1", "Pod", pod))
     layer.install_state.save_addon(addon.name, None)
-    yield _event(step, addon, "done", began)
+    yield _event(addon, "done", began)
 
 
-def _remove_last(
-    layer: ClusterLayer, step: Step, addon: Addon, installed: AddonState
-) -> Iterator[Event]:
+def _remove_last(layer: ClusterLayer, addon: Addon, installed: AddonState) -> Iterator[StepEvent]:
     """Remove a last add-on. Keep Karpenter while it has instances: only Karpenter terminates
     them."""
     if addon.name == _KARPENTER and (left := _claims(layer)):
         raise _has_instances(left)
-    yield from _remove_addon(layer, step, addon, installed)
+    yield from _remove_addon(layer, addon, installed)
 
 
 def _delete_custom_resources(
-    layer: ClusterLayer, step: Step, subject: str, names: Sequence[ObjectName]
-) -> Iterator[Event]:
+    layer: ClusterLayer, subject: str, names: Sequence[ObjectName]
+) -> Iterator[StepEvent]:
     """Delete an add-on's custom resources, and wait until its operator has finalized them."""
     deleted = [name for name in reversed(names) if name.kind not in DATA_KINDS]
     for name in deleted:
@@ -158,7 +155,7 @@ def _delete_custom_resources(
     def left() -> list[ObjectName]:
         return [n for n in deleted if layer.kube.get(n.api_version, n.kind, n.name, n.namespace)]
 
-    yield from _until_none(step, subject, left)
+    yield from _until_none(subject, left)
 
 
 def _unmanaged_pods(layer: ClusterLayer, addon: Addon) -> Iterator[Object]:
@@ -168,21 +165,21 @@ def _unmanaged_pods(layer: ClusterLayer, addon: Addon) -> Iterator[Object]:
     return layer.kube.list("v1", "Pod", addon.namespace, labels=addon.leaves_pods)
 
 
-def _remaining_custom_resources(layer: ClusterLayer, step: Step, addon: Addon) -> Iterator[Event]:
+def _remaining_custom_resources(layer: ClusterLayer, addon: Addon) -> Iterator[StepEvent]:
     """Warn about custom resources of users: no operator reconciles them from now on."""
     for api_version, kind in _finalized_kinds(addon):
         if found := _all(layer.kube, api_version, kind):
             text = f"{len(found)} {kind} still exist, and no operator reconciles them any more"
-            yield _warning(step, addon.name, f"{text}: {_named(found)}")
+            yield warning(f"{text}: {_named(found)}", subject=addon.name)
 
 
-def _finalize_first(layer: ClusterLayer, step: Step, addon: Addon) -> Iterator[Event]:
+def _finalize_first(layer: ClusterLayer, addon: Addon) -> Iterator[StepEvent]:
     """Delete all custom resources that own resources, and wait until the operator finalized
     them."""
     if addon.core:
         return  # nodes are deleted when nothing needs them any more
     for api_version, kind in _finalized_kinds(addon):
-        yield from _delete_all(layer, step, api_version, kind)
+        yield from _delete_all(layer, api_version, kind)
 
 
 def _finalized_kinds(addon: Addon) -> Iterator[tuple[str, str]]:
@@ -192,16 +189,16 @@ def _finalized_kinds(addon: Addon) -> Iterator[tuple[str, str]]:
         yield api_version, kind
 
 
-def _delete_all(layer: ClusterLayer, step: Step, api_version: str, kind: str) -> Iterator[Event]:
+def _delete_all(layer: ClusterLayer, api_version: str, kind: str) -> Iterator[StepEvent]:
     for name in _all(layer.kube, api_version, kind):
         _delete(layer.kube, name)
-    yield from _until_none(step, kind, lambda: _all(layer.kube, api_version, kind))
+    yield from _until_none(kind, lambda: _all(layer.kube, api_version, kind))
 
 
 # -- objects that own AWS resources ----------------------------------------------------------------
 
 
-def _load_balancers(layer: ClusterLayer, step: Step) -> Iterator[Event]:
+def _load_balancers(layer: ClusterLayer) -> Iterator[StepEvent]:
     """Delete all Services and Ingresses with load balancers, also those of users."""
 
     def left() -> list[ObjectName]:
@@ -214,10 +211,10 @@ def _load_balancers(layer: ClusterLayer, step: Step) -> Iterator[Event]:
 
     for name in left():
         _delete(layer.kube, name)
-    yield from _until_none(step, "load balancers", left)
+    yield from _until_none("load balancers", left)
 
 
-def _volumes(layer: ClusterLayer, step: Step) -> Iterator[Event]:
+def _volumes(layer: ClusterLayer) -> Iterator[StepEvent]:
     """Delete the namespaces of add-ons and users with all their objects, then every volume."""
     core = {a.namespace for a in layer.stack.catalog.values() if _is_last(a)}
     for namespace in _all(layer.kube, "v1", "Namespace"):
@@ -239,7 +236,7 @@ def _volumes(layer: ClusterLayer, step: Step) -> Iterator[Event]:
             and volume["spec"].get("claimRef")
         ]
 
-    yield from _until_none(step, "volumes", left)
+    yield from _until_none("volumes", left)
 
 
 def _delete_pods_using(kube: Kube, claim: ObjectName) -> None:
@@ -255,7 +252,7 @@ def _delete_pods_using(kube: Kube, claim: ObjectName) -> None:
             _delete(kube, _name("v1", "Pod", pod))
 
 
-def _nodes(layer: ClusterLayer, step: Step) -> Iterator[Event]:
+def _nodes(layer: ClusterLayer) -> Iterator[StepEvent]:
     """Delete Karpenter's node pools and wait for its instances to end, while Karpenter runs."""
     for pool in _all(layer.kube, "karpenter.sh/v1", "NodePool"):
         _delete(layer.kube, pool)
@@ -267,9 +264,9 @@ def _nodes(layer: ClusterLayer, step: Step) -> Iterator[Event]:
     for pod in list(layer.kube.list("v1", "Pod")) if launched else []:
         if pod["spec"].get("nodeName") in launched and not _is_of_daemon_set(pod):
             _delete(layer.kube, _name("v1", "Pod", pod))
-    yield from _until_none(step, "nodes", lambda: _claims(layer))
-    yield from _delete_all(layer, step, "karpenter.sh/v1", "NodePool")
-    yield from _delete_all(layer, step, "karpenter.k8s.aws/v1", "EC2NodeClass")
+    yield from _until_none("nodes", lambda: _claims(layer))
+    yield from _delete_all(layer, "karpenter.sh/v1", "NodePool")
+    yield from _delete_all(layer, "karpenter.k8s.aws/v1", "EC2NodeClass")
 
 
 def _claims(layer: ClusterLayer) -> list[ObjectName]:
@@ -286,35 +283,31 @@ def _has_instances(left: Sequence[ObjectName]) -> JarkkitError:
         "JK-ADDON-FAILED",
         f"Karpenter is not removed, because it still has {len(left)} instances: {_named(left)}.",
         "See what blocks them (kubectl describe nodeclaims), then run the step again.",
+        subjects=("karpenter",),
     )
 
 
 # -- helpers ---------------------------------------------------------------------------------------
 
 
-def _until_none(step: Step, subject: str, left: Callable[[], list[ObjectName]]) -> Iterator[Event]:
+def _until_none(subject: str, left: Callable[[], list[ObjectName]]) -> Iterator[StepEvent]:
     """Wait until nothing is left. After ten minutes, continue with a warning that names the
     rest."""
-    began = last_heartbeat = monotonic()
-    while remaining := left():
-        spent = monotonic() - began
-        names = _named(remaining)
-        if spent > _DELETION_SECONDS:
-            text = f"{subject}: {len(remaining)} not deleted in time: {names}"
-            yield _warning(step, subject, text)
+    last_heartbeat = 0.0
+    for spent in poll(_POLL_SECONDS, _DELETION_SECONDS):
+        if not (remaining := left()):
             return
-        if monotonic() - last_heartbeat > _HEARTBEAT_SECONDS:
-            last_heartbeat = monotonic()
-            yield Event(
-                time=now(),
-                step=step,
-                kind="phase",
-                subject=subject,
-                status="running",
-                seconds=round(spent, 1),
-                message=f"waiting for the deletion of {len(remaining)}: {names}",
+        names = _named(remaining)
+        if spent - last_heartbeat > _HEARTBEAT_SECONDS:
+            last_heartbeat = spent
+            yield PhaseProgress(
+                subject,
+                "running",
+                f"waiting for the deletion of {len(remaining)}: {names}",
+                round(spent, 1),
             )
-        time.sleep(_POLL_SECONDS)
+    text = f"{subject}: {len(remaining)} not deleted in time: {names}"
+    yield warning(text, subject=subject)
 
 
 def _all(kube: Kube, api_version: str, kind: str) -> list[ObjectName]:
@@ -326,10 +319,6 @@ def _all(kube: Kube, api_version: str, kind: str) -> list[ObjectName]:
 
 def _named(names: Sequence[ObjectName]) -> str:
     return ", ".join(f"{n.namespace}/{n.name}".lstrip("/") for n in names[:4])
-
-
-def _warning(step: Step, subject: str, message: str, code: str = "") -> Event:
-    return Event(time=now(), step=step, kind="warning", subject=subject, message=message, code=code)
 
 
 def _delete(kube: Kube, name: ObjectName) -> None:
@@ -348,19 +337,9 @@ def _name(api_version: str, kind: str, manifest: Object) -> ObjectName:
     )
 
 
-def _event(step: Step, addon: Addon, status: Literal["started", "done"], began: float) -> Event:
-    return Event(
-        time=now(),
-        step=step,
-        kind="addon",
-        subject=addon.name,
-        action="delete",
-        status=status,
-        seconds=round(monotonic() - began, 1),
-    )
+def _event(addon: Addon, status: Literal["started", "done"], began: float) -> StepEvent:
+    return AddonProgress(addon.name, "delete", status, round(monotonic() - began, 1))
 
 
-def _phase(step: Step, status: Literal["started", "done"], message: str) -> Event:
-    return Event(
-        time=now(), step=step, kind="phase", subject="add-ons", status=status, message=message
-    )
+def _phase(status: Literal["started", "done"], message: str) -> StepEvent:
+    return PhaseProgress("add-ons", status, message)

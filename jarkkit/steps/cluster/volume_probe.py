@@ -8,6 +8,7 @@ from typing import Any
 
 from jarkkit.model.checks import Check
 from jarkkit.model.clock import monotonic
+from jarkkit.model.polling import poll, wait_until
 from jarkkit.ports.kube import Kube
 from jarkkit.steps.cluster.pod_diagnosis import diagnose_pod
 
@@ -73,12 +74,13 @@ def probe_objects() -> tuple[Object, ...]:
 
 def _started(kube: Kube, sleep: Callable[[float], None]) -> Object | None:
     """Return the pod as soon as it runs, or as it is after the timeout."""
-    until = monotonic() + _TIMEOUT_SECONDS
-    while True:
-        pod = kube.get("v1", "Pod", _NAME, NAMESPACE)
-        if pod is None or pod.get("status", {}).get("phase") == "Running" or monotonic() > until:
-            return pod
-        sleep(_POLL_SECONDS)
+    return wait_until(
+        lambda: kube.get("v1", "Pod", _NAME, NAMESPACE),
+        lambda pod: pod is None or pod.get("status", {}).get("phase") == "Running",
+        _POLL_SECONDS,
+        _TIMEOUT_SECONDS,
+        sleep=sleep,
+    )
 
 
 def _failed(kube: Kube, pod: Object | None) -> Check:
@@ -102,7 +104,8 @@ def _remove(kube: Kube, sleep: Callable[[float], None]) -> None:
     try:
         for kind in ("Pod", "PersistentVolumeClaim"):
             kube.delete("v1", kind, _NAME, NAMESPACE)
-            while kube.get("v1", kind, _NAME, NAMESPACE) is not None and monotonic() < until:
-                sleep(_POLL_SECONDS)
+            for _ in poll(_POLL_SECONDS, until - monotonic(), sleep=sleep):
+                if kube.get("v1", kind, _NAME, NAMESPACE) is None:
+                    break
     finally:
         kube.delete("v1", "Namespace", NAMESPACE)

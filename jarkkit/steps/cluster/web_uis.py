@@ -150,6 +150,7 @@ def get_endpoint(kube: Kube, endpoint: WebEndpoint, path: str = "") -> EndpointR
                 "JK-USE-FAILED",
                 f"{endpoint.title} does not answer ({type(error).__name__}: {error}).",
                 f"Read its log: kubectl -n {endpoint.namespace} logs {pod}",
+                subjects=(endpoint.addon,),
             ) from error
 
 
@@ -208,6 +209,7 @@ def _unreachable(at: WebEndpoint, why: str) -> JarkkitError:
         "JK-USE-FAILED",
         f"{at.title} cannot be reached: {why}.",
         "See what is not ready and why: jarkkit verify",
+        subjects=(at.addon,),
     )
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
 from jarkkit.decisions.cluster.pod_failures import NOMINATED
+from jarkkit.decisions.cluster.supply import ClusterSupply
+from jarkkit.decisions.diagnosis.custom_resources import KINDS
 from jarkkit.decisions.diagnosis.findings import Rank
 from jarkkit.decisions.diagnosis.nodes import without_resolved
 from jarkkit.decisions.diagnosis.pods import PodGroup, PodObservations, owner_of, unready_groups
 from jarkkit.ports.kube import Kube, Object, event_time
 from jarkkit.steps.cluster.cluster_layer import ClusterLayer
-from jarkkit.steps.cluster.pod_diagnosis import diagnose_events
+from jarkkit.steps.cluster.pod_diagnosis import cluster_supply, diagnose_events
 from jarkkit.steps.diagnose.observations import KUBERNETES_API, DiagnosisQuery, Queries
 
 # A broken cluster can have thousands of pods with the same few failures.
@@ -27,9 +30,14 @@ def queries(layer: ClusterLayer) -> Queries:
     kube = layer.kube
     found = {
         KUBERNETES_API: (kube.version, (Rank.API,)),
-        "Nodes": (lambda: tuple(kube.list("v1", "Node")), (Rank.NODE,)),
+        "Nodes": (lambda: tuple(kube.list("v1", "Node")), (Rank.NODE, Rank.ACCELERATOR)),
         "Karpenter": (lambda: _karpenter(kube), (Rank.POOL, Rank.NODE_CLAIM, Rank.SUPPLY)),
-        "Pods": (lambda: _pods(kube), (Rank.PODS, Rank.CORE_PODS, Rank.REFUSED_PODS)),
+        "Pods": (
+            lambda: _pods(kube),
+            (Rank.PODS, Rank.CORE_PODS, Rank.DEPENDENT_PODS, Rank.REFUSED_PODS),
+        ),
+        "Workloads": (lambda: _workloads(kube), (Rank.WORKLOAD,)),
+        "Load balancers": (lambda: _balanced(kube), (Rank.LOAD_BALANCER,)),
         "Volume claims": (lambda: _claims(kube), (Rank.CLAIM,)),
         "Webhooks": (lambda: _webhooks(kube), (Rank.WEBHOOK,)),
         "Helm releases": (lambda: tuple(layer.releases().values()), (Rank.RELEASE,)),
@@ -56,6 +64,25 @@ def _list_if_known(kube: Kube, api: str, kind: str) -> tuple[Object, ...]:
     return tuple(kube.list(api, kind)) if kube.serves_kind(api, kind) else ()
 
 
+def _workloads(kube: Kube) -> tuple[Object, ...]:
+    """Return Jobs and the operators' resources that the cluster has."""
+    found = []
+    for api, kind in KINDS:
+        for item in _list_if_known(kube, api, kind):
+            found.append({**item, "apiVersion": api, "kind": kind})
+    return tuple(found)
+
+
+def _balanced(kube: Kube) -> tuple[tuple[Object, ...], tuple[Object, ...]]:
+    """Return what can have a load balancer: Services and Ingresses."""
+    services = kube.list("v1", "Service")
+    balanced = tuple(
+        {**s, "kind": "Service"} for s in services if s["spec"].get("type") == "LoadBalancer"
+    )
+    ingresses = kube.list("networking.k8s.io/v1", "Ingress")
+    return balanced, tuple({**ingress, "kind": "Ingress"} for ingress in ingresses)
+
+
 def _pods(kube: Kube) -> PodObservations:
     placed: dict[str, set[str]] = {}
 
@@ -67,14 +94,21 @@ def _pods(kube: Kube) -> PodObservations:
 
     groups = unready_groups(listed())
     events = without_resolved(_events(kube), _list_if_known(kube, *_NODE_CLAIM))
+    supply = cache(partial(cluster_supply, kube))
     return PodObservations(
-        tuple(_judged(kube, g, events) for g in groups[:_MAX_GROUPS]), events, placed
+        tuple(_judged(kube, g, events, supply) for g in groups[:_MAX_GROUPS]), events, placed
     )
 
 
-def _judged(kube: Kube, group: PodGroup, events: Sequence[Object]) -> PodGroup:
+def _judged(
+    kube: Kube,
+    group: PodGroup,
+    events: Sequence[Object],
+    get_supply: Callable[[], ClusterSupply | None],
+) -> PodGroup:
     related = [e for e in events if e["metadata"]["namespace"] in _event_namespaces(group)]
-    failure = diagnose_events(kube, [dict(pod) for pod in group.pods[:_MAX_PODS]], related)
+    pods = [dict(pod) for pod in group.pods[:_MAX_PODS]]
+    failure = diagnose_events(kube, pods, related, get_supply)
     return replace(group, wrong=failure)
 
 
@@ -98,7 +132,7 @@ def _claims(kube: Kube) -> tuple[tuple[Object, ...], tuple[Object, ...]]:
     pending = (
         claim
         for claim in kube.list("v1", "PersistentVolumeClaim")
-        if claim.get("status", {}).get("phase") == "Pending"
+        if claim.get("status", {}).get("phase") in ("Pending", "Lost")
     )
     return tuple(pending), tuple(kube.list("storage.k8s.io/v1", "StorageClass"))
 

@@ -8,12 +8,21 @@ from datetime import datetime
 from typing import Any
 
 from jarkkit.decisions.cluster import health_checks as judge
-from jarkkit.decisions.diagnosis import account, addons_and_volumes, nodes, pods
+from jarkkit.decisions.cluster.supply import ClusterSupply
+from jarkkit.decisions.diagnosis import (
+    account,
+    addons_and_volumes,
+    custom_resources,
+    load_balancers,
+    nodes,
+    pods,
+)
 from jarkkit.decisions.diagnosis.findings import Finding, Rank, truncate
 from jarkkit.decisions.stack import ResolvedStack
 from jarkkit.model.checks import Check
 from jarkkit.model.errors import AccessDenied, JarkkitError
 from jarkkit.model.records import ClusterState
+from jarkkit.model.unknown import Unknown
 
 KUBERNETES_API = "Kubernetes API"
 
@@ -39,7 +48,7 @@ Answers = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Observations:
-    """The answers by the queries' names; an error where a query failed.
+    """The answers by the queries' names; unknown where a query failed.
 
     Args:
         stack: None where no query was possible.
@@ -54,7 +63,7 @@ class Observations:
     def get(self, name: str, default: Any = ()) -> Any:
         """Return the answer; the default where there is none."""
         answer = self.answers.get(name, default)
-        return default if isinstance(answer, JarkkitError) else answer
+        return default if isinstance(answer, Unknown) else answer
 
     # -- what is wrong -------------------------------------------------------------------------
 
@@ -74,8 +83,8 @@ class Observations:
         yield from account.gateway_findings(self.get("NAT gateways"))
         yield from account.instance_findings(self.get("Instances"), self._joined(), self.now)
         yield from account.leftover_findings(self.name, *self.get("Leftovers", ((), ())))
-        if isinstance(error := self.answers.get(KUBERNETES_API), JarkkitError):
-            yield from account.api_findings(error, plane)
+        if isinstance(answer := self.answers.get(KUBERNETES_API), Unknown):
+            yield from account.api_findings(answer.reason, plane)
 
     def _joined(self) -> frozenset[str] | None:
         if not self._answered("Nodes"):
@@ -91,6 +100,10 @@ class Observations:
         yield from nodes.claim_findings(claims, self.now)
         if self.stack and self._answered("Karpenter"):
             yield from nodes.pool_findings(judge.check_node_pools(self.stack, pools, classes))
+            yield from nodes.foreign_pool_findings(pools, classes, _own_pools(self.stack))
+        if self.stack and self._answered("Nodes"):
+            supply = ClusterSupply(self.get("Nodes"), pools, {}, self.now)
+            yield from nodes.accelerator_findings(supply, _device_plugins(self.stack))
         groups, events, _ = self._pods
         lacking = {group.wrong.code for group in groups if group.wrong}
         yield from nodes.supply_findings(events, claims, lacking, self.now)
@@ -112,9 +125,16 @@ class Observations:
         configurations, slices = self.get("Webhooks", ((), ()))
         yield from addons_and_volumes.webhook_findings(configurations, slices, groups)
         yield from addons_and_volumes.release_findings(self.get("Helm releases"))
+        resources = self.get("Workloads")
+        yield from custom_resources.workload_findings(resources, events, self.now)
+        _, pools, _ = self.get("Karpenter", ((), (), ()))
+        yield from custom_resources.disruption_findings(resources, pools)
+        services, ingresses = self.get("Load balancers", ((), ()))
+        yield from load_balancers.pending_findings(services, ingresses, events, self.now)
         there, state = self.get("Add-ons", ({}, ClusterState()))
         if self._answered("Add-ons"):
             yield from addons_and_volumes.addon_findings(stack.workloads, there, state)
+            yield from addons_and_volumes.scaled_findings(stack.workloads, there)
 
     @property
     def _pods(self) -> pods.PodObservations:
@@ -127,10 +147,11 @@ class Observations:
         """Yield the queries without an answer; report an API that does not answer only once."""
         silent = self._failed(KUBERNETES_API)
         for name, answer in self.answers.items():
-            if not isinstance(answer, JarkkitError):
+            if not isinstance(answer, Unknown):
                 continue
+            error = answer.reason
             redundant = (
-                not isinstance(answer, AccessDenied)
+                not isinstance(error, AccessDenied)
                 if name == KUBERNETES_API
                 else self._of_cluster(name)
             )
@@ -139,10 +160,10 @@ class Observations:
             yield Check(
                 name=name,
                 status="unknown",
-                found=truncate(answer.message),
-                why=truncate(answer.evidence, 200),
-                fix=answer.fix,
-                code=answer.code,
+                found=truncate(error.message),
+                why=truncate(error.evidence, 200),
+                fix=error.fix,
+                code=error.code,
             )
 
     def passed_checks(self, findings: Sequence[Finding]) -> Iterator[Check]:
@@ -180,7 +201,20 @@ class Observations:
         return name in self.answers and not self._failed(name)
 
     def _failed(self, name: str) -> bool:
-        return isinstance(self.answers.get(name), JarkkitError)
+        return isinstance(self.answers.get(name), Unknown)
 
     def _of_cluster(self, name: str) -> bool:
         return self.queries[name].uses_cluster_api
+
+
+def _own_pools(stack: ResolvedStack) -> frozenset[str]:
+    """Return the names of jarkkit's node pools and node classes."""
+    pools = stack.node_pools
+    classes = {p["spec"]["template"]["spec"]["nodeClassRef"]["name"] for p in pools}
+    return frozenset({pool["metadata"]["name"] for pool in pools} | classes)
+
+
+def _device_plugins(stack: ResolvedStack) -> list[str]:
+    """Return the enabled add-ons that announce accelerators."""
+    plugins = ("nvidia-device-plugin", "gpu-operator", "neuron")
+    return [name for name in plugins if name in stack.addon_names]

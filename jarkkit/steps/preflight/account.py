@@ -19,17 +19,15 @@ from jarkkit.model.errors import CredentialsError, JarkkitError, Unreachable
 from jarkkit.model.records import ClusterVersion, InstanceType, NetworkLayout, Target
 from jarkkit.settings import CLUSTER_VERSIONS, Settings
 from jarkkit.steps.aws_layer import LAYOUT, check_region, running_versions, subnet_zones
-from jarkkit.steps.preflight.runner import (
-    CheckContext,
-    CheckFunction,
-    check_of_error,
-    passed,
-    warned,
-)
+from jarkkit.steps.check_engine import CheckGroup, check_of_error, passed, warned
+from jarkkit.steps.preflight.context import CheckContext
+
+CHECKS = CheckGroup[CheckContext]("Account and Region")
 
 
+@CHECKS.check("AWS credentials")
 def credentials(context: CheckContext) -> Check:
-    """AWS credentials."""
+    """Check that AWS accepts the credentials."""
     try:
         caller = context.account.caller()
     except (CredentialsError, Unreachable) as error:
@@ -38,15 +36,17 @@ def credentials(context: CheckContext) -> Check:
     return passed(f"{who} in account {mask_account_ids(caller.account_id)}")
 
 
+@CHECKS.check("Account and Region of this deployment")
 def right_target(context: CheckContext) -> Check:
-    """Account and Region of this deployment."""
+    """Check that account and Region are those of earlier steps. Raises JK-TARGET-…."""
     recorded = context.workspace.load("target", Target)
     check_target(recorded, context.target())
     return passed("the same as before" if recorded else "nothing is deployed yet")
 
 
+@CHECKS.check("Region")
 def region(context: CheckContext) -> Check:
-    """Region."""
+    """Check that the account can use the Region. Raises JK-REGION-UNKNOWN."""
     check_region(context.settings.region, context.account.known_regions())
     if context.settings.region not in context.account.enabled_regions():
         raise JarkkitError(
@@ -57,8 +57,9 @@ def region(context: CheckContext) -> Check:
     return passed(context.settings.region)
 
 
+@CHECKS.check("Availability Zones that EKS and the core nodes can use")
 def availability_zones(context: CheckContext) -> Check:
-    """Availability Zones that EKS and the core nodes can use."""
+    """Check that enough zones suit EKS and the core nodes. Raises JK-ZONES-TOO-FEW."""
     chosen = _chosen_zones(context)
     needed = "" if context.settings.vpc_id else f"{context.settings.az_count}"
     return passed(", ".join(chosen), needed=needed)
@@ -76,8 +77,9 @@ def _chosen_zones(context: CheckContext) -> tuple[str, ...]:
     return zones.choose_zones(settings, context.account.zones(), offered, keep)
 
 
+@CHECKS.check("Accelerators offered in the chosen zones")
 def accelerators(context: CheckContext) -> Check:
-    """Accelerators offered in the chosen zones."""
+    """Check that at least one chosen zone offers each chosen family."""
     if not context.settings.accelerators:
         return Check(name="", status="skip", found="none chosen")
     offered = context.account.offerings(context.stack.instance_patterns)
@@ -88,8 +90,9 @@ def accelerators(context: CheckContext) -> Check:
     )
 
 
+@CHECKS.check("Instance types of the node groups")
 def node_types(context: CheckContext) -> Iterable[Check]:
-    """Instance types of the node groups"""
+    """Check that the node groups can have their instance types."""
     settings = context.settings
     wanted = {"core_instance_type": settings.core_instance_type}
     if settings.static_gpu_nodes:
@@ -184,8 +187,9 @@ def judge_offerings(
     return passed(found)
 
 
+@CHECKS.check("Kubernetes version")
 def cluster_version(context: CheckContext) -> Check:
-    """Kubernetes version."""
+    """Check that EKS offers the version and that the cluster can change to it."""
     return judge_version(
         context.settings.cluster_version,
         context.account.cluster_versions(),
@@ -233,8 +237,9 @@ def judge_version(
 _ROLLBACK_FIX = "Plan and deploy if you want to go back; otherwise set cluster_version as it was."
 
 
+@CHECKS.check("Access to the Kubernetes API")
 def api_exposure(context: CheckContext) -> Check:
-    """Access to the Kubernetes API."""
+    """Report from where the Kubernetes API is reachable."""
     networks = [IPv4Network(block) for block in context.settings.endpoint_public_cidrs]
     if not networks:
         return warned(
@@ -249,15 +254,3 @@ def api_exposure(context: CheckContext) -> Check:
             fix="Except for a short workshop, set endpoint_public_cidrs to your own address.",
         )
     return passed(", ".join(map(str, networks)))
-
-
-CHECKS: tuple[CheckFunction, ...] = (
-    credentials,
-    right_target,
-    region,
-    availability_zones,
-    accelerators,
-    node_types,
-    cluster_version,
-    api_exposure,
-)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from jarkkit.decisions.addons import hub_address
 from jarkkit.model.checks import Check
-from jarkkit.steps.preflight.runner import CheckContext, CheckFunction, passed
+from jarkkit.steps.check_engine import CheckGroup, passed
+from jarkkit.steps.preflight.context import CheckContext
+
+CHECKS = CheckGroup[CheckContext]("Add-ons")
 
 
+@CHECKS.check("Add-on dependencies")
 def addons(context: CheckContext) -> Check:
-    """Add-on dependencies"""
+    """Check that every enabled add-on has what it depends on. Raises JK-ADDON-INVALID."""
     context.stack.check_addons()
     return passed(f"{len(context.stack.addons)} add-ons")
 
 
+@CHECKS.check("Add-on charts")
 def charts(context: CheckContext) -> Check:
-    """Add-on charts"""
+    """Check that every chart is available. Raises JK-CHART-MISSING."""
     if context.charts is None:
         return Check(name="", status="skip", found="this sandbox has no clusters")
     found = context.charts.find_all(context.stack.charts)
@@ -23,8 +28,9 @@ def charts(context: CheckContext) -> Check:
     return passed(f"{real} real" + (f", {stubs} stub charts" if stubs else ""))
 
 
+@CHECKS.check("JupyterHub login")
 def hub_login(context: CheckContext) -> Check:
-    """JupyterHub login"""
+    """Check that JupyterHub's login can work."""
     settings, names = context.settings, context.stack.addon_names
     if "jupyterhub" not in names:
         return passed("JupyterHub is off")
@@ -42,6 +48,3 @@ def hub_login(context: CheckContext) -> Check:
         f"callback {hub_address.callback_url(settings)}",
         why="List this address at the identity provider as an allowed callback URL.",
     )
-
-
-CHECKS: tuple[CheckFunction, ...] = (addons, charts, hub_login)

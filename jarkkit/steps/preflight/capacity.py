@@ -6,8 +6,11 @@ from collections.abc import Iterator
 
 from jarkkit.decisions.regions import CapacitySignal
 from jarkkit.model.checks import Check, Status
-from jarkkit.steps.preflight.runner import CheckContext, CheckFunction
+from jarkkit.steps.check_engine import CheckGroup
+from jarkkit.steps.preflight.context import CheckContext
 from jarkkit.steps.queries.capacity_signals import capacity_signals
+
+CHECKS = CheckGroup[CheckContext]("Account and Region")
 
 _STATUS: dict[bool | None, Status] = {True: "pass", False: "warn", None: "unknown"}
 _WHY = {
@@ -20,8 +23,9 @@ _FIX = {
 }
 
 
+@CHECKS.check("Capacity")
 def accelerator_capacity(context: CheckContext) -> Iterator[Check]:
-    """Capacity"""
+    """Report the capacity signals of Spot and reserved pools."""
     pools = context.settings.accelerators
     patterns = [f"{pool.family}.*" for pool in pools if set(pool.capacity) - {"on-demand"}]
     if patterns:
@@ -42,6 +46,3 @@ def _judged(signal: CapacitySignal) -> Check:
         fix="" if good else _FIX[signal.kind],
         code="JK-AWS-CAPACITY" if signal.good is False else "",
     )
-
-
-CHECKS: tuple[CheckFunction, ...] = (accelerator_capacity,)

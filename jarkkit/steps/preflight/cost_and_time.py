@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from jarkkit.decisions.durations.estimate import estimate_durations
 from jarkkit.model.checks import Check
-from jarkkit.steps.preflight.runner import CheckContext, CheckFunction, passed, warned
+from jarkkit.steps.check_engine import CheckGroup, passed, warned
+from jarkkit.steps.preflight.context import CheckContext
 from jarkkit.steps.queries.past_durations import history_on_aws
 from jarkkit.steps.queries.pricing_query import PricingQuery
 
+CHECKS = CheckGroup[CheckContext]("Cost and time")
 
+
+@CHECKS.check("Cost estimate")
 def cost(context: CheckContext) -> Check:
-    """Cost estimate."""
+    """Estimate the cost."""
     pricing = PricingQuery(context.stack, context.account)
     bill = pricing.bill(pricing.price_table())
     why = " ".join([*bill.notes, *pricing.notes])
@@ -28,14 +32,12 @@ def cost(context: CheckContext) -> Check:
     return passed(bill.summary, why=why)
 
 
+@CHECKS.check("Time estimate")
 def duration(context: CheckContext) -> Check:
-    """Time estimate."""
+    """Estimate how long deploy and cleanup take."""
     past = history_on_aws(context.workspace)
     found = estimate_durations(context.stack, past, clusters=context.charts is not None)
     return passed(
         f"deploy {found.deploy.brief}, cleanup {found.cleanup.brief}",
         why=f"{found.deploy.summary} {found.cleanup.summary}",
     )
-
-
-CHECKS: tuple[CheckFunction, ...] = (cost, duration)

@@ -13,9 +13,12 @@ from jarkkit.model.errors import WrongTarget
 from jarkkit.model.records import OwnedResource, Target
 from jarkkit.settings import Settings
 from jarkkit.steps.aws_layer import backend
+from jarkkit.steps.check_engine import CheckGroup, passed, warned
 from jarkkit.steps.own_cluster import own_cluster, recorded_endpoint
+from jarkkit.steps.preflight.context import CheckContext
 from jarkkit.steps.preflight.name_conflicts import MAX_LISTED, resource_label, short_list
-from jarkkit.steps.preflight.runner import CheckContext, CheckFunction, passed, warned
+
+CHECKS = CheckGroup[CheckContext]("Name conflicts and leftovers")
 
 # The command that deletes a resource which the cluster or its controllers created: no plan imports
 # it.
@@ -82,8 +85,9 @@ def _known(context: CheckContext) -> StateSummary:
     return read_state(context.account.name_conflicts.read_state_object(s3["bucket"], s3["key"]))
 
 
+@CHECKS.check("Terraform's state")
 def state(context: CheckContext) -> Check:
-    """Terraform's state"""
+    """Check that Terraform's state and the account agree about the cluster."""
     if _belongs_elsewhere(context):
         return Check(
             name="",
@@ -139,8 +143,9 @@ def _belongs_elsewhere(context: CheckContext) -> bool:
 # -- leftovers -------------------------------------------------------------------------------------
 
 
+@CHECKS.check("Leftovers of an earlier deployment")
 def leftovers(context: CheckContext) -> Iterable[Check]:
-    """Leftovers of an earlier deployment"""
+    """Check that nothing of an earlier deployment is in the way."""
     endpoint = recorded_endpoint(context.workspace)
     scan = context.account.scan_resources(context.settings.name, endpoint=endpoint)
     yield from judge_inaccessible(scan.inaccessible)
@@ -248,6 +253,3 @@ def _counted(resources: Iterable[OwnedResource]) -> str:
     """Count them by kind: `ebs volume (2), vpc (1)`."""
     counts = Counter(resource_label(owned.terraform_type) for owned in resources)
     return ", ".join(f"{what} ({count})" for what, count in sorted(counts.items()))
-
-
-CHECKS: tuple[CheckFunction, ...] = (state, leftovers)

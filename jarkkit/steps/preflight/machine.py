@@ -21,22 +21,47 @@ from jarkkit.ports.provider import (
     this_platform,
     user_configuration,
 )
+from jarkkit.steps.check_engine import CheckGroup, passed, warned
+from jarkkit.steps.preflight.context import CheckContext
 from jarkkit.steps.preflight.network import HOST_TIMEOUT_SECONDS
-from jarkkit.steps.preflight.runner import CheckContext, CheckFunction, passed, warned
+
+CHECKS = CheckGroup[CheckContext]("This machine")
 
 # What the provider, a plan and the logs of one deployment need, with a margin.
 MIN_DISK_GIB = 2.0
 MIN_PYTHON = (3, 11)
 
 
+@CHECKS.check("Python")
+def python(context: CheckContext) -> Check:
+    """Check that jarkkit is tested with this Python version."""
+    return judge_python(platform.python_version())
+
+
+def judge_python(version: str) -> Check:
+    """Check that jarkkit is tested with this Python version."""
+    enough = _numbers(version)[:2] >= MIN_PYTHON
+    needed = f"{'.'.join(map(str, MIN_PYTHON))} or newer"
+    return Check(
+        name="",
+        status="pass" if enough else "fail",
+        found=version,
+        needed=needed,
+        fix="" if enough else f"Install Python {needed}, or use environment.yml with conda.",
+        code="" if enough else "JK-TOOL-VERSION",
+    )
+
+
+@CHECKS.check("Terraform or OpenTofu")
 def terraform_tool(context: CheckContext) -> Check:
-    """Terraform or OpenTofu."""
+    """Check that there is a Terraform or OpenTofu, new enough."""
     tool = context.terraform.tool
     return passed(f"{tool.product} {tool.version}", needed="1.10 or newer")
 
 
+@CHECKS.check("AWS provider source")
 def provider(context: CheckContext) -> Check:
-    """AWS provider source"""
+    """Check that Terraform finds the pinned provider: in a mirror, its folder or a registry."""
     product, environ = context.terraform.tool.product, context.terraform.environ
     version, host = pinned_version(), registry(product)
     mirror = find_mirror(product, environ)
@@ -85,27 +110,9 @@ def judge_registry(version: str, host: str, silent: Mapping[str, str]) -> Check:
     return passed(f"{version}, from {host}")
 
 
-def python(context: CheckContext) -> Check:
-    """Python"""
-    return judge_python(platform.python_version())
-
-
-def judge_python(version: str) -> Check:
-    """Check that jarkkit is tested with this Python version."""
-    enough = _numbers(version)[:2] >= MIN_PYTHON
-    needed = f"{'.'.join(map(str, MIN_PYTHON))} or newer"
-    return Check(
-        name="",
-        status="pass" if enough else "fail",
-        found=version,
-        needed=needed,
-        fix="" if enough else f"Install Python {needed}, or use environment.yml with conda.",
-        code="" if enough else "JK-TOOL-VERSION",
-    )
-
-
+@CHECKS.check("kubectl")
 def kubectl(context: CheckContext) -> Check:
-    """kubectl"""
+    """Check that kubectl, where there is one, fits the cluster's version."""
     return judge_kubectl(context.machine.kubectl_version(), context.settings.cluster_version)
 
 
@@ -137,8 +144,9 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
+@CHECKS.check("Free disk space")
 def disk(context: CheckContext) -> Check:
-    """Free disk space."""
+    """Check that the deployment's files fit on the disk."""
     folder: Path = context.workspace.folder
     free = shutil.disk_usage(folder if folder.exists() else folder.parent.parent).free / 2**30
     enough = free >= MIN_DISK_GIB
@@ -150,6 +158,3 @@ def disk(context: CheckContext) -> Check:
         fix="" if enough else "Free up disk space, or set JARKKIT_HOME to another disk.",
         code="" if enough else "JK-WORKSPACE-WRITE",
     )
-
-
-CHECKS: tuple[CheckFunction, ...] = (python, terraform_tool, provider, kubectl, disk)

@@ -7,10 +7,14 @@ from collections.abc import Iterable, Mapping
 from jarkkit.model.checks import Check
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import EksCluster, UniqueName
+from jarkkit.model.unknown import Unknown
 from jarkkit.ports.aws.inventory import DEPLOYMENT_TAG
+from jarkkit.steps.check_engine import CheckGroup, not_checked, passed
 from jarkkit.steps.own_cluster import is_own
-from jarkkit.steps.preflight.runner import CheckContext, CheckFunction, check_of_error, passed
+from jarkkit.steps.preflight.context import CheckContext
 from jarkkit.steps.preflight.unique_names import unique_names
+
+CHECKS = CheckGroup[CheckContext]("Name conflicts and leftovers")
 
 MAX_LISTED = 6
 
@@ -18,8 +22,9 @@ MAX_LISTED = 6
 # -- the cluster's name ----------------------------------------------------------------------------
 
 
+@CHECKS.check("Cluster name")
 def cluster_name(context: CheckContext) -> Check:
-    """Cluster name"""
+    """Check that no other cluster has the name."""
     cluster = context.account.cluster(context.settings.name)
     ours = cluster is not None and is_own(cluster, context.workspace)
     return judge_cluster(context.settings.name, cluster, ours=ours)
@@ -63,8 +68,9 @@ _UNUSABLE = {
 # -- all other names -------------------------------------------------------------------------------
 
 
+@CHECKS.check("Names of roles, keys, queues and other resources")
 def other_names(context: CheckContext) -> Check:
-    """Names of roles, keys, queues and other resources"""
+    """Check that all names that must be unique are free, or this deployment's own."""
     caller = context.account.caller()
     names = unique_names(context.stack, caller.account_id)
     return judge_names(
@@ -73,10 +79,10 @@ def other_names(context: CheckContext) -> Check:
 
 
 def judge_names(
-    deployment: str, holders: Mapping[UniqueName, Mapping[str, str] | JarkkitError | None]
+    deployment: str, holders: Mapping[UniqueName, Mapping[str, str] | Unknown | None]
 ) -> Check:
     """Check that all names are free, or used by this deployment."""
-    refused = [error for error in holders.values() if isinstance(error, JarkkitError)]
+    refused = [tags.reason for tags in holders.values() if isinstance(tags, Unknown)]
     taken = [
         f"{resource_label(name.terraform_type)} {name.name}"
         for name, tags in holders.items()
@@ -93,7 +99,7 @@ def judge_names(
             code="JK-NAME-TAKEN",
         )
     if refused:
-        return check_of_error(refused[0]).model_copy(
+        return not_checked(refused[0]).model_copy(
             update={"found": f"{len(refused)} of {len(holders)} unknown: {refused[0].message}"}
         )
     own = sum(tags is not None for tags in holders.values())
@@ -124,6 +130,3 @@ def short_list(items: Iterable[str]) -> str:
     every = list(items)
     more = f" and {len(every) - MAX_LISTED} more" if len(every) > MAX_LISTED else ""
     return ", ".join(every[:MAX_LISTED]) + more
-
-
-CHECKS: tuple[CheckFunction, ...] = (cluster_name, other_names)

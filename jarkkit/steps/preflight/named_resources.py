@@ -9,13 +9,10 @@ from jarkkit.model.account_ids import mask_account_ids
 from jarkkit.model.checks import Check
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import Caller, Certificate
-from jarkkit.steps.preflight.runner import (
-    CheckContext,
-    CheckFunction,
-    check_of_error,
-    passed,
-    warned,
-)
+from jarkkit.steps.check_engine import CheckGroup, check_of_error, passed, warned
+from jarkkit.steps.preflight.context import CheckContext
+
+CHECKS = CheckGroup[CheckContext]("Resources that settings name")
 
 _CODE = "JK-SETTINGS-INVALID"
 
@@ -23,8 +20,9 @@ _CODE = "JK-SETTINGS-INVALID"
 # -- the permissions boundary ----------------------------------------------------------------------
 
 
+@CHECKS.check("Permissions boundary")
 def permissions_boundary(context: CheckContext) -> Iterable[Check]:
-    """Permissions boundary"""
+    """Check that the permissions boundary exists."""
     arn = context.settings.permissions_boundary_arn
     if not arn:
         return []
@@ -58,8 +56,9 @@ def _is_at_home(arn: str, caller: Caller, also: str = "") -> bool:
 # -- the certificate of the hub --------------------------------------------------------------------
 
 
+@CHECKS.check("Certificate of JupyterHub's host name")
 def hub_certificate(context: CheckContext) -> Iterable[Check]:
-    """Certificate of JupyterHub's host name"""
+    """Check that the certificate exists, is valid and covers the host name."""
     settings = context.settings
     arn = settings.jupyterhub_certificate_arn
     if not arn:
@@ -117,8 +116,9 @@ def _certificate_failed(found: str, *, why: str = "", first: str = "") -> Check:
 # -- secrets ---------------------------------------------------------------------------------------
 
 
+@CHECKS.check("Secrets that the settings refer to")
 def secrets(context: CheckContext) -> Iterator[Check]:
-    """Secrets that the settings refer to"""
+    """Check that the secrets exist, one result per setting."""
     for setting in secret_settings(context.stack):
         reference = str(getattr(context.settings, setting))
         if reference.startswith("env:"):
@@ -156,7 +156,7 @@ def _judge_secret(setting: str, arn: str, context: CheckContext) -> Check:
     try:
         exists = context.account.named_resources.has_secret(arn)
     except JarkkitError as error:
-        return check_of_error(error, name)
+        return check_of_error(error).model_copy(update={"name": name})
     if exists:
         return passed(mask_account_ids(arn)).model_copy(update={"name": name})
     return Check(
@@ -168,6 +168,3 @@ def _judge_secret(setting: str, arn: str, context: CheckContext) -> Check:
         "first.",
         code=_CODE,
     )
-
-
-CHECKS: tuple[CheckFunction, ...] = (permissions_boundary, hub_certificate, secrets)

@@ -7,7 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from jarkkit.model.checks import Check
-from jarkkit.steps.preflight.runner import CheckContext, CheckFunction, passed, warned
+from jarkkit.steps.check_engine import CheckGroup, passed, warned
+from jarkkit.steps.preflight.context import CheckContext
+
+CHECKS = CheckGroup[CheckContext]("This machine")
 
 # AWS rejects requests signed more than 5 minutes away from its own time:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv4-troubleshooting.html
@@ -20,8 +23,9 @@ _INSTANCE_METADATA = "169.254.169.254"
 _REGISTRY_HOSTS = {"docker.io": "registry-1.docker.io"}
 
 
+@CHECKS.check("Clock")
 def clock(context: CheckContext) -> Check:
-    """Clock"""
+    """Check that AWS accepts requests signed by this clock."""
     return judge_clock(context.account.clock_skew())
 
 
@@ -51,8 +55,9 @@ def judge_clock(ahead: float | None) -> Check:
     )
 
 
+@CHECKS.check("Proxy")
 def proxy(context: CheckContext) -> Check:
-    """Proxy"""
+    """Check that a proxy does not get what it cannot forward."""
     endpoints = map(_host, context.account.endpoints().values())
     used = sorted({context.machine.proxy(host) for host in endpoints} - {""})
     direct = [name for name, host in _direct_hosts(context) if context.machine.proxy(host)]
@@ -81,8 +86,9 @@ def _direct_hosts(context: CheckContext) -> Iterator[tuple[str, str]]:
         yield domain, f"cluster{domain}"
 
 
+@CHECKS.check("Hosts")
 def hosts(context: CheckContext) -> Iterable[Check]:
-    """Hosts"""
+    """Check that the hosts that the deployment needs answer."""
     if context.workspace.rehearsal:
         text = "a rehearsal needs none: the sandbox simulates AWS"
         return [Check(name="", status="skip", found=text)]
@@ -143,6 +149,3 @@ def registry_host(image: str) -> str:
 
 def _host(url: str) -> str:
     return urlsplit(url).hostname or ""
-
-
-CHECKS: tuple[CheckFunction, ...] = (clock, proxy, hosts)

@@ -18,18 +18,23 @@ from jarkkit.decisions.permissions.statements import SERVICE_LINKED_ROLES, State
 from jarkkit.model.account_ids import mask_account_ids
 from jarkkit.model.checks import Check
 from jarkkit.model.errors import JarkkitError
+from jarkkit.model.unknown import Unknown
 from jarkkit.settings import Settings
 from jarkkit.steps.aws_layer import APPLIED_PERMISSIONS
+from jarkkit.steps.check_engine import CheckGroup, not_checked, passed
+from jarkkit.steps.preflight.context import CheckContext
 from jarkkit.steps.preflight.name_conflicts import short_list
-from jarkkit.steps.preflight.runner import CheckContext, CheckFunction, check_of_error, passed
+
+CHECKS = CheckGroup[CheckContext]("Permissions")
 
 _MAY = "Permissions of the steps"
 _LIMITS = "Service control policies"
-Answers = Mapping[Asked, Sequence[SimulationResult] | JarkkitError]
+Answers = Mapping[Asked, Sequence[SimulationResult] | Unknown]
 
 
+@CHECKS.check("Permissions of the steps")
 def permissions(context: CheckContext) -> Iterable[Check]:
-    """Permissions of the steps"""
+    """Check that the caller may call every action of the steps."""
     caller = context.account.caller()
     kind, _ = caller_kind(caller.arn)
     if kind == "root":
@@ -54,7 +59,7 @@ def judge_permissions(
 ) -> Check:
     """Check that the policies allow every action that the steps call."""
     lacking = [m for m in _missing(statements, answers) if m.reason != "denied by the organization"]
-    unasked = {q: answer for q, answer in answers.items() if isinstance(answer, JarkkitError)}
+    unasked = {q: answer.reason for q, answer in answers.items() if isinstance(answer, Unknown)}
     simulated = {action for q in answers if q not in unasked for action in q.actions}
     if lacking:
         return Check(
@@ -110,8 +115,9 @@ def judge_organization(answers: Answers) -> Check:
     )
 
 
+@CHECKS.check("Service-linked roles")
 def service_roles(context: CheckContext) -> Check:
-    """Service-linked roles"""
+    """Check that the service-linked roles exist, or that the caller may create them."""
     needed = {s: role for s, role in SERVICE_LINKED_ROLES.items() if _used(s, context.settings)}
     found = context.account.identity.service_linked_roles(needed)
     absent = [service for service, exists in found.items() if exists is False]
@@ -120,14 +126,14 @@ def service_roles(context: CheckContext) -> Check:
 
 
 def judge_service_roles(
-    found: Mapping[str, bool | JarkkitError], creatable: Mapping[str, bool | None]
+    found: Mapping[str, bool | Unknown], creatable: Mapping[str, bool | None]
 ) -> Check:
     """Check that each role exists or that the caller may create it.
 
     Args:
         creatable: for those that do not exist; None where it is unknown.
     """
-    errors = [answer for answer in found.values() if isinstance(answer, JarkkitError)]
+    errors = [exists.reason for exists in found.values() if isinstance(exists, Unknown)]
     denied = [service for service, may in creatable.items() if may is False]
     if denied:
         return Check(
@@ -139,7 +145,7 @@ def judge_service_roles(
             code="JK-SERVICE-ROLE",
         )
     if errors:
-        return check_of_error(errors[0])
+        return not_checked(errors[0])
     unclear = [service for service, may in creatable.items() if may is None]
     if unclear:
         return Check(
@@ -175,8 +181,8 @@ def _creatable(context: CheckContext, absent: Sequence[str]) -> dict[str, bool |
     return {service: _all_allowed(answers[question]) for service, question in queries.items()}
 
 
-def _all_allowed(answer: Sequence[SimulationResult] | JarkkitError) -> bool | None:
-    if isinstance(answer, JarkkitError):
+def _all_allowed(answer: Sequence[SimulationResult] | Unknown) -> bool | None:
+    if isinstance(answer, Unknown):
         return None
     return all(decision.allowed for decision in answer)
 
@@ -196,8 +202,9 @@ def _create_command(service: str) -> str:
 # -- administrators --------------------------------------------------------------------------------
 
 
+@CHECKS.check("Additional administrators")
 def administrators(context: CheckContext) -> Iterable[Check]:
-    """Additional administrators"""
+    """Check that the additional administrators exist."""
     arns = context.settings.admin_principals
     if not arns:
         return []
@@ -207,11 +214,11 @@ def administrators(context: CheckContext) -> Iterable[Check]:
     return [judge_administrators(arns, found)]
 
 
-def judge_administrators(arns: Sequence[str], found: Mapping[str, bool | JarkkitError]) -> Check:
+def judge_administrators(arns: Sequence[str], found: Mapping[str, bool | Unknown]) -> Check:
     """Check that the principals exist: EKS rejects others after it has built the cluster.
 
     Args:
-        found: whether those of the own account exist, or the error of the call.
+        found: whether those of the own account exist.
     """
     absent = [arn for arn in arns if found.get(arn) is False]
     unclear = [arn for arn in arns if not isinstance(found.get(arn), bool)]
@@ -225,7 +232,7 @@ def judge_administrators(arns: Sequence[str], found: Mapping[str, bool | Jarkkit
             code="JK-SETTINGS-INVALID",
         )
     if unclear:
-        errors = [error for error in found.values() if isinstance(error, JarkkitError)]
+        errors = [exists.reason for exists in found.values() if isinstance(exists, Unknown)]
         return Check(
             name="",
             status="unknown",
@@ -287,11 +294,8 @@ def _by_step(lacking: Sequence[MissingPermission]) -> str:
 
 
 def _answered(answers: Answers) -> dict[Asked, Sequence[SimulationResult]]:
-    return {q: found for q, found in answers.items() if not isinstance(found, JarkkitError)}
+    return {q: found for q, found in answers.items() if not isinstance(found, Unknown)}
 
 
 def _missing(statements: Sequence[Statement], answers: Answers) -> tuple[MissingPermission, ...]:
     return missing_permissions(statements, _answered(answers).values())
-
-
-CHECKS: tuple[CheckFunction, ...] = (permissions, service_roles, administrators)

@@ -1,9 +1,10 @@
-"""All preflight checks, by topic. A new check is a function in the module of its topic, listed at
-that module's end; a new topic is a module, listed here. `runner` runs them."""
+"""All preflight checks, by topic. A new check is a decorated function in the module of its topic; a
+new topic is a module, listed here."""
 
 from __future__ import annotations
 
-from jarkkit.model.checks import Report
+from jarkkit.model.checks import Report, with_group
+from jarkkit.steps.check_engine import run_checks
 from jarkkit.steps.preflight import (
     account,
     addons,
@@ -18,24 +19,23 @@ from jarkkit.steps.preflight import (
     permissions,
     quotas,
 )
-from jarkkit.steps.preflight.runner import (
-    CheckContext,
-    CheckFunction,
-    fail_fast_without_access,
-    run_checks,
-)
+from jarkkit.steps.preflight.context import CheckContext, fail_fast_without_access
 
-# Grouped by topic, in the order in which you would check them.
-CHECKS: dict[str, tuple[CheckFunction, ...]] = {
-    "This machine": (*machine.CHECKS, *network.CHECKS),
-    "Account and Region": (*account.CHECKS, *existing_vpc.CHECKS, *capacity.CHECKS),
-    "Quotas": quotas.CHECKS,
-    "Permissions": permissions.CHECKS,
-    "Resources that settings name": named_resources.CHECKS,
-    "Name conflicts and leftovers": (*name_conflicts.CHECKS, *leftovers.CHECKS),
-    "Add-ons": addons.CHECKS,
-    "Cost and time": cost_and_time.CHECKS,
-}
+# In the order in which you would check them.
+CHECKS = (
+    *machine.CHECKS,
+    *network.CHECKS,
+    *account.CHECKS,
+    *existing_vpc.CHECKS,
+    *capacity.CHECKS,
+    *quotas.CHECKS,
+    *permissions.CHECKS,
+    *named_resources.CHECKS,
+    *name_conflicts.CHECKS,
+    *leftovers.CHECKS,
+    *addons.CHECKS,
+    *cost_and_time.CHECKS,
+)
 
 
 def preflight(context: CheckContext) -> Report:
@@ -47,4 +47,5 @@ def preflight(context: CheckContext) -> Report:
 
 def check_tools(context: CheckContext) -> Report:
     """Run only the checks of this machine."""
-    return Report(title="Is this machine ready?", checks=run_checks({"": machine.CHECKS}, context))
+    checks = with_group("", run_checks(machine.CHECKS, context))
+    return Report(title="Is this machine ready?", checks=checks)

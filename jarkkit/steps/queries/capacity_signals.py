@@ -14,8 +14,8 @@ from jarkkit.decisions.quotas.quota_codes import CAPACITY_BLOCKS
 from jarkkit.decisions.regions import CapacitySignal, smallest_type
 from jarkkit.decisions.regions.capacity_signals import reserved_signal, spot_signal
 from jarkkit.decisions.regions.region_result import ZonesByType
-from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import CapacityBlock, Ec2CapacityReservation
+from jarkkit.model.unknown import Unknown
 from jarkkit.ports.aws import Account
 from jarkkit.ports.aws.concurrency import gather
 from jarkkit.ports.aws.regional_availability import MIN_SCORED_TYPES
@@ -83,11 +83,11 @@ def _offered(family: str, types: ZonesByType) -> list[str]:
     return [name for name in types if zones.matches_pattern(name, (f"{family}.*",))]
 
 
-def _spot(family: str, answer: Scores | JarkkitError, region: str) -> CapacitySignal:
+def _spot(family: str, answer: Scores | Unknown, region: str) -> CapacitySignal:
     if answer is None:
         return spot_signal(family, None, f"not scored, fewer than {MIN_SCORED_TYPES} types")
-    if isinstance(answer, JarkkitError):
-        return spot_signal(family, None, answer.code)
+    if isinstance(answer, Unknown):
+        return spot_signal(family, None, answer.reason.code)
     return spot_signal(family, answer.get(region), "no score")
 
 
@@ -101,9 +101,9 @@ def _reserved(account: Account, settings: Settings, family: str, types: ZonesByT
     return own, account.availability.capacity_blocks(least) if on_sale else ()
 
 
-def _reservation(family: str, answer: Reserved | JarkkitError) -> CapacitySignal:
-    if isinstance(answer, JarkkitError):
+def _reservation(family: str, answer: Reserved | Unknown) -> CapacitySignal:
+    if isinstance(answer, Unknown):
         return CapacitySignal(
-            wanted=family, kind="reserved", evidence=f"{family} reserved: {answer.code}"
+            wanted=family, kind="reserved", evidence=f"{family} reserved: {answer.reason.code}"
         )
     return reserved_signal(family, *answer)

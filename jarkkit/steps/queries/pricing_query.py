@@ -79,7 +79,7 @@ class PricingQuery:
 
     def support(self, table: PriceTable) -> Support:
         """Return today's Kubernetes support level: from EKS, else from the shipped dates."""
-        by_date = support_on(now()[:10], self.stack.settings, table)
+        by_date = support_on(now()[:10], self.stack.settings)
         account = self.account
         if account is None or not self.refresh:
             return by_date

@@ -18,10 +18,10 @@ from jarkkit.decisions.quotas.models import (
 from jarkkit.decisions.quotas.quota_codes import P5_SPOT, ServiceQuota
 from jarkkit.decisions.quotas.requirements import quota_requirements, relevant_quotas
 from jarkkit.decisions.quotas.table import QuotaTable
-from jarkkit.decisions.regions.region_result import answer_or_none
 from jarkkit.decisions.stack import ResolvedStack
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import InstanceType
+from jarkkit.model.unknown import Unknown, known_or_none
 from jarkkit.ports.aws import Account
 from jarkkit.ports.aws.concurrency import gather
 
@@ -34,7 +34,7 @@ def quota_table(account: Account, stack: ResolvedStack) -> QuotaTable:
 
 @dataclass(frozen=True)
 class QuotaSnapshot:
-    """An account's quotas and usage in one Region; an error where a query failed.
+    """An account's quotas and usage in one Region.
 
     Attributes:
         global_region: the Region that keeps the quotas of global services.
@@ -42,11 +42,11 @@ class QuotaSnapshot:
 
     region: str
     global_region: str
-    types: Mapping[str, InstanceType] | JarkkitError
-    values: Mapping[str, AppliedQuota | JarkkitError | None]
-    running: tuple[RunningInstances, ...] | JarkkitError
-    counts: Mapping[str, QuotaUsage | JarkkitError]
-    requests: tuple[RequestedQuotaIncrease, ...] | JarkkitError
+    types: Mapping[str, InstanceType] | Unknown
+    values: Mapping[str, AppliedQuota | Unknown | None]
+    running: tuple[RunningInstances, ...] | Unknown
+    counts: Mapping[str, QuotaUsage | Unknown]
+    requests: tuple[RequestedQuotaIncrease, ...] | Unknown
 
     @property
     def has_p5_spot_quota(self) -> bool:
@@ -56,7 +56,7 @@ class QuotaSnapshot:
     def table(self, stack: ResolvedStack) -> QuotaTable:
         """Compare the stack's needs with it. Makes no calls."""
         needed = quota_requirements(
-            stack, answer_or_none(self.types) or {}, has_p5_spot_quota=self.has_p5_spot_quota
+            stack, known_or_none(self.types) or {}, has_p5_spot_quota=self.has_p5_spot_quota
         )
         requests = self.requests
         rows = compare_quotas(
@@ -65,23 +65,23 @@ class QuotaSnapshot:
             self.usage(needed),
             region=self.region,
             home=self.global_region,
-            pending=answer_or_none(requests) or (),
+            pending=known_or_none(requests) or (),
         )
         return QuotaTable(
             region=self.region,
             rows=rows,
-            strange=unknown_instance_types(answer_or_none(self.running) or ()),
-            pending_unknown=requests.message if isinstance(requests, JarkkitError) else "",
-            pending_code=requests.code if isinstance(requests, JarkkitError) else "",
+            strange=unknown_instance_types(known_or_none(self.running) or ()),
+            pending_unknown=requests.reason.message if isinstance(requests, Unknown) else "",
+            pending_code=requests.reason.code if isinstance(requests, Unknown) else "",
         )
 
-    def usage(self, needed: QuotaRequirements) -> dict[str, QuotaUsage | JarkkitError]:
+    def usage(self, needed: QuotaRequirements) -> dict[str, QuotaUsage | Unknown]:
         """Return the usage by quota code."""
         found = dict(self.counts)
         for quota in (need.quota for need in needed.requirements if need.quota.family):
-            if isinstance(self.types, JarkkitError):
+            if isinstance(self.types, Unknown):
                 found[quota.code] = self.types  # without sizes the need is unknown, too
-            elif isinstance(self.running, JarkkitError):
+            elif isinstance(self.running, Unknown):
                 found[quota.code] = self.running
             else:
                 found[quota.code] = vcpus_in_use(
@@ -109,7 +109,7 @@ def quota_snapshot(
         "counts": lambda: account.usage.usage_by_quota(settings.name, _zones(account, stack)),
         "requests": account.quotas.increase_requests,
     }
-    # Two of the queries return an error per quota instead of raising one.
+    # Two of the queries never fail as a whole: each of their values can be unknown.
     answers = cast("dict[str, Any]", gather(queries))
     return QuotaSnapshot(account.region, account.quotas.home_region, **answers)
 

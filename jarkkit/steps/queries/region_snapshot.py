@@ -22,10 +22,10 @@ from jarkkit.decisions.durations.estimate import (
 from jarkkit.decisions.instance_sizes import vcpus
 from jarkkit.decisions.quotas.quota_codes import QUOTAS
 from jarkkit.decisions.quotas.table import QuotaTable
-from jarkkit.decisions.regions.region_result import answer_or_none, smallest_type
+from jarkkit.decisions.regions.region_result import smallest_type
 from jarkkit.decisions.stack import ResolvedStack
-from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import ClusterVersion, InstanceType, Zone
+from jarkkit.model.unknown import Unknown, known_or_none
 from jarkkit.ports.aws import Account
 from jarkkit.ports.aws.concurrency import gather
 from jarkkit.settings import FAMILIES, Accelerator, Family, Settings
@@ -62,7 +62,7 @@ class FamilyOffering:
 
 @dataclass(frozen=True)
 class RegionSnapshot:
-    """The answers, or the errors in their place; None for what was not queried.
+    """The answers; None for what was not queried.
 
     Attributes:
         prices: the shipped prices, overridden by newer ones.
@@ -74,17 +74,17 @@ class RegionSnapshot:
     region: str
     prices: PriceTable = field(default_factory=PriceTable.shipped)
     quota_snapshot: QuotaSnapshot | None = None
-    zones: Sequence[Zone] | JarkkitError | None = None
-    types: Mapping[str, frozenset[str]] | JarkkitError | None = None
-    spot: SpotPrices | JarkkitError | None = None
-    versions: Sequence[ClusterVersion] | JarkkitError | None = None
+    zones: Sequence[Zone] | Unknown | None = None
+    types: Mapping[str, frozenset[str]] | Unknown | None = None
+    spot: SpotPrices | Unknown | None = None
+    versions: Sequence[ClusterVersion] | Unknown | None = None
     history: PastDurations | None = None
 
     def bill(self, stack: ResolvedStack, today: str) -> Bill:
         """Calculate what the stack costs. `today` is `YYYY-MM-DD`."""
         support = self.support(stack.settings.cluster_version)
         return build_bill(
-            stack, self.prices, today=today, spot=answer_or_none(self.spot), support=support
+            stack, self.prices, today=today, spot=known_or_none(self.spot), support=support
         )
 
     def times(self, stack: ResolvedStack) -> DurationEstimates:
@@ -95,7 +95,7 @@ class RegionSnapshot:
         """Compare the stack's needs with the account's quotas; None without a query."""
         if self.quota_snapshot is None:
             return None
-        if isinstance(self.quota_snapshot.types, JarkkitError):
+        if isinstance(self.quota_snapshot.types, Unknown):
             return self.quota_snapshot.table(stack)
         # For types that were not queried, the size in the name gives the vCPUs.
         named = (stack.settings.core_instance_type, stack.settings.static_gpu_instance_type)
@@ -106,7 +106,7 @@ class RegionSnapshot:
 
     def version(self, name: str) -> ClusterVersion | None:
         """Return EKS' data about a Kubernetes version; None where not offered or unknown."""
-        return next((v for v in answer_or_none(self.versions) or () if v.version == name), None)
+        return next((v for v in known_or_none(self.versions) or () if v.version == name), None)
 
     def support(self, name: str) -> Support | None:
         """Return the support level of a Kubernetes version; None where unknown."""
@@ -117,7 +117,7 @@ class RegionSnapshot:
 
     def offering(self, family: str) -> FamilyOffering:
         """Return the offering of a family of accelerated instances."""
-        all_zones, types = answer_or_none(self.zones), answer_or_none(self.types)
+        all_zones, types = known_or_none(self.zones), known_or_none(self.types)
         if all_zones is None or types is None:
             return self._priced(FamilyOffering(family), self.prices.types(family))
         usable = {zone.name for zone in zones.usable_zones(all_zones)}
@@ -131,7 +131,7 @@ class RegionSnapshot:
         if not least:
             return offering
         price = self.prices.instance(self.region, least)
-        spot = (answer_or_none(self.spot) or {}).get(least, {})
+        spot = (known_or_none(self.spot) or {}).get(least, {})
         return replace(
             offering,
             smallest=least,
@@ -152,11 +152,12 @@ class RegionSnapshot:
         if self.quota_snapshot is not None:
             queried["running instances"] = self.quota_snapshot.running
             values = self.quota_snapshot.values.values()
-            queried["quotas"] = next((v for v in values if isinstance(v, JarkkitError)), None)
+            queried["quotas"] = next((v for v in values if isinstance(v, Unknown)), None)
         reasons: dict[str, list[str]] = {}
         for name, answer in queried.items():
-            if isinstance(answer, JarkkitError):
-                reason = f"{answer.message.rstrip('.')} ({answer.code})"
+            if isinstance(answer, Unknown):
+                error = answer.reason
+                reason = f"{error.message.rstrip('.')} ({error.code})"
                 reasons.setdefault(reason, []).append(name)
         return tuple(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
 
@@ -166,7 +167,7 @@ def region_snapshot(
 ) -> RegionSnapshot:
     """Query a Region, including all accelerator families.
 
-    A query that fails leaves its error in place of the answer.
+    The answer to a query that fails is unknown.
     """
     settings, shipped = stack.settings, PriceTable.shipped()
     patterns = (*_PATTERNS, settings.core_instance_type, settings.static_gpu_instance_type)

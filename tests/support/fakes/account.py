@@ -10,19 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from jarkkit.decisions.terraform_messages import changes_from_plan
-from jarkkit.model.clock import now
 from jarkkit.model.errors import JarkkitError
+from jarkkit.model.events import ResourceProgress, StepEvent
 from jarkkit.model.port_answers import ClusterToken, ResourceInventory
 from jarkkit.model.records import (
     Caller,
     ClusterComponent,
     ClusterVersion,
     EksCluster,
-    Event,
     NodeRun,
     OwnedResource,
     ResourceChange,
-    Step,
     Zone,
 )
 from jarkkit.ports.terraform import TerraformTool
@@ -227,14 +225,14 @@ class FakeTerraform:
     def initialised(self) -> bool:
         return (self.folder / ".terraform").is_dir()
 
-    def init(self, step: Step) -> Iterator[Event]:
+    def init(self) -> Iterator[StepEvent]:
         self.calls.append("init")
         (self.folder / ".terraform").mkdir(exist_ok=True)
         return iter(())
 
     def plan(
-        self, step: Step, file: str, *, destroy: bool = False, targets: Sequence[str] = ()
-    ) -> Iterator[Event]:
+        self, file: str, *, destroy: bool = False, targets: Sequence[str] = ()
+    ) -> Iterator[StepEvent]:
         self.calls.append(" ".join(["plan", file, *targets]))
         self.last = file
         self._maybe_fail("plan")
@@ -292,20 +290,20 @@ class FakeTerraform:
             )
         return {"resource_changes": changes}
 
-    def apply(self, step: Step, file: str) -> Iterator[Event]:
+    def apply(self, file: str) -> Iterator[StepEvent]:
         self.calls.append(f"apply {file}")
         todo = json.loads((self.folder / file).read_text())
         for address in todo["create"]:
             self._maybe_fail(address)
             self.state.append(address)
-            yield self._done(step, address)
+            yield ResourceProgress(address, "create", "done")
         for address in todo["delete"]:
             self._maybe_fail(address)
             self.state.remove(address)
-            yield self._done(step, address)
+            yield ResourceProgress(address, "delete", "done")
         for address in todo["replace"]:
             self._maybe_fail(address)
-            yield self._done(step, address)
+            yield ResourceProgress(address, "replace", "done")
         self.replacing = ()
 
     def outputs(self) -> dict[str, Any]:
@@ -326,7 +324,7 @@ class FakeTerraform:
         self.calls.append(f"untaint {address}")
         del self.tainted[address]
 
-    def follow_running(self, step: Step) -> Iterator[Event]:
+    def follow_running(self) -> Iterator[StepEvent]:
         self.calls.append("attach")
         self.running = False
         return iter(())
@@ -334,6 +332,3 @@ class FakeTerraform:
     def _maybe_fail(self, address: str) -> None:
         if self.failing and self.failing[0][0] == address:
             raise self.failing.pop(0)[1]
-
-    def _done(self, step: Step, address: str) -> Event:
-        return Event(time=now(), step=step, kind="resource", subject=address, status="done")

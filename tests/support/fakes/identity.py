@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from jarkkit.decisions.permissions.simulation import SimulationRequest, SimulationResult
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import Caller
+from jarkkit.model.unknown import Unknown
 
 
 @dataclass
@@ -25,14 +26,16 @@ class FakeIdentity:
 
     def simulate(
         self, principal: str, requests: Sequence[SimulationRequest]
-    ) -> dict[SimulationRequest, Sequence[SimulationResult] | JarkkitError]:
-        return {request: self.failing or self._answer(request) for request in requests}
+    ) -> dict[SimulationRequest, Sequence[SimulationResult] | Unknown]:
+        unknown = Unknown(self.failing) if self.failing else None
+        return {request: unknown or self._answer(request) for request in requests}
 
-    def service_linked_roles(self, roles: Mapping[str, str]) -> dict[str, bool | JarkkitError]:
+    def service_linked_roles(self, roles: Mapping[str, str]) -> dict[str, bool | Unknown]:
         return {service: service not in self.missing_roles for service in roles}
 
-    def principals(self, arns: Iterable[str]) -> dict[str, bool | JarkkitError]:
-        return {arn: self.failing or arn not in self.missing_principals for arn in arns}
+    def principals(self, arns: Iterable[str]) -> dict[str, bool | Unknown]:
+        unknown = Unknown(self.failing) if self.failing else None
+        return {arn: unknown or arn not in self.missing_principals for arn in arns}
 
     def _answer(self, request: SimulationRequest) -> list[SimulationResult]:
         return [

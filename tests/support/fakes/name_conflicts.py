@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import Caller, UniqueName
+from jarkkit.model.unknown import Unknown
 
 
 @dataclass
@@ -19,8 +20,9 @@ class FakeNameConflicts:
 
     def tags_by_name(
         self, names: Iterable[UniqueName], caller: Caller
-    ) -> dict[UniqueName, dict[str, str] | JarkkitError | None]:
-        return {name: self.failing or self.tags.get(name.name) for name in names}
+    ) -> dict[UniqueName, dict[str, str] | Unknown | None]:
+        unknown = Unknown(self.failing) if self.failing else None
+        return {name: unknown or self.tags.get(name.name) for name in names}
 
     def read_state_object(self, bucket: str, key: str) -> bytes | None:
         return self.bucket

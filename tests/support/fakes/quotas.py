@@ -16,6 +16,7 @@ from jarkkit.decisions.quotas.models import (
 from jarkkit.decisions.quotas.quota_codes import QUOTAS, ServiceQuota
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import Ec2Subnet, InstanceType
+from jarkkit.model.unknown import Unknown
 
 ASKED = "2026-11-27T12:00:00Z"
 
@@ -63,7 +64,7 @@ class FakeInstanceTypes:
 class FakeQuotas:
     """Large quotas, except those in `values`; None means that there is no such quota."""
 
-    values: dict[str, float | JarkkitError | None] = field(default_factory=dict)
+    values: dict[str, float | Unknown | None] = field(default_factory=dict)
     requests: list[RequestedQuotaIncrease] = field(default_factory=list)
     error: JarkkitError | None = None
     request_error: JarkkitError | None = None
@@ -71,12 +72,12 @@ class FakeQuotas:
 
     def applied_quotas(
         self, quotas: Iterable[ServiceQuota]
-    ) -> dict[str, AppliedQuota | JarkkitError | None]:
+    ) -> dict[str, AppliedQuota | Unknown | None]:
         return {quota.code: self._value(quota) for quota in quotas}
 
-    def _value(self, quota: ServiceQuota) -> AppliedQuota | JarkkitError | None:
+    def _value(self, quota: ServiceQuota) -> AppliedQuota | Unknown | None:
         value = self.values.get(quota.code, 1000.0 + QUOTAS[quota.code].default)
-        if value is None or isinstance(value, JarkkitError):
+        if value is None or isinstance(value, Unknown):
             return value
         return AppliedQuota(value=value, applied=True, asked=ASKED)
 
@@ -106,7 +107,7 @@ class FakeUsage:
     """Nothing is in use, except what the test sets."""
 
     instances: tuple[RunningInstances, ...] = ()
-    by_quota: dict[str, QuotaUsage | JarkkitError] = field(default_factory=dict)
+    by_quota: dict[str, QuotaUsage | Unknown] = field(default_factory=dict)
     free: Mapping[str, int] = field(default_factory=dict)
     error: JarkkitError | None = None
 
@@ -119,7 +120,7 @@ class FakeUsage:
 
     def usage_by_quota(
         self, deployment: str, zones: Iterable[str] = ()
-    ) -> dict[str, QuotaUsage | JarkkitError]:
+    ) -> dict[str, QuotaUsage | Unknown]:
         return dict(self.by_quota)
 
     def subnets(self, ids: Iterable[str]) -> tuple[Ec2Subnet, ...]:

@@ -10,6 +10,7 @@ from jarkkit.decisions.quotas.quota_codes import ServiceQuota
 from jarkkit.decisions.zones import matches_pattern
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import CapacityBlock, ClusterVersion, Ec2CapacityReservation, Zone
+from jarkkit.model.unknown import Unknown
 from jarkkit.settings import CLUSTER_VERSIONS
 from tests.support.fakes.pricing import FakePricing
 
@@ -97,9 +98,10 @@ class FakeVcpuQuotas:
 
     def applied_quotas(
         self, quotas: Iterable[ServiceQuota]
-    ) -> dict[str, AppliedQuota | JarkkitError | None]:
+    ) -> dict[str, AppliedQuota | Unknown | None]:
         applied_quota = AppliedQuota(value=self.value, applied=True, asked="2026-11-27T00:00:00Z")
-        return {quota.code: self.failing or applied_quota for quota in quotas}
+        unknown = Unknown(self.failing) if self.failing else None
+        return {quota.code: unknown or applied_quota for quota in quotas}
 
     def running_instances(
         self, deployment: str, reservation_ids: Iterable[str] = ()

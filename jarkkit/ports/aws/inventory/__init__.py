@@ -8,12 +8,14 @@ deleted do not count. `decisions/ownership` says which tags prove the ownership.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from jarkkit.decisions.ownership import DEPLOYMENT_TAG as DEPLOYMENT_TAG
 from jarkkit.model.errors import ApiCallError, CredentialsError, Unreachable
 from jarkkit.model.port_answers import ResourceInventory
 from jarkkit.model.records import OwnedResource
+from jarkkit.model.unknown import Unknown, known_or_none
+from jarkkit.ports.aws.concurrency import gather
 from jarkkit.ports.aws.inventory import ec2, load_balancers, services
 from jarkkit.ports.aws.inventory.scan_context import ScanContext as ScanContext
 from jarkkit.ports.aws.inventory.scan_context import Scanner
@@ -43,29 +45,31 @@ def scan(session: AwsSession, name: str, endpoint: str = "") -> ResourceInventor
         endpoint: of the deployment's cluster, as recorded; empty if there was none.
     """
     context = ScanContext.of(session, name, endpoint)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        answers = list(pool.map(lambda item: _ask(context, *item), SCANNERS.items()))
-    found = tuple(owned for owned_here, _ in answers for owned in owned_here)
-    refused = {
-        scanner: reason for scanner, (_, reason) in zip(SCANNERS, answers, strict=True) if reason
-    }
+    calls = {scanner: partial(_ask, context, scanner, ask) for scanner, ask in SCANNERS.items()}
+    answers = gather(calls, max_workers=_THREADS)
+    refused = {s: code for s, answer in answers.items() if (code := _refusal(context, s, answer))}
     return ResourceInventory(
-        found,
+        tuple(owned for answer in answers.values() for owned in known_or_none(answer) or ()),
         scanned=tuple(scanner for scanner in SCANNERS if scanner not in refused),
-        inaccessible=tuple(f"{scanner}: {reason}" for scanner, reason in refused.items()),
+        inaccessible=tuple(f"{scanner}: {code}" for scanner, code in refused.items()),
     )
 
 
-def _ask(context: ScanContext, scanner: str, ask: Scanner) -> tuple[list[OwnedResource], str]:
-    try:
-        with translate_errors(scanner):
-            found = list(ask(context))
-            partial = context.refusal is not None and scanner in OF_CONTROLLERS
-            reason = context.refusal.code if context.refusal is not None and partial else ""
-            return [owned.model_copy(update={"location": scanner}) for owned in found], reason
-    except CredentialsError:
-        raise
-    except ApiCallError as error:
-        if isinstance(error, Unreachable) and scanner.split()[0] not in _NOT_EVERYWHERE:
-            raise
-        return [], "" if client_error_code(error) in _NOTHING_THERE else error.code
+def _ask(context: ScanContext, scanner: str, ask: Scanner) -> tuple[OwnedResource, ...]:
+    with translate_errors(scanner):
+        return tuple(owned.model_copy(update={"location": scanner}) for owned in ask(context))
+
+
+def _refusal(context: ScanContext, scanner: str, answer: object) -> str:
+    """Return the code of what kept the scanner from seeing everything; empty if nothing did.
+
+    Raises an error that says nothing about the scanner alone.
+    """
+    if not isinstance(answer, Unknown):
+        cluster = context.cluster if scanner in OF_CONTROLLERS else None
+        return cluster.reason.code if isinstance(cluster, Unknown) else ""
+    error = answer.reason
+    is_silent = isinstance(error, Unreachable) and scanner.split()[0] not in _NOT_EVERYWHERE
+    if isinstance(error, CredentialsError) or not isinstance(error, ApiCallError) or is_silent:
+        raise error
+    return "" if client_error_code(error) in _NOTHING_THERE else error.code

@@ -9,6 +9,7 @@ from typing import Any
 from jarkkit.decisions.ownership import Ownership, is_of_cluster, is_own_cluster, tag_mapping
 from jarkkit.model.errors import ApiCallError, CredentialsError, ObjectNotFound, Unreachable
 from jarkkit.model.records import OwnedResource
+from jarkkit.model.unknown import Unknown
 from jarkkit.ports.aws.session import AwsSession, translate_errors
 
 
@@ -17,15 +18,12 @@ class ScanContext:
     """Scan context: AWS clients, and what proves that a resource is the deployment's.
 
     Attributes:
-        cluster: the cluster with the deployment's name, as EKS describes it; None if there is none,
-            or if it could not be read.
-        refusal: why it could not be read.
+        cluster: the cluster with the deployment's name, as EKS describes it; None if there is none.
     """
 
     session: AwsSession
     owner: Ownership
-    cluster: dict[str, Any] | None = None
-    refusal: ApiCallError | None = None
+    cluster: dict[str, Any] | Unknown | None = None
 
     @classmethod
     def of(cls, session: AwsSession, name: str, endpoint: str = "") -> ScanContext:
@@ -42,7 +40,7 @@ class ScanContext:
         except (CredentialsError, Unreachable):
             raise
         except ApiCallError as error:
-            return cls(session, foreign, refusal=error)
+            return cls(session, foreign, Unknown(error))
         if cluster is not None and not is_own_cluster(
             name, cluster.get("tags"), cluster.get("endpoint", ""), endpoint
         ):

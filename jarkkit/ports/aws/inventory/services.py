@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from jarkkit.decisions.ownership import tag_mapping
 from jarkkit.model.records import OwnedResource
+from jarkkit.model.unknown import known_or_raise
 from jarkkit.ports.aws.inventory.scan_context import ScanContext, Scanner
 from jarkkit.ports.aws.session import client_error_code, paginate
 
@@ -26,9 +27,7 @@ _GIB = 2.0**30
 
 
 def _eks(context: ScanContext) -> Iterator[OwnedResource]:
-    if context.refusal is not None:
-        raise context.refusal
-    eks, cluster = context.client("eks"), context.cluster
+    eks, cluster = context.client("eks"), known_or_raise(context.cluster)
     if cluster is None or not context.owner.of_cluster or cluster["status"] == "DELETING":
         return
     yield OwnedResource(

@@ -10,6 +10,7 @@ from typing import Any
 from moto.ec2.exceptions import DependencyViolationError
 from moto.eks.exceptions import EKSError
 
+from jarkkit.catalog.facts import default_eks_version, zones_without_control_planes
 from jarkkit.sandbox.account import eks_reference_data as facts
 from jarkkit.sandbox.account.eks import cluster_rules, support
 from jarkkit.sandbox.account.eks.addons import AddonOperations
@@ -50,7 +51,7 @@ class EksBackend(AddonOperations, NodegroupOperations):
             **(given.pop("access_config", None) or {}),
         }
         upgrade = given.pop("upgrade_policy", None) or {"supportType": "EXTENDED"}
-        version = given.get("version") or facts.DEFAULT_VERSION
+        version = given.get("version") or default_eks_version()
         if name in self.clusters:
             raise_in_use(f"Cluster already exists with name: {name}", name)
         if version not in facts.versions():
@@ -131,7 +132,7 @@ class EksBackend(AddonOperations, NodegroupOperations):
             raise_invalid("Subnets specified must be in at least two different AZs", name)
         if len({subnet.vpc_id for subnet in subnets}) != 1:
             raise_invalid("Subnets specified must be in one VPC", name)
-        refused = [s for s in subnets if s.availability_zone_id in facts.REFUSED_ZONE_IDS]
+        refused = [s for s in subnets if s.availability_zone_id in zones_without_control_planes()]
         if refused:
             zone = refused[0].availability_zone
             raise UnsupportedAvailabilityZoneException(

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
+from jarkkit.catalog.facts import eks_versions
 from jarkkit.sandbox import faults
-from jarkkit.sandbox.account import eks_reference_data as facts
 from jarkkit.sandbox.clock import CLOCK
 
 
@@ -19,9 +19,7 @@ def today() -> date:
 
 def standard_support_end(version: str) -> date:
     """Return the day on which the version goes into extended support. Raises KeyError."""
-    published = facts.end_of_standard_support(version)
-    if published is None:
-        raise KeyError(version)
+    published = eks_versions()[version].standard_support_ends
     if faults.ACTIVE.is_active("end-of-support", version):
         return min(today(), published)
     return published

@@ -3,20 +3,17 @@
 Most calls need the action of the same name on the resources that they name. Some actions have
 another name in policies, and some calls act on other services on the caller's behalf.
 
-The Service Authorization Reference lists the resource types and condition keys of each action
-(`action_reference.json`, limited to actions of a deployment; `python -m tools.action_reference`
-writes it). An action that is not in that file needs permission on `*`.
+An action that is not in `action_reference` needs permission on `*`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from jarkkit.sandbox.account.iam import service_linked
+from jarkkit.sandbox.account.iam.action_reference import action_reference
 from jarkkit.sandbox.account.iam.arns import CallScope, Parameters, named_arns, wildcard_arn
 from jarkkit.sandbox.account.iam.policies import RequiredPermission
 from jarkkit.sandbox.api_calls import Call
@@ -86,13 +83,6 @@ def required_permissions(
         *_service_linked(call, scope),
     ]
     return tuple({json.dumps([n.action, n.resource, n.context]): n for n in found}.values())
-
-
-@cache
-def action_reference() -> Mapping[str, Mapping[str, str]]:
-    """Read the resource types of each action, with their flags."""
-    text = (Path(__file__).parent / "action_reference.json").read_text()
-    return {action: kinds for action, kinds in json.loads(text).items() if action != "_"}
 
 
 # -- the call itself -------------------------------------------------------------------------------

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from typing import Any
 from urllib.parse import parse_qsl
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.sqs.models import sqs_backends
 
+from jarkkit.model.polling import poll
 from jarkkit.sandbox.api_calls import Call
 
 _MOST_SECONDS = 20.0
@@ -31,13 +31,12 @@ def wait_for_message(
         stopping: the event that ends all waiting.
     """
     request = request_members(call, environ["jarkkit.body"])
-    until = time.monotonic() + wait_seconds(request)
-    while time.monotonic() < until:
+    if not (seconds := wait_seconds(request)):
+        return
+    for _ in poll(_LOOK_SECONDS, seconds, sleep=stopping.wait):
         with lock:
             if _has_message(_region(environ), str(request.get("QueueUrl"))):
                 return
-        if stopping.wait(_LOOK_SECONDS):
-            return
 
 
 def request_members(call: Call, body: bytes) -> dict[str, Any]:

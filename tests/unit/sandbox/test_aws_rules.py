@@ -11,7 +11,7 @@ import pytest
 
 from jarkkit.sandbox.aws_rules import aws_rules, parse_rules
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NODES = sorted({rule.test for rules in aws_rules().values() for rule in rules if rule.test})
 
 

@@ -1,20 +1,14 @@
-"""Runs the preflight checks: in parallel, and a failed call does not end the run."""
+"""The context of the preflight checks, and what replaces an account that rejects all calls."""
 
 from __future__ import annotations
 
 import copy
-import re
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from jarkkit.decisions.stack import ResolvedStack
 from jarkkit.decisions.target_guard import target_of
-from jarkkit.model.account_ids import mask_account_ids
-from jarkkit.model.checks import Check, with_group
 from jarkkit.model.errors import (
-    ApiCallError,
     CredentialsError,
     CredentialsExpired,
     JarkkitError,
@@ -28,9 +22,6 @@ from jarkkit.ports.machine import LocalMachine
 from jarkkit.ports.terraform import Terraform
 from jarkkit.ports.workspace import Workspace
 from jarkkit.settings import Settings
-
-# Enough threads to start all checks at once; most of the time is waiting for AWS.
-_CONCURRENCY = 32
 
 
 @dataclass(frozen=True)
@@ -62,14 +53,6 @@ class CheckContext:
             self.settings.name,
             rehearsal=self.workspace.rehearsal,
         )
-
-
-# The SDK's prefix before AWS' own message.
-_PREAMBLE = re.compile(r"^An error occurred \(\w+\) when calling the \w+ operation[^:]*: ")
-
-CheckFunction = Callable[[CheckContext], Check | Iterable[Check]]
-"""The first line of its docstring is the name that users see; a check function with several results
-names each of them."""
 
 
 @dataclass(frozen=True)
@@ -126,72 +109,3 @@ def _reason_for_no_access(error: JarkkitError) -> JarkkitError | None:
             "JK-AWS-EXPIRED", error.message, error.fix, evidence=error.evidence
         )
     return error if isinstance(error, CredentialsError | Unreachable) else None
-
-
-def run_checks(
-    groups: Mapping[str, Iterable[CheckFunction]], context: CheckContext
-) -> tuple[Check, ...]:
-    """Run all checks in parallel; return the results in the checks' order.
-
-    A check whose call fails is `unknown`, with the reason.
-    """
-    checks_to_run = [
-        (group, function) for group, functions in groups.items() for function in functions
-    ]
-    with ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="preflight") as pool:
-        answers = list(pool.map(lambda each: _run(each[1], context), checks_to_run))
-    return tuple(
-        check
-        for (group, _), checks in zip(checks_to_run, answers, strict=True)
-        for check in with_group(group, checks)
-    )
-
-
-def _run(function: CheckFunction, context: CheckContext) -> list[Check]:
-    try:
-        answer = function(context)
-        checks = [answer] if isinstance(answer, Check) else list(answer)
-    except JarkkitError as error:
-        checks = [check_of_error(error)]
-    except Exception as error:  # a bug in one check must not hide the other results
-        checks = [_bug(error)]
-    name = check_name(function)
-    return [check if check.name else check.model_copy(update={"name": name}) for check in checks]
-
-
-def check_name(function: CheckFunction) -> str:
-    """Return the name that users see."""
-    return (function.__doc__ or function.__name__).splitlines()[0].rstrip(".?")
-
-
-def check_of_error(error: JarkkitError, name: str = "") -> Check:
-    """Build the result of a check that raised: `unknown` if a call failed, which reveals nothing
-    about the deployment."""
-    return Check(
-        name=name,
-        status="unknown" if isinstance(error, ApiCallError) else "fail",
-        found=error.message,
-        why=mask_account_ids(_PREAMBLE.sub("", error.evidence)),
-        fix=error.fix,
-        code=error.code,
-    )
-
-
-def _bug(error: Exception) -> Check:
-    return Check(
-        name="",
-        status="unknown",
-        found=f"{type(error).__name__}: {mask_account_ids(str(error))}",
-        fix="This is a bug in jarkkit; please report it with this line.",
-        code="JK-INTERNAL",
-    )
-
-
-def passed(found: str, needed: str = "", why: str = "") -> Check:
-    """Build a passed check."""
-    return Check(name="", status="pass", found=found, needed=needed, why=why)
-
-
-def warned(found: str, *, fix: str, why: str, needed: str = "", code: str = "") -> Check:
-    """Build a warning, which does not block."""
-    return Check(name="", status="warn", found=found, needed=needed, why=why, fix=fix, code=code)

@@ -1,4 +1,4 @@
-"""Renders parts of the form as HTML. Pure.
+"""Parts of the settings form as HTML.
 
 Text and lines inherit the page's colors, so that light and dark themes both work. A mark is a sign
 with a color, never a color alone.
@@ -7,16 +7,15 @@ with a color, never a color alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
 
 from jarkkit.catalog.addons import Addon
-from jarkkit.decisions.regions.table import COLOR, SYMBOL, Mark
-from jarkkit.decisions.stack import ResolvedStack
+from jarkkit.decisions.regions.table import Mark
 from jarkkit.model.errors import JarkkitError
-from jarkkit.notebook.form.accelerators import AcceleratorRow
-from jarkkit.notebook.form.addons import notes
-from jarkkit.notebook.form.fields import prose_html
-from jarkkit.notebook.form.settings_summary import SummaryLine
+from jarkkit.render.html import mark
+from jarkkit.render.markup import prose
+from jarkkit.render.palette import MARK_COLOR
 
 STYLE = """<style>
 .jarkkit-form { max-width: 76rem; }
@@ -26,17 +25,17 @@ STYLE = """<style>
   border-radius: 4px; padding: 4px 10px; }
 .jarkkit-tile b { font-size: 1.1em; }
 .jarkkit-message { border-left: 4px solid; padding: 1px 10px; margin: 4px 0; }
-.jarkkit-small { font-size: .92em; opacity: .85; }
+.jarkkit-small { font-size: .92em; }
 .jarkkit-nav .jupyter-button { width: 100%; height: auto; min-height: 30px; text-align: left;
   line-height: 1.3; padding: 4px 8px; white-space: normal; }
 .jarkkit-pane { border-left: 1px solid var(--jp-border-color1, #8888); padding-left: 14px; }
 .jarkkit-pane h4 { margin: 0 0 2px; }
 .jarkkit-form .jupyter-button:focus-visible, .jarkkit-form input:focus-visible,
-.jarkkit-form select:focus-visible { outline: 2px solid var(--jp-brand-color1, #1976d2);
+.jarkkit-form select:focus-visible { outline: 2px solid var(--jp-brand-color1, currentColor);
   outline-offset: 1px; }
 .jarkkit-row { display: flex; flex-wrap: wrap; gap: 0 14px; margin: -6px 0 4px 22px; }
 .jarkkit-row > span { white-space: nowrap; }
-.jarkkit-form a { color: var(--jp-content-link-color, #1976d2); text-decoration: underline; }
+.jarkkit-form a { color: var(--jp-content-link-color, LinkText); text-decoration: underline; }
 .jarkkit-form .widget-checkbox .widget-label-basic { white-space: normal; display: flex;
   align-items: center; }
 .jarkkit-several .widget-checkbox { margin-right: 12px; }
@@ -47,9 +46,21 @@ STYLE = """<style>
 </style>"""
 
 
-def mark(sign: Mark) -> str:
-    """Return a mark's sign in its color."""
-    return f'<span style="color:{COLOR[sign]};font-weight:bold">{SYMBOL[sign]}</span>'
+Marked = tuple[Mark, str]
+
+
+@dataclass(frozen=True)
+class SummaryLine:
+    """A line of the summary.
+
+    Attributes:
+        value: the value as a short text.
+    """
+
+    title: str
+    mark: Mark | None
+    value: str
+    details: str = ""
 
 
 def summary_bar(lines: Sequence[SummaryLine]) -> str:
@@ -70,14 +81,19 @@ def summary_bar(lines: Sequence[SummaryLine]) -> str:
 
 
 def _marked(line: SummaryLine) -> str:
-    return f"{mark(line.mark)} {escape(line.value)}" if line.mark else escape(line.value)
+    return _with_mark((line.mark, line.value)) if line.mark else escape(line.value)
+
+
+def _with_mark(marked: Marked) -> str:
+    sign, text = marked
+    return f"{mark(sign)} {escape(text)}"
 
 
 def message(sign: Mark, text: str) -> str:
     """Return a message with its mark."""
     return (
-        f'<div class="jarkkit-message" style="border-color:{COLOR[sign]}" role="status">'
-        f"{mark(sign)} {prose_html(text)}</div>"
+        f'<div class="jarkkit-message" style="border-color:{MARK_COLOR[sign]}" role="status">'
+        f"{mark(sign)} {prose(text)}</div>"
     )
 
 
@@ -98,7 +114,7 @@ def changes(texts: Iterable[str]) -> str:
 
 def heading(title: str, what: str) -> str:
     """Return the heading of a section."""
-    return f'<h4>{escape(title)}</h4><div class="jarkkit-small">{prose_html(what)}</div>'
+    return f'<h4>{escape(title)}</h4><div class="jarkkit-small">{prose(what)}</div>'
 
 
 def group(title: str) -> str:
@@ -108,30 +124,30 @@ def group(title: str) -> str:
 
 def small(text: str, indent: str = "0") -> str:
     """Return small text."""
-    return f'<div class="jarkkit-small" style="margin-left:{indent}">{prose_html(text)}</div>'
+    return f'<div class="jarkkit-small" style="margin-left:{indent}">{prose(text)}</div>'
 
 
-def addon(item: Addon, stack: ResolvedStack) -> str:
+def addon(item: Addon, notes: Iterable[str]) -> str:
     """Return an add-on's description with its notes."""
-    lines = "".join(f"<br>{mark('fair')} {prose_html(note)}" for note in notes(item, stack))
+    lines = "".join(f"<br>{mark('fair')} {prose(note)}" for note in notes)
     link = f'<a href="{escape(item.link)}" target="_blank" rel="noopener">more</a>'
     return (
-        f'<div class="jarkkit-small" style="margin:-6px 0 4px 22px">{prose_html(item.what)} '
+        f'<div class="jarkkit-small" style="margin:-6px 0 4px 22px">{prose(item.what)} '
         f"{link}{lines}</div>"
     )
 
 
-def family(row: AcceleratorRow) -> str:
+def family(
+    size: str, availability: Marked, price: str, quotas: Iterable[Marked], needed_vcpus: str
+) -> str:
     """Return a family's size, availability, price and quotas."""
-    where, zones = row.availability
-    quotas = " ".join(f"{mark(each.mark)} {escape(each.text)}" for each in row.quotas)
-    need = f" (needs {row.needed_vcpus})" if row.needed_vcpus else ""
-    quota = f"quota {quotas}{need}" if quotas else ""
+    need = f" (needs {escape(needed_vcpus)})" if needed_vcpus else ""
+    marked = " ".join(map(_with_mark, quotas))
     cells = (
-        (escape(row.size) or "&nbsp;", "12em"),
-        (f"{mark(where)} {escape(zones)}", "9em"),
-        (escape(row.price), "11em"),
-        (quota, "auto"),
+        (escape(size) or "&nbsp;", "12em"),
+        (_with_mark(availability), "9em"),
+        (escape(price), "11em"),
+        (f"quota {marked}{need}" if marked else "", "auto"),
     )
     spans = "".join(f'<span style="min-width:{width}">{cell}</span>' for cell, width in cells)
     return f'<div class="jarkkit-row jarkkit-small">{spans}</div>'

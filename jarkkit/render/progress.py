@@ -1,4 +1,4 @@
-"""Renders a step's progress: in parts while it runs, as a summary when it has ended. Pure.
+"""A step's progress as HTML and text: in parts while it runs, as a summary when it has ended. Pure.
 
 Colors are few and never the only sign. Text and lines inherit the page's color, so that light and
 dark themes both work.
@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from jarkkit.model.checks import COLOR
-from jarkkit.notebook.ui.progress import ProgressItem, ProgressProblem, StepProgress
-from jarkkit.render.html import duration
+from jarkkit.decisions.step_progress import ProgressItem, ProgressProblem, StepProgress
+from jarkkit.render.markup import duration
+from jarkkit.render.palette import STATUS_COLOR
 
 _ROWS = 60  # more than a screen shows; the log has all of them
 _LONGEST = 12
 _SIGN = {"running": "…", "done": "✔", "failed": "✘", "stopped": "■"}
-_TONE = {"running": COLOR["unknown"], "done": COLOR["pass"], "failed": COLOR["fail"]}
+_TONE = {
+    "running": STATUS_COLOR["unknown"],
+    "done": STATUS_COLOR["pass"],
+    "failed": STATUS_COLOR["fail"],
+}
 _VERDICT = {None: "running", "done": "done", "failed": "failed", "stopped": "stopped"}
 _LEFT = "text-align:left;padding:1px 12px 1px 0"
 _RIGHT = "text-align:right;padding:1px 12px 1px 0;font-variant-numeric:tabular-nums"
@@ -104,7 +108,7 @@ def _bar(progress: StepProgress) -> str:
     if not total:
         return ""
     percent = round(100 * done / total)
-    color = _TONE.get(progress.outcome or "running", COLOR["warn"])
+    color = _TONE.get(progress.outcome or "running", STATUS_COLOR["warn"])
     return (
         f"<div role='progressbar' aria-valuemin='0' aria-valuemax='{total}' "
         f"aria-valuenow='{done}' aria-label='{done} of {total} done' style='{_TRACK}'>"
@@ -145,7 +149,7 @@ def _row(item: ProgressItem, now: float) -> str:
 
 
 def _problem(problem: ProgressProblem) -> str:
-    color = COLOR["fail" if problem.is_error else "warn"]
+    color = STATUS_COLOR["fail" if problem.is_error else "warn"]
     code = f"<code>{escape(problem.code)}</code> " if problem.code else ""
     fix = f"<br><em>Fix:</em> {escape(problem.fix)}" if problem.fix else ""
     sign = "✘" if problem.is_error else "!"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jarkkit.decisions.permissions.statements import statement_templates
-from jarkkit.sandbox.account.iam.required_actions import action_reference
+from jarkkit.sandbox.account.iam.action_reference import action_reference
 from tools.action_reference import FILE, flags_of
 from tools.action_reference import action_reference as written
 
