@@ -395,7 +395,7 @@ def test_cleanup_looks_again_for_what_comes_back(harness: DeploymentHarness) -> 
 def test_a_second_look_waits_a_minute_of_aws(harness: DeploymentHarness) -> None:
     slept: list[float] = []
     layer = replace(harness.deployment._layer(), sleep=slept.append, pace=0.5)
-    layer.wait(300)
+    layer.wait(60)
     assert slept == [30]
     assert harness.deployment._layer().pace == 0
 

@@ -145,7 +145,7 @@ def test_a_sandbox_of_another_version_is_reported(
 def test_missing_packages_are_named_with_how_to_install_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(daemon_client, "_EXTRA", ("moto", "no-such-package"))
+    monkeypatch.setattr(daemon_client, "EXTRA", ("moto", "no-such-package"))
     with pytest.raises(JarkkitError, match="no-such-package") as caught:
         daemon_client.start(tmp_path)
     assert caught.value.code == "JK-SANDBOX-EXTRA"

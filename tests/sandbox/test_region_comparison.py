@@ -211,9 +211,9 @@ class TestCommand:
         assert comparison.recommended == "us-west-2"
 
     def test_the_command_saves_the_heat_map(self, run: Any, tmp_path: Path) -> None:
-        file = tmp_path / "map.png"
+        file = tmp_path / "map.svg"
         result = run("--region", "us-west-2", "--picture", str(file))
-        assert file.read_bytes().startswith(b"\x89PNG")
+        assert file.read_text().startswith("<svg ")
         assert "Heat map of 1 Region." in result.stderr
         assert result.stdout.startswith("Recommended: us-west-2.")
 
