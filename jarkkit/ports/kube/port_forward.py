@@ -7,11 +7,12 @@ channel byte, 0 for data, 1 for errors; the first frame of each channel contains
 from __future__ import annotations
 
 import contextlib
+import selectors
 import socket
 import ssl
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from jarkkit.ports.kube.http import HttpClient, api_configuration
 
 _DATA = 0
 _BINARY, _CLOSE = 0x2, 0x8  # opcodes of RFC 6455
-_CHUNK = 64 * 1024
+# Less than a writable socket takes without blocking, so that both directions go on.
+_CHUNK = 16 * 1024
 _END_SECONDS = 5.0
+_ACCEPT_SECONDS = 0.2
 
 
 @contextlib.contextmanager
@@ -35,19 +38,24 @@ def port_forward(calls: HttpClient, path: str, port: int, local_port: int = 0) -
         local_port: port to listen on; 0 for any free port.
     """
     with _Bridge(calls, path, port) as bridge:
-        _close(bridge.connect())  # fail early if it does not work
+        bridge.connect().sock.close()  # fail early if it does not work
         yield bridge.serve(local_port)
 
 
 class _Bridge:
-    """Accepts connections and bridges each to the pod, until the context ends."""
+    """Accepts connections and bridges each to the pod, until the context ends.
+
+    Each socket is read, written and closed by one thread. If another one closed it, its descriptor
+    could belong to a new connection by the time that the first one uses it. The end of the context
+    only shuts sockets down, which wakes the threads.
+    """
 
     def __init__(self, calls: HttpClient, path: str, port: int) -> None:
         self._calls = calls
         self._path = f"{path}?ports={port}"
         self._ends = contextlib.ExitStack()
         self._lock = threading.Lock()
-        self._open: set[Any] = set()
+        self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._ended = False
 
@@ -61,9 +69,8 @@ class _Bridge:
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._ended = True
-            still_open = tuple(self._open)
-        for end in still_open:
-            _close(end)
+            for end in self._open:
+                _shut_down(end)
         for thread in tuple(self._threads):
             thread.join(_END_SECONDS)
         self._ends.close()
@@ -87,84 +94,100 @@ class _Bridge:
     def serve(self, port: int) -> int:
         """Listen on a loopback port, 0 for any. Returns the port. Raises OSError."""
         listener = socket.create_server(("127.0.0.1", port))
-        self._keep(listener)
+        listener.settimeout(_ACCEPT_SECONDS)
+        listening_port = int(listener.getsockname()[1])
         self._start(self._accept, listener)
-        return int(listener.getsockname()[1])
+        return listening_port
 
     def _accept(self, listener: socket.socket) -> None:
-        while True:
-            try:
+        while not self._ended:
+            with contextlib.suppress(TimeoutError):
                 local, _ = listener.accept()
-            except OSError:  # closed
-                return
-            self._keep(local)  # first: a bridge that has ended starts no thread that closes it
-            self._start(self._relay, local)
+                self._start(self._relay, local)
 
     def _relay(self, local: socket.socket) -> None:
-        """Bridge one connection to its end; close it at once if the API server rejects it."""
-        try:
-            with contextlib.suppress(Exception):
-                remote = self.connect()
-                self._keep(remote)
-                self._start(_send, local, remote)
-                _receive(local, remote)
-                self._drop(remote)
-        finally:
-            self._drop(local)
+        """Bridge one connection to its end, which is at once if the API server rejects it."""
+        remote = self.connect()
+        with self._kept(remote.sock):
+            _copy(local, remote)
 
-    def _start(self, work: Any, *given: Any) -> None:
-        thread = threading.Thread(target=work, args=given, name="port-forward", daemon=True)
+    def _start(self, work: Callable[[socket.socket], None], end: socket.socket) -> None:
+        """Start a thread that works with a socket and closes it."""
+
+        def run() -> None:
+            with self._kept(end), contextlib.suppress(Exception):
+                work(end)
+
+        thread = threading.Thread(target=run, name="port-forward", daemon=True)
         with self._lock:
             self._threads = [thread for thread in self._threads if thread.is_alive()]
-            if not self._ended:
-                thread.start()
-                self._threads.append(thread)
+            self._threads.append(thread)
+        thread.start()
 
-    def _keep(self, end: Any) -> None:
-        """Track a socket, so that the bridge closes it at its end."""
+    @contextlib.contextmanager
+    def _kept(self, end: socket.socket) -> Iterator[None]:
+        """Shut the socket down when the bridge ends; close it when this context ends."""
         with self._lock:
             self._open.add(end)
-            late = self._ended
-        if late:
-            _close(end)
-
-    def _drop(self, end: Any) -> None:
-        _close(end)
-        with self._lock:
-            self._open.discard(end)
-
-
-def _send(local: socket.socket, remote: Any) -> None:
-    """Copy data from the client to the pod."""
-    with contextlib.suppress(Exception):
-        while data := local.recv(_CHUNK):
-            remote.send_binary(bytes([_DATA]) + data)
-    _close(remote)
+            if self._ended:
+                _shut_down(end)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open.discard(end)
+                end.close()
 
 
-def _receive(local: socket.socket, remote: Any) -> None:
-    """Copy data from the pod to the client, until the pod, the client or the bridge closes."""
-    named: set[int] = set()
-    while True:
-        code, frame = remote.recv_data_frame(True)
-        if code == _CLOSE:
-            return
-        if code != _BINARY or not frame.data:
-            continue
-        channel = frame.data[0]
-        if channel not in named:
-            named.add(channel)
-        elif channel == _DATA:
-            local.sendall(frame.data[1:])
-        else:  # an error from the pod's side
-            return
+def _copy(local: socket.socket, remote: Any) -> None:
+    """Copy data in both directions, until the pod, the client or the bridge ends the connection."""
+    plain, unsent, named = remote.sock, b"", set[int]()
+    with selectors.DefaultSelector() as selector:
+        selector.register(local, selectors.EVENT_READ)
+        selector.register(plain, selectors.EVENT_READ)
+        while True:
+            decoded = isinstance(plain, ssl.SSLSocket) and plain.pending() > 0
+            ready = {key.fileobj: events for key, events in selector.select(0 if decoded else None)}
+            events = ready.get(plain, 0)
+            if (decoded or events & selectors.EVENT_READ) and not _receive(local, remote, named):
+                return
+            if unsent and events & selectors.EVENT_WRITE:
+                remote.send_binary(bytes([_DATA]) + unsent)
+                unsent = b""
+                selector.modify(plain, selectors.EVENT_READ)
+                selector.register(local, selectors.EVENT_READ)
+            elif local in ready:
+                unsent = local.recv(_CHUNK)
+                if not unsent:
+                    return
+                selector.modify(plain, selectors.EVENT_READ | selectors.EVENT_WRITE)
+                selector.unregister(local)
 
 
-def _close(end: Any) -> None:
-    """Close a socket or a websocket and wake threads that wait for it."""
-    plain = getattr(end, "sock", end)
-    if isinstance(plain, ssl.SSLSocket | socket.socket):
-        with contextlib.suppress(OSError):
-            plain.shutdown(socket.SHUT_RDWR)
-    with contextlib.suppress(Exception):
-        plain.close()
+def _receive(local: socket.socket, remote: Any, named: set[int]) -> bool:
+    """Copy one frame from the pod to the client. Return False if it ends the connection.
+
+    Args:
+        named: the channels whose first frame, with the port, has come.
+    """
+    code, frame = remote.recv_data_frame(True)
+    if code != _BINARY or not frame.data:
+        return bool(code != _CLOSE)
+    channel = frame.data[0]
+    if channel not in named:
+        named.add(channel)
+    elif channel == _DATA:
+        local.sendall(frame.data[1:])
+    else:  # an error from the pod's side
+        return False
+    return True
+
+
+def _shut_down(end: socket.socket) -> None:
+    """End a socket's connection and wake the thread that waits for it.
+
+    The method of `ssl.SSLSocket` would also forget the encryption, and its thread then read and
+    write plain text.
+    """
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(end, socket.SHUT_RDWR)
