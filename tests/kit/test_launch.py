@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -110,6 +111,17 @@ class TestBackgroundProcess:
         assert caught.value.code == "JK-CONFIRM"
         assert BackgroundStep(harness.deployment).saved_process is None
 
+    @pytest.mark.parametrize("joined", [False, True])
+    def test_an_unknown_argument_is_rejected(
+        self, harness: DeploymentHarness, sleeper: subprocess.Popen[bytes], *, joined: bool
+    ) -> None:
+        if joined:
+            save_step_process(
+                harness.deployment, sleeper.pid, psutil.Process(sleeper.pid).create_time()
+            )
+        with pytest.raises(TypeError, match="skip_preflights"):
+            ui.start(harness.deployment.deploy, skip_preflights=True)  # type: ignore[call-arg]
+
     def test_only_steps_are_started(self) -> None:
         with pytest.raises(TypeError):
             ui.start(print)  # type: ignore[arg-type]
@@ -171,6 +183,23 @@ class TestJoining:
         harness.deployment.configure({"az_count": 3})
         assert not background.has_unseen_outcome(saved)
 
+    def test_a_failure_of_the_watcher_is_raised(
+        self,
+        harness: DeploymentHarness,
+        sleeper: subprocess.Popen[bytes],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        running = join_deploy(harness, sleeper)
+
+        def draw(_: LiveDisplay) -> None:
+            raise RuntimeError("the display is gone")
+
+        monkeypatch.setattr(LiveDisplay, "draw", draw)
+        with pytest.raises(RuntimeError, match="the display is gone"):
+            result_of(running)
+        assert sleeper.poll() is None  # the step itself continues, and can be joined again
+        assert BackgroundStep(harness.deployment).saved_process is not None
+
     def test_a_killed_step_has_no_outcome(self, harness: DeploymentHarness) -> None:
         dead_pid = 2**22 - 1
         harness.deployment.workspace.record(
@@ -227,12 +256,22 @@ class TestConsent:
             ({"confirm": "demo"}, ["--confirm", "demo"]),
             ({"agreed": True, "allow_orphans": True}, ["--yes", "--allow-orphans"]),
             ({"allow_orphans": False, "skip_preflight": True}, ["--skip-preflight"]),
+            ({"upgrade": True}, ["--upgrade"]),
         ],
     )
     def test_the_process_gets_the_options_that_were_given(
         self, arguments: dict[str, Any], options: list[str]
     ) -> None:
         assert options_of(arguments) == options
+
+    @pytest.mark.parametrize("step", [Deployment.plan, Deployment.deploy, Deployment.cleanup])
+    def test_every_argument_of_a_step_has_an_option(self, step: Callable[..., Any]) -> None:
+        for name in inspect.signature(step).parameters.keys() - {"self"}:
+            assert options_of({name: True})
+
+    def test_an_argument_without_an_option_is_rejected(self) -> None:
+        with pytest.raises(TypeError, match="upgrades"):
+            options_of({"upgrades": True})
 
     def test_the_cell_returns_the_parameters(self, harness: DeploymentHarness) -> None:
         consent = ui.deploy_consent(harness.deployment)

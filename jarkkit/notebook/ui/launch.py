@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
@@ -25,6 +26,7 @@ _FLAGS = {
     "agreed": "--yes",
     "allow_orphans": "--allow-orphans",
     "skip_preflight": "--skip-preflight",
+    "upgrade": "--upgrade",
 }
 
 
@@ -55,9 +57,11 @@ def start(
     `agreed=True`: nothing agrees in your place.
 
     Raises JK-DEPLOYMENT-BUSY if a notebook has started another step, and the errors that the step
-    itself raises immediately, like JK-CONFIRM and JK-PREFLIGHT-BLOCKED.
+    itself raises immediately, like JK-CONFIRM and JK-PREFLIGHT-BLOCKED. Raises TypeError for an
+    argument that the step does not have.
     """
     deployment, name = _deployment_and_step(step)
+    inspect.signature(step).bind(*args, **kwargs)  # also where the cell shows a running step
     background = BackgroundStep(deployment)
     process = None if is_headless() else _to_join(background, name)
     if process is None:
@@ -81,7 +85,12 @@ def _deployment_and_step(step: Callable[..., Any]) -> tuple[Deployment, Step]:
 
 
 def options_of(arguments: Mapping[str, Any]) -> list[str]:
-    """Return the command line's options for a step's arguments."""
+    """Return the command line's options for a step's arguments.
+
+    Raises TypeError for an argument that no option hands on.
+    """
+    if unknown := arguments.keys() - {*_FLAGS, "confirm"}:
+        raise TypeError(f"the command line has no option for {', '.join(sorted(unknown))}")
     flags = [option for name, option in _FLAGS.items() if arguments.get(name)]
     confirm = arguments.get("confirm")
     return [*flags, *(["--confirm", str(confirm)] if confirm else [])]
@@ -148,7 +157,7 @@ class _Watched:
                 await asyncio.sleep(_POLL_SECONDS)
             except (KeyboardInterrupt, asyncio.CancelledError):
                 self.stop()  # then wait for the end: the next cells depend on the outcome
-        if isinstance(self._outcome, JarkkitError):
+        if isinstance(self._outcome, Exception):
             raise self._outcome
         return self._outcome
 
@@ -166,6 +175,8 @@ class _Watched:
                 self._ended.wait(FRAME_SECONDS)
             self._read()
             self._end(self._background.outcome(self._process))
+        except Exception as error:  # in a thread it would only be printed: `await` raises it
+            self._outcome = error
         finally:
             self._ended.set()
 
