@@ -55,6 +55,12 @@ def set_value(form: Form, words: str, value: Any) -> None:
     box.value = str(value) if isinstance(box, w.Text) else value
 
 
+def choose_region(form: Form, region: str) -> None:
+    """Choose a Region and wait until it is loaded."""
+    set_value(form, "Region", region)
+    wait_for(lambda: not form.controller.busy, pause=0.01)
+
+
 def test_the_form_returns_the_given_values(harness: DeploymentHarness) -> None:
     changes = {"az_count": 3, "accelerators": ["g6", "inf2"]}
     assert Form(harness.deployment, changes).value == harness.deployment.settings.with_changes(
@@ -219,21 +225,49 @@ def test_fields_of_a_provider_appear_with_it(form: Form) -> None:
 def test_another_region_is_loaded_once_in_the_background(
     form: Form, harness: DeploymentHarness
 ) -> None:
-    set_value(form, "Region", "eu-west-1")
+    choose_region(form, "eu-west-1")
     assert form.value.region == "eu-west-1"
-    wait_for(lambda: not form.controller.busy, pause=0.01)
     assert form.controller.region_snapshot.region == "eu-west-1"
     set_value(form, "Region", "us-west-2")
     assert not form.controller.busy
     assert form.controller.region_snapshot.zones is not None
 
 
+def test_a_region_that_could_not_be_loaded_is_loaded_when_chosen_again(
+    form: Form, harness: DeploymentHarness
+) -> None:
+    offline = JarkkitError("JK-AWS-UNREACHABLE", "No connection.", "Connect.")
+    harness.account.availability.failing = {"zones": offline}
+    choose_region(form, "eu-west-1")
+    assert "JK-AWS-UNREACHABLE" in page_text(form)
+    harness.account.availability.failing = {}
+    choose_region(form, "us-west-2")
+    choose_region(form, "eu-west-1")
+    assert "JK-AWS-UNREACHABLE" not in page_text(form)
+    assert form.controller.region_snapshot.unanswered() == ()
+
+
+def test_the_names_of_the_regions_are_read_once(
+    form: Form, harness: DeploymentHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = harness.deployment.region_names()
+    reads: list[None] = []
+
+    def region_names() -> tuple[str, ...]:
+        reads.append(None)
+        return names
+
+    monkeypatch.setattr(harness.deployment, "region_names", region_names)
+    for _ in range(3):
+        form.page.refresh()
+    assert len(reads) == 1
+
+
 def test_values_of_one_region_are_removed_with_it(harness: DeploymentHarness) -> None:
     zones = ["us-west-2a", "us-west-2b"]
     form = Form(harness.deployment, {"availability_zones": zones})
     form.page.open("Region")
-    set_value(form, "Region", "eu-west-1")
-    wait_for(lambda: not form.controller.busy, pause=0.01)
+    choose_region(form, "eu-west-1")
     assert form.value.availability_zones == ()
     assert "exist only in us-west-2: availability_zones" in page_text(form)
 

@@ -7,6 +7,7 @@ the subscriber is notified when the answer arrives.
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
@@ -88,8 +89,9 @@ class FormController:
         details = "The plan lists it by name, and the deploy asks for the deployment's name."
         return (SummaryLine("This deployment exists", "poor", "; ".join(effects), details),)
 
+    @functools.cached_property
     def regions(self) -> tuple[str, ...]:
-        """Return the names of all available Regions."""
+        """The names of all available Regions."""
         return self._deployment.region_names()
 
     # -- editing -------------------------------------------------------------------------------
@@ -153,6 +155,8 @@ class FormController:
     def load_region(self, wait_seconds: float = 0.0) -> None:
         """Load the snapshot of the chosen Region in the background, unless it is loaded.
 
+        A snapshot with unanswered queries is loaded again when you choose the Region again.
+
         Args:
             wait_seconds: how long to wait for the answer; it still arrives later.
         """
@@ -179,7 +183,8 @@ class FormController:
             unknown = Unknown(error)
             found = RegionSnapshot(settings.region, zones=unknown, types=unknown, versions=unknown)
         with self._changing():
-            self._snapshots[settings.region] = found
+            if not found.unanswered():
+                self._snapshots[settings.region] = found
             if self.settings.region == settings.region:  # otherwise you chose another one meanwhile
                 self.region_snapshot = found
 

@@ -87,7 +87,7 @@ class RegionsPane:
     def refresh(self) -> None:
         """Show the Regions with the results of the last comparison."""
         controller = self._controller
-        options = regions.options(controller.settings, controller.comparison, controller.regions())
+        options = regions.options(controller.settings, controller.comparison, controller.regions)
         self._region.set_options(options, controller.settings.region)
         versions = regions.versions(controller.region_snapshot)
         self._version.set_options(versions, controller.settings.cluster_version)
