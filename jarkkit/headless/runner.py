@@ -15,7 +15,7 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import nbformat
 from jupyter_client.kernelspec import KernelSpec
@@ -30,7 +30,6 @@ from jarkkit.notebook.ui import HEADLESS
 from jarkkit.ports.paths import notebooks_folder, with_programs
 from jarkkit.ports.workspace import Workspace
 from jarkkit.render.redaction import Redactor
-from jarkkit.settings import unknown_name_error
 from jarkkit.steps.queries.past_durations import timed_runs
 
 _POLL_SECONDS = 0.1
@@ -61,17 +60,6 @@ def parameters_of(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the given parameters that the notebook declares."""
     known = known_parameters(notebook)
     return {name: value for name, value in given.items() if name in known}
-
-
-def check_parameters(notebook: Path, given: Mapping[str, Any]) -> None:
-    """Reject parameters that the notebook does not declare. Raises JK-SETTINGS-UNKNOWN.
-
-    papermill itself only warns and then uses the defaults.
-    """
-    known = known_parameters(notebook)
-    for name in given:
-        if name not in known:
-            raise unknown_name_error(name, known, source=notebook.stem)
 
 
 def known_parameters(notebook: Path) -> tuple[str, ...]:
@@ -194,10 +182,10 @@ class _Execution:
     def __init__(
         self, notebook: Path, output: Path, parameters: dict[str, Any], environ: dict[str, str]
     ) -> None:
-        check_parameters(notebook, parameters)
         self.notebook, self.output = notebook, output
         self.error: JarkkitError | None = None
         self._parameters, self._environ = parameters, environ
+        self._interrupted = False
         self._thread = threading.Thread(target=self._execute, name=notebook.stem)
 
     def start(self) -> None:
@@ -219,12 +207,15 @@ class _Execution:
                 self.interrupt()
 
     def interrupt(self) -> None:
-        """Interrupt the running cell, as the notebook's stop button does."""
+        """Interrupt the running cell, as the notebook's stop button does.
+
+        No further cell runs. A kernel that is still starting ignores SIGINT, so it is killed.
+        """
+        self._interrupted = True
         CurrentPythonKernel.interrupt()
 
     def _execute(self) -> None:
         from papermill import execute_notebook
-        from papermill.exceptions import PapermillException
 
         CurrentPythonKernel.environ = self._environ
         try:
@@ -236,14 +227,26 @@ class _Execution:
                 kernel_manager_class=f"{__name__}.{CurrentPythonKernel.__name__}",
                 cwd=str(self.output.parent),
                 progress_bar=False,
+                on_cell_execute=self._before_cell,
+                on_cell_executed=self._after_cell,
             )
             self.error = _quiet_exit(executed)
-        except PapermillException as error:
-            self.error = _explain(self.notebook, self.output, error)
         except Exception as error:  # the run's report shows every error
-            self.error = _explain(self.notebook, self.output, error)
+            self.error = _explain(self.notebook, self.output, error, interrupted=self._interrupted)
         finally:
             CurrentPythonKernel.environ = {}
+
+    def _before_cell(self, **_: Any) -> None:
+        if self._interrupted:
+            raise _InterruptedError
+        CurrentPythonKernel.state = "busy"
+
+    def _after_cell(self, **_: Any) -> None:
+        CurrentPythonKernel.state = "idle"
+
+
+class _InterruptedError(Exception):
+    """Ends papermill's execution."""
 
 
 class CurrentPythonKernel(AsyncKernelManager):
@@ -252,6 +255,7 @@ class CurrentPythonKernel(AsyncKernelManager):
     # Unix sockets: no other user of the machine can connect.
     transport = "ipc"
     environ: ClassVar[dict[str, str]] = {}
+    state: ClassVar[Literal["starting", "idle", "busy"]] = "starting"
     _pid: ClassVar[int | None] = None
 
     @property
@@ -271,24 +275,33 @@ class CurrentPythonKernel(AsyncKernelManager):
     post_start_kernel = _async_post_start_kernel
 
     async def _async_cleanup_resources(self, restart: bool = False) -> None:
-        CurrentPythonKernel._pid = None
+        CurrentPythonKernel._pid, CurrentPythonKernel.state = None, "starting"
         await super()._async_cleanup_resources(restart=restart)
 
     cleanup_resources = _async_cleanup_resources
 
+    async def _async_interrupt_kernel(self) -> None:
+        # The manager interrupts before it shuts down; a kernel without a running cell reports that
+        # as an error.
+        if self.state == "busy":
+            await super()._async_interrupt_kernel()
+
+    interrupt_kernel = _async_interrupt_kernel
+
     @classmethod
     def interrupt(cls) -> None:
-        """Send SIGINT to the running kernel, if any."""
-        if cls._pid is not None:
+        """Interrupt the running cell; kill a kernel that is still starting."""
+        number = {"busy": signal.SIGINT, "starting": signal.SIGKILL}.get(cls.state)
+        if cls._pid is not None and number is not None:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(cls._pid, signal.SIGINT)
+                os.kill(cls._pid, number)
 
 
-def _explain(notebook: Path, output: Path, error: Exception) -> JarkkitError:
+def _explain(notebook: Path, output: Path, error: Exception, *, interrupted: bool) -> JarkkitError:
     """Convert papermill's error to one of ours."""
     from nbclient.exceptions import DeadKernelError
 
-    if isinstance(error, DeadKernelError):
+    if isinstance(error, DeadKernelError) and not interrupted:
         return JarkkitError(
             "JK-KERNEL-DIED",
             f"The kernel of {notebook.stem} died before the notebook ended.",
@@ -299,8 +312,14 @@ def _explain(notebook: Path, output: Path, error: Exception) -> JarkkitError:
     if shown is not None:
         return shown
     text = f"{getattr(error, 'ename', type(error).__name__)}: {getattr(error, 'evalue', error)}"
+    if interrupted or text.startswith("KeyboardInterrupt"):
+        return JarkkitError(
+            "JK-INTERRUPTED",
+            f"{notebook.stem} was interrupted.",
+            "Run it again: every step continues where it stopped.",
+        )
     return JarkkitError(
-        "JK-INTERRUPTED" if text.startswith("KeyboardInterrupt") else "JK-NOTEBOOK-FAILED",
+        "JK-NOTEBOOK-FAILED",
         f"{notebook.stem} stopped: {text}",
         f"Open the executed notebook: {output.name} in the deployment's notebooks folder.",
     )

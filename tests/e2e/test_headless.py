@@ -10,17 +10,15 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import nbformat
+import psutil
 import pytest
 from nbformat.sign import NotebookNotary
 from nbformat.v4 import new_code_cell, new_notebook
 
-from jarkkit.headless.runner import CurrentPythonKernel, NotebookRunner, check_parameters
-from jarkkit.model.errors import JarkkitError
+from jarkkit.headless.runner import CurrentPythonKernel, NotebookRunner, _Execution
 from jarkkit.model.notebook_runs import NotebookResult, NotebookRun
-from jarkkit.ports.paths import notebooks_folder
 from jarkkit.ports.workspace import Workspace
 from jarkkit.render.redaction import Redactor, sensitive_values
 from jarkkit.settings import Settings
@@ -135,6 +133,65 @@ def test_an_interrupt_reaches_the_cell(runner: NotebookRunner, tmp_path: Path) -
     assert time.monotonic() - began < 500
 
 
+@pytest.mark.parametrize("launched", [False, True])
+def test_an_interrupt_while_the_kernel_starts_ends_the_run(
+    tmp_path: Path, *, launched: bool
+) -> None:
+    ran = tmp_path / "ran"
+    path = write_notebook(tmp_path, "00-any", f"open({str(ran)!r}, 'w').close()")
+    execution = _Execution(path, tmp_path / "executed.ipynb", {}, dict(os.environ))
+    execution.start()
+    kernel = wait_for(lambda: CurrentPythonKernel._pid, 30, pause=0.01) if launched else None
+    execution.interrupt()
+    execution.join()
+    assert execution.error is not None
+    assert execution.error.code == "JK-INTERRUPTED"
+    assert not ran.exists()
+    assert kernel is None or not psutil.pid_exists(kernel)
+    assert not [child for child in psutil.Process().children() if is_kernel(child)]
+
+
+def is_kernel(process: psutil.Process) -> bool:
+    """Return True if the process is a kernel."""
+    return "ipykernel_launcher" in process.cmdline()
+
+
+def test_no_further_cell_runs_after_an_interrupt(tmp_path: Path) -> None:
+    begun, ran = tmp_path / "begun", tmp_path / "ran"
+    path = write_notebook(
+        tmp_path,
+        "00-any",
+        f"import contextlib, time; open({str(begun)!r}, 'w').close()\n"
+        "with contextlib.suppress(KeyboardInterrupt):\n    time.sleep(600)",
+        f"open({str(ran)!r}, 'w').close()",
+    )
+    execution = _Execution(path, tmp_path / "executed.ipynb", {}, dict(os.environ))
+    execution.start()
+    wait_for(begun.exists, 60)
+    execution.interrupt()
+    execution.join()
+    assert execution.error is not None
+    assert execution.error.code == "JK-INTERRUPTED"
+    assert not ran.exists()
+
+
+def test_a_kernel_without_a_running_cell_is_not_interrupted(
+    runner: NotebookRunner, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # papermill's last request. A kernel on a busy machine is still in its handler after the reply.
+    cell = (
+        "import time\n"
+        "handlers = get_ipython().kernel.shell_handlers\n"
+        "answer = handlers['kernel_info_request']\n"
+        "async def answer_slowly(*message):\n"
+        "    await answer(*message)\n"
+        "    time.sleep(1)\n"
+        "handlers['kernel_info_request'] = answer_slowly"
+    )
+    assert run(runner, write_notebook(tmp_path, "00-any", 'deployment = "x"', cell)).ok
+    assert "KeyboardInterrupt" not in capfd.readouterr().err
+
+
 def test_sensitive_values_are_redacted_in_the_executed_notebook(
     runner: NotebookRunner, tmp_path: Path
 ) -> None:
@@ -164,13 +221,3 @@ def test_a_notebook_runs_without_access_to_the_data_folder_of_jupyter(
     (tmp_path / "data").write_text("a file, no folder")
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "data"))
     assert run(runner, write_notebook(tmp_path, "00-any", 'deployment = "x"')).ok
-
-
-def test_an_unknown_parameter_is_rejected_with_the_nearest_name() -> None:
-    path = notebooks_folder() / "01-preflight.ipynb"
-    check_parameters(path, {"region": "eu-west-1"})
-    given: dict[str, Any] = {"regoin": "eu-west-1"}
-    with pytest.raises(JarkkitError) as caught:
-        check_parameters(path, given)
-    assert caught.value.code == "JK-SETTINGS-UNKNOWN"
-    assert "region" in caught.value.fix
