@@ -31,7 +31,7 @@ bench: programs  ## measure speed and memory, side by side with the bare tools
 	$(BIN)/python -m benchmarks.ui
 	$(BIN)/python -m benchmarks.progress
 	$(BIN)/python -m benchmarks.validation
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python -m benchmarks.run
 
 style: setup
 	$(BIN)/ruff format --check .

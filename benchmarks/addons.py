@@ -22,7 +22,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,12 +31,11 @@ from benchmarks.addons_process import NAME
 from benchmarks.clusters import (
     FILL_SECONDS,
     Figures,
+    add_nodes,
     cpu_seconds,
     deployment_ready,
-    make_node,
     measure,
     memory,
-    ready_nodes,
     sandbox,
     without_account,
 )
@@ -53,7 +51,6 @@ from jarkkit.settings import Settings
 from tests.support.account import make_client
 from tests.support.cluster_objects import NODES
 from tests.support.clusters import RehearsalCluster, identity_of
-from tests.support.poll import wait_for
 
 ROUNDS = 3
 REPEATED = 30
@@ -291,15 +288,6 @@ def is_cached(addon: Addon) -> bool:
 
 
 # -- many nodes and pods ---------------------------------------------------------------------------
-
-
-def add_nodes(api: Api, size: int) -> None:
-    """Create Node objects up to a total number; wait until all are Ready."""
-    names = [f"large-{index}" for index in range(size - len(api.list(NODES)))]
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda name: api.create(NODES, make_node(name)), names))
-    # Every check adds to what is measured, so there are few.
-    wait_for(lambda: len(ready_nodes(api)) >= size, FILL_SECONDS, pause=2.0)
 
 
 def kubectl_seconds(cluster: RehearsalCluster, home: Path) -> float:

@@ -13,9 +13,9 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
+from benchmarks.process_memory import peak_memory
 from jarkkit.catalog.addons import Addon
 from jarkkit.decisions.addons.dependency_order import (
     Dependencies,
@@ -103,18 +103,6 @@ def report(seconds: float, rows: list[tuple[str, float, float]], **more: Any) ->
     print(
         json.dumps({"seconds": seconds, "peak": peak_memory(), "cpu": cpu, "addons": rows, **more})
     )
-
-
-def peak_memory() -> float:
-    """Return the peak resident memory of this process so far, in MB.
-
-    On Linux, ru_maxrss also includes the memory of the process that started this one.
-    """
-    status = Path("/proc/self/status")
-    if not status.is_file():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # bytes on macOS
-    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-    return int(lines["VmHWM"].split()[0]) * 1024 / 1e6
 
 
 # -- sequential installation -----------------------------------------------------------------------

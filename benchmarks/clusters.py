@@ -387,6 +387,15 @@ def bare_nodes(api: Api, size: int) -> None:
     wait_for(lambda: len(ready_nodes(api)) == size)
 
 
+def add_nodes(api: Api, size: int) -> None:
+    """Create Node objects up to a total number; wait until all are Ready."""
+    names = [f"large-{index}" for index in range(size - len(api.list(NODES)))]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda name: api.create(NODES, make_node(name)), names))
+    # Every check adds to what is measured, so there are few.
+    wait_for(lambda: len(ready_nodes(api)) >= size, FILL_SECONDS, pause=2.0)
+
+
 def ready_nodes(api: Api, **query: str) -> list[Object]:
     """Return the nodes that are Ready."""
     return [node for node in api.list(NODES, **query) if is_ready_node(node)]
@@ -452,14 +461,7 @@ def add_thousand_nodes(cluster: RehearsalCluster) -> float:
     """Add instances and Node objects up to 1,000 nodes; return the seconds it took."""
     began = time.perf_counter()
     create_node_group(cluster, "many", INSTANCES, "t3.medium")
-    names = [f"large-{index}" for index in range(NODES_IN_ALL - len(cluster.api.list(NODES)))]
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda name: cluster.api.create(NODES, make_node(name)), names))
-    # Every check adds to what is measured, so there are few.
-    while (
-        len(ready_nodes(cluster.api)) < NODES_IN_ALL and time.perf_counter() < began + FILL_SECONDS
-    ):
-        time.sleep(2.0)
+    add_nodes(cluster.api, NODES_IN_ALL)
     return time.perf_counter() - began
 
 

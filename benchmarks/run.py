@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -20,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from benchmarks.process_memory import peak_memory
 from jarkkit.deployment import Deployment
 from jarkkit.model.step_generators import run_to_end
 from jarkkit.ports.terraform import find_tool
@@ -146,13 +146,13 @@ def memory(home: Path, environ: dict[str, str]) -> float:
         stdout=subprocess.PIPE,
     )
     output, _ = process.communicate()
-    return float(json.loads(output.splitlines()[-1])["peak_kib"]) / 1024
+    return float(json.loads(output.splitlines()[-1])["peak"])
 
 
 def plan_once() -> None:
     """Open the deployment, plan and print the peak memory."""
     run_to_end(Deployment.open(NAME).plan(), lambda event: None)
-    print(json.dumps({"peak_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
+    print(json.dumps({"peak": peak_memory()}))
 
 
 def timed(command: Sequence[str], environ: dict[str, str], folder: Path) -> float:
