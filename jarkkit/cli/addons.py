@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jarkkit.cli.options import Json
+
 if TYPE_CHECKING:
     from jarkkit.catalog.addons import Addon
     from jarkkit.ports.charts import ChartStore, PullResult
@@ -18,7 +20,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 _MARK = {"pulled": "✔", "there": "✔", "failed": "✘"}
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jarkkit.cli.options import Json, Name, Pairs, SettingsFile, Yes
+from jarkkit.cli.options import Json, Name, Pairs, Refresh, SettingsFile, Yes
 from jarkkit.model.errors import JarkkitError
 
 app = typer.Typer(
@@ -133,9 +133,7 @@ def configure(
 @app.command()
 def preflight(
     name: Name = "",
-    refresh: Annotated[
-        bool, typer.Option("--refresh", help="Ignore cached AWS responses.")
-    ] = False,
+    refresh: Refresh = False,
     as_json: Json = False,
 ) -> int:
     """Check whether the deployment will work in your account."""

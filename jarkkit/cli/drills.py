@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jarkkit.cli.options import Json
+
 if TYPE_CHECKING:
     from jarkkit.catalog.drills import Drill
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 
 
 def drills(

@@ -10,6 +10,7 @@ import typer
 Name = Annotated[str, typer.Argument(help="Name of the deployment; optional if there is only one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+Refresh = Annotated[bool, typer.Option("--refresh", help="Ignore cached AWS responses.")]
 SettingsFile = Annotated[
     Path | None, typer.Option("--settings", help="Read settings from this YAML file.")
 ]

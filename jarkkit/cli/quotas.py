@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
+
+from jarkkit.cli.options import Json, Name, Refresh, Yes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,10 +34,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Name = Annotated[str, typer.Argument(help="Name of the deployment; optional if there is only one.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
-Refresh = Annotated[bool, typer.Option("--refresh", help="Ignore cached AWS responses.")]
-
 
 @app.command()
 def show(name: Name = "", refresh: Refresh = False, as_json: Json = False) -> int:
@@ -57,7 +55,7 @@ def show(name: Name = "", refresh: Refresh = False, as_json: Json = False) -> in
 @app.command()
 def request(
     name: Name = "",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> int:
     """Request an increase of every quota that is too small now or at the limits."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jarkkit.cli.options import Json, Pairs, Refresh
+
 if TYPE_CHECKING:
     from jarkkit.decisions.regions import RegionComparison
 
@@ -24,17 +26,12 @@ def regions(
         list[str] | None,
         typer.Option("--family", help="Require this accelerator family; repeatable."),
     ] = None,
-    pairs: Annotated[
-        list[str] | None,
-        typer.Option("-p", metavar="KEY=VALUE", help="Set a setting; repeatable."),
-    ] = None,
-    refresh: Annotated[
-        bool, typer.Option("--refresh", help="Ignore cached AWS responses.")
-    ] = False,
+    pairs: Pairs = None,
+    refresh: Refresh = False,
     picture: Annotated[
         Path | None, typer.Option("--picture", help="Also write a heat map to this SVG file.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False,
+    as_json: Json = False,
 ) -> int:
     """Compare all Regions side by side and recommend one."""
     from jarkkit.cli import output

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jarkkit.cli.options import Json
 from jarkkit.model.polling import wait_until
 from jarkkit.sandbox import account_profiles
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Run a simulated AWS account.", no_args_is_help=True, rich_markup_mode=None)
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 Faults = Annotated[
     list[str] | None,
     typer.Option("--fault", metavar="NAME[:WHAT]", help="Start with this fault; repeatable."),

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jarkkit.cli.options import Json, Name
+
 if TYPE_CHECKING:
     from jarkkit.deployment import Deployment
 
@@ -20,11 +22,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Name = Annotated[str, typer.Argument(help="Name of the deployment; optional if there is only one.")]
 EndpointName = Annotated[
     str, typer.Argument(help="Name of the web UI, as `jarkkit use` lists it, e.g. grafana.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 
 
 @app.callback()
