@@ -39,6 +39,7 @@ from jarkkit.model.events import StepEvent, StepMessage
 from jarkkit.model.polling import poll
 from jarkkit.model.records import ResourceChange
 from jarkkit.ports.paths import user_cache
+from jarkkit.ports.processes import creation_time, find_process
 from jarkkit.ports.provider import LOCK_FILE, cli_configuration, find_mirror, mirror_view
 
 _logger = logging.getLogger(__name__)
@@ -248,10 +249,8 @@ class Terraform:
         if record is None:
             return None
         try:
-            process = psutil.Process(record["pid"])
-            same = abs(process.create_time() - record["created"]) < 1.0
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except (psutil.Error, KeyError, TypeError):
+            return find_process(record["pid"], record["created"])
+        except (KeyError, TypeError):
             return None
 
     # -- plumbing ----------------------------------------------------------------------------
@@ -347,7 +346,7 @@ class Terraform:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        record = {"pid": process.pid, "created": _created(process.pid), "log": str(log)}
+        record = {"pid": process.pid, "created": creation_time(process.pid), "log": str(log)}
         (self.folder / ".terraform-run.json").write_text(json.dumps(record))
         return process
 
@@ -403,13 +402,6 @@ def _interrupted(process: subprocess.Popen[bytes]) -> JarkkitError:
         f"Interrupted; Terraform saved its state.{still}",
         "Run the step again to continue where it stopped, or delete it all: jarkkit cleanup",
     )
-
-
-def _created(pid: int) -> float:
-    try:
-        return float(psutil.Process(pid).create_time())
-    except psutil.Error:
-        return 0.0
 
 
 def _tail(log: Path, lines: int = 30) -> str:

@@ -17,7 +17,7 @@ import pytest
 
 from jarkkit.sandbox import daemon_client
 from tests.support.account import CLEAN, assumed_role, make_client, sandbox_environment
-from tests.support.deployments import CliDeployment, has_resource_event, jarkkit_command
+from tests.support.deployments import CliDeployment, alive, has_resource_event, jarkkit_command
 from tests.support.poll import wait_for
 
 
@@ -401,13 +401,5 @@ class TestSandbox:
         parent.kill()
         parent.wait()
         parent.stdout.close()
-        wait_for(lambda: not is_running(pid), 20)
+        wait_for(lambda: not alive(pid), 20)
         assert (tmp_path / "account.pickle").stat().st_mode & 0o777 == 0o600
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -17,11 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from jarkkit.deployment import Deployment
 from jarkkit.model.errors import Interrupted, JarkkitError
 from jarkkit.model.records import DeployResult, Plan, Receipt, Record, Step
+from jarkkit.ports.processes import creation_time, find_process
 
 _PROCESS_FILE = ".step"
 _OUTPUT_FILE = ".step.out"
@@ -70,8 +69,8 @@ class BackgroundStep:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        created = psutil.Process(self._process.pid).create_time()
-        process = StepProcess(step=step, pid=self._process.pid, created=created, offset=offset)
+        pid = self._process.pid
+        process = StepProcess(step=step, pid=pid, created=creation_time(pid), offset=offset)
         self.deployment.workspace.save(_PROCESS_FILE, process)
         return process
 
@@ -79,12 +78,7 @@ class BackgroundStep:
         """Return True while the process runs."""
         if self._process is not None:
             self._process.poll()  # an ended child stays a zombie until it is polled
-        try:
-            process = psutil.Process(step_process.pid)
-            same = abs(process.create_time() - step_process.created) < 1.0
-            return same and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            return False
+        return find_process(step_process.pid, step_process.created) is not None
 
     def stop(self, step_process: StepProcess) -> None:
         """Stop it cleanly, as Ctrl-C does. Sends SIGTERM: children may have SIGINT blocked."""
