@@ -23,7 +23,14 @@ from jarkkit.decisions.addons.dependency_order import (
 from jarkkit.decisions.cluster.readiness import ReplicaStatus, WorkloadKey, not_ready, workload_key
 from jarkkit.model.clock import monotonic
 from jarkkit.model.errors import JarkkitError, TimedOut
-from jarkkit.model.events import AddonProgress, PhaseProgress, StepEvent, StepMessage, warning
+from jarkkit.model.events import (
+    AddonProgress,
+    PhaseProgress,
+    ProgressStatus,
+    StepEvent,
+    StepMessage,
+    warning,
+)
 from jarkkit.model.polling import poll
 from jarkkit.model.records import Action, AddonState
 from jarkkit.ports.helm import Release
@@ -103,7 +110,7 @@ def install(layer: ClusterLayer) -> Generator[StepEvent, None, None]:
     specs = [layer.addon_spec(addon) for addon in layer.stack.addons]
     layer.pin_ami_version()
     yield from remove_disabled_addons(layer)
-    yield _phase("started", f"{len(specs)} add-ons")
+    yield PhaseProgress("add-ons", "started", f"{len(specs)} add-ons")
     rollouts = _rollouts(layer, specs)
     run = _Run(layer, order, rollouts)
     try:
@@ -114,7 +121,7 @@ def install(layer: ClusterLayer) -> Generator[StepEvent, None, None]:
     if failed:
         raise _combined(failed, [r.name for r in rollouts.values() if r.state == "waiting"])
     yield StepMessage(_summary(rollouts))
-    yield _phase("done", "")
+    yield PhaseProgress("add-ons", "done")
 
 
 class _Run:
@@ -317,7 +324,7 @@ class _Run:
     def _event(
         self,
         rollout: AddonRollout,
-        status: Literal["started", "running", "done", "failed"],
+        status: ProgressStatus,
         message: str = "",
         code: str = "",
     ) -> StepEvent:
@@ -390,7 +397,3 @@ def _summary(rollouts: Mapping[str, AddonRollout]) -> str:
     stubs = sum(r.spec.real is False for r in rollouts.values())
     parts = [f"{len(rollouts)} add-ons ready", f"{changed} of them changed"]
     return ", ".join([*parts, f"{stubs} from stub charts"] if stubs else parts)
-
-
-def _phase(status: Literal["started", "done"], message: str) -> StepEvent:
-    return PhaseProgress("add-ons", status, message)

@@ -69,7 +69,7 @@ def remove_all(layer: ClusterLayer) -> Generator[StepEvent, None, tuple[str, ...
     # Terraform deletes the EKS managed add-ons.
     addons = [addon for addon in _in_order(layer, records) if addon.install != "eks"]
     left: list[str] = []
-    yield _phase("started", f"{len(addons)} add-ons")
+    yield PhaseProgress("add-ons", "started", f"{len(addons)} add-ons")
     for addon in addons:
         left += yield from _attempt(addon.name, _finalize_first(layer, addon))
     left += yield from _attempt("load balancers", _load_balancers(layer))
@@ -81,7 +81,7 @@ def remove_all(layer: ClusterLayer) -> Generator[StepEvent, None, tuple[str, ...
     left += yield from _attempt("nodes", _nodes(layer))
     for addon in filter(_is_last, addons):
         yield from _attempt(addon.name, _remove_last(layer, addon, records[addon.name]))
-    yield _phase("done", "" if left else "the cluster is empty")
+    yield PhaseProgress("add-ons", "done", "" if left else "the cluster is empty")
     return tuple(left)
 
 
@@ -339,7 +339,3 @@ def _name(api_version: str, kind: str, manifest: Object) -> ObjectName:
 
 def _event(addon: Addon, status: Literal["started", "done"], began: float) -> StepEvent:
     return AddonProgress(addon.name, "delete", status, round(monotonic() - began, 1))
-
-
-def _phase(status: Literal["started", "done"], message: str) -> StepEvent:
-    return PhaseProgress("add-ons", status, message)
