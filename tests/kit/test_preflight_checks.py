@@ -144,7 +144,8 @@ class TestLeftovers:
         found = self.judge(self.VPC, self.VOLUME)
         assert found.status == "warn"
         assert "vol-1; also 1 that the next plan imports" in found.found
-        assert "aws ec2 delete-volume --volume-id vol-1" in found.fix
+        assert "check them first" in found.fix
+        assert "jarkkit cleanup demo --confirm demo" in found.fix
         assert "money" in found.why
 
     def test_resources_of_an_existing_cluster_are_no_leftovers(self) -> None:
@@ -160,7 +161,7 @@ class TestLeftovers:
         )
         known = StateSummary(frozenset({"demo"}), cluster=True)
         assert self.judge(template, known=known, alive=True).status == "pass"
-        assert "delete-launch-template" in self.judge(template, known=known).fix
+        assert "jarkkit cleanup demo" in self.judge(template, known=known).fix
 
     def test_resources_of_a_cluster_without_a_state_name_the_state(self) -> None:
         found = self.judge(self.VPC, alive=True)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from jarkkit.decisions import ownership
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import OwnedResource
 from jarkkit.ports.aws import removal
@@ -31,6 +32,10 @@ def test_an_endpoint_that_ec2_did_not_delete_is_an_error_with_its_reason() -> No
     with pytest.raises(JarkkitError) as caught:
         delete_endpoint(failed("OperationNotPermitted"))
     assert "Not allowed." in caught.value.message + caught.value.evidence
+
+
+def test_cleanup_deletes_every_kind_that_only_controllers_create() -> None:
+    assert set(ownership._NEVER_TERRAFORMS) <= set(removal.ORDER)
 
 
 class Service:

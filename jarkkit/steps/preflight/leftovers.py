@@ -16,29 +16,10 @@ from jarkkit.steps.aws_layer import backend
 from jarkkit.steps.check_engine import CheckGroup, passed, warned
 from jarkkit.steps.own_cluster import own_cluster, recorded_endpoint
 from jarkkit.steps.preflight.context import CheckContext
-from jarkkit.steps.preflight.name_conflicts import MAX_LISTED, resource_label, short_list
+from jarkkit.steps.preflight.name_conflicts import resource_label, short_list
 
 CHECKS = CheckGroup[CheckContext]("Name conflicts and leftovers")
 
-# The command that deletes a resource which the cluster or its controllers created: no plan imports
-# it.
-_REMOVED_BY = {
-    "aws_autoscaling_group": "aws autoscaling delete-auto-scaling-group --force-delete "
-    "--auto-scaling-group-name",
-    "aws_instance": "aws ec2 terminate-instances --instance-ids",
-    "aws_ebs_volume": "aws ec2 delete-volume --volume-id",
-    "aws_ebs_snapshot": "aws ec2 delete-snapshot --snapshot-id",
-    "aws_ec2_capacity_reservation": "aws ec2 cancel-capacity-reservation --capacity-reservation-id",
-    "aws_elb": "aws elb delete-load-balancer --load-balancer-name",
-    "aws_fsx_file_system": "aws fsx delete-file-system --file-system-id",
-    "aws_launch_template": "aws ec2 delete-launch-template --launch-template-id",
-    "aws_lb": "aws elbv2 delete-load-balancer --load-balancer-arn",
-    "aws_lb_target_group": "aws elbv2 delete-target-group --target-group-arn",
-    "aws_network_interface": "aws ec2 delete-network-interface --network-interface-id",
-    "aws_security_group": "aws ec2 delete-security-group --group-id",
-    "aws_iam_instance_profile": "aws iam delete-instance-profile --instance-profile-name",
-    "aws_vpc_endpoint": "aws ec2 delete-vpc-endpoints --vpc-endpoint-ids",
-}
 # Parts of other resources, with other ids in the state.
 _PARTS = ("aws_route", "aws_route_table_association")
 
@@ -190,7 +171,7 @@ def judge_leftovers(
     stays = [] if alive else [owned for owned in strays if owned.of_cluster]
     taken = [owned for owned in strays if not owned.of_cluster]
     if stays:
-        return _blocking(stays, taken)
+        return _blocking(name, stays, taken)
     if taken and summary.ids:
         return _stray(name, taken)
     if taken and alive:
@@ -200,21 +181,17 @@ def judge_leftovers(
     return passed(f"{len(whole)} resources, all in the state" if whole else "none")
 
 
-def _blocking(stays: list[OwnedResource], taken: list[OwnedResource]) -> Check:
-    commands = [
-        f"{_REMOVED_BY[owned.terraform_type]} {owned.import_id}"
-        for owned in stays[:MAX_LISTED]
-        if owned.terraform_type in _REMOVED_BY
-    ]
+def _blocking(name: str, stays: list[OwnedResource], taken: list[OwnedResource]) -> Check:
     volumes = any(owned.terraform_type == "aws_ebs_volume" for owned in stays)
-    advice = "Volumes may hold data: check them first. Then run: " if volumes else "Run: "
+    advice = "Volumes may hold data: check them first. Then run" if volumes else "Run"
     costs = " Some of them cost money." if any(owned.billable for owned in stays) else ""
     also = f"; also {len(taken)} that the next plan imports" if taken else ""
     return warned(
         f"{_counted(stays)}: {short_list(owned.import_id for owned in stays)}{also}",
         why=f"A deleted cluster created them, so no controller deletes them.{costs} They can also "
         "block the deletion of the network.",
-        fix=f"{advice}{'; '.join(commands)}",
+        fix=f"{advice}: jarkkit cleanup {name} --confirm {name}. It deletes everything of the "
+        "deployment; to keep the rest, delete these by their ids.",
         code="JK-LEFTOVER",
     )
 
