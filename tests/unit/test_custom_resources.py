@@ -200,6 +200,8 @@ class TestLoadBalancers:
             ("couldn't auto-discover subnets: unable to discover a subnet", "create-tags"),
             ("api error AccessDenied: not authorized to perform: elasticloadbalancing:x", "Deploy"),
             ("TooManyLoadBalancers: the maximum number", "increase"),
+            ("operation error EC2: DescribeSubnets, api error RequestLimitExceeded: Request limit "
+             "exceeded.", "repeats the call by itself"),
             ("no certificate found for host: hub.example.org", "Certificate Manager"),
             ("something new", "controller's message"),
         ],

@@ -38,6 +38,12 @@ _CAUSES = (
         "Deploy again to restore the controller's permissions. If a policy of the organization "
         "denies the call, the message names it.",
     ),
+    # Before the quota: `RequestLimitExceeded` contains `LimitExceeded`.
+    (
+        r"Throttl|RequestLimitExceeded|Rate exceeded",
+        "AWS throttles the controller's calls: the account makes too many of them.",
+        "Wait some minutes: the controller repeats the call by itself.",
+    ),
     (
         r"TooManyLoadBalancers|LimitExceeded|quota",
         "The account's quota of load balancers is used up.",
