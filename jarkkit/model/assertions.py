@@ -69,6 +69,18 @@ def _from_path(text: str) -> str:
 Expression = Annotated[str, AfterValidator(_expression)]
 
 
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        problem = f"{text} is not a regular expression: {error}"
+        raise PydanticCustomError("regex", "{problem}", {"problem": problem}) from None
+    return text
+
+
+Pattern = Annotated[str, Field(max_length=200), AfterValidator(_pattern)]
+
+
 class FieldAssertion(BaseModel):
     """What a field should be. Exactly one of the operators below must be set.
 
@@ -88,7 +100,7 @@ class FieldAssertion(BaseModel):
     equals: Any = None
     one_of: tuple[Any, ...] = ()
     at_least: float | None = None
-    matches: str = Field(default="", max_length=200)
+    matches: Pattern = ""
     exists: bool | None = None
 
     @model_validator(mode="after")
@@ -96,7 +108,6 @@ class FieldAssertion(BaseModel):
         operators = [name for name in _OPERATORS if name in self.model_fields_set]
         if len(operators) != 1:
             raise ValueError(f"{self.field}: needs exactly one of {', '.join(_OPERATORS)}")
-        re.compile(self.matches)
         return self
 
     @property

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from jarkkit.decisions.cluster import custom_checks
 
 OBJECT = {
@@ -52,6 +54,26 @@ class TestCustomChecks:
         assert {check.name for check in bad} == {"checks/bad.yaml", "checks/worse.yml"}
         assert all(check.status == "fail" and check.why for check in bad)
         assert custom_checks.user_checks(tmp_path / "absent") == ((), ())
+
+    @pytest.mark.parametrize(
+        ("text", "why"),
+        [
+            ("matches: '['", "[ is not a regular expression: unterminated character set"),
+            (
+                "equals: 2\nwhen: {'addon:nothing': true}",
+                "the add-on nothing, which does not exist",
+            ),
+            ("equals: 2\nwhen: {no_such: true}", "the setting no_such, which does not exist"),
+        ],
+    )
+    def test_a_file_that_could_never_be_checked_is_invalid(
+        self, tmp_path: Path, text: str, why: str
+    ) -> None:
+        (tmp_path / "bad.yaml").write_text(self.TEXT.replace("equals: 2", text))
+        good, (bad,) = custom_checks.user_checks(tmp_path)
+        assert good == ()
+        assert (bad.name, bad.status) == ("checks/bad.yaml", "fail")
+        assert why in bad.why
 
     def test_a_file_of_an_earlier_version_says_what_to_write(self, tmp_path: Path) -> None:
         path = '.status.conditions[type=Ready]["a/b"]'

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any, Literal, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from jarkkit.settings import Settings
 
 Group = Literal[
     "Kubernetes",
@@ -235,6 +237,20 @@ class Addon(_Model):
         if (self.chart is None) == (self.install == "helm"):
             raise ValueError(f"{self.name}: `install: helm`, and only that, needs a chart")
         return self
+
+
+def unknown_conditions(when: Iterable[str], addons: Container[str]) -> Iterator[str]:
+    """Yield what is wrong with the names of conditions (`Variant.when`), in words.
+
+    Args:
+        addons: the names of all add-ons.
+    """
+    for name in when:
+        addon = name.removeprefix("addon:")
+        if addon == name and name not in Settings.model_fields:
+            yield f"a condition on the setting {name}, which does not exist"
+        if addon != name and addon not in addons:
+            yield f"a condition on the add-on {addon}, which does not exist"
 
 
 @cache

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from jarkkit.catalog.addons import Addon, addon_catalog
+from jarkkit.catalog.addons import Addon, addon_catalog, unknown_conditions
 from jarkkit.decisions.addons import enabled_addons
 from jarkkit.decisions.addons.dependency_order import names_in_cycle
 from jarkkit.decisions.addons.hub_profiles import profiles
@@ -88,12 +88,8 @@ def _needs_have_no_cycle(addons: Mapping[str, Addon]) -> Iterator[str]:
 
 def _conditions_exist(addons: Mapping[str, Addon]) -> Iterator[str]:
     for addon in addons.values():
-        for name in _conditions(addon):
-            other = name.removeprefix("addon:")
-            if other == name and name not in Settings.model_fields:
-                yield f"{addon.name}: a condition on the setting {name}, which does not exist"
-            if other != name and other not in addons:
-                yield f"{addon.name}: a condition on the add-on {other}, which does not exist"
+        for problem in unknown_conditions(_conditions(addon), addons):
+            yield f"{addon.name}: {problem}"
 
 
 def _conditions(addon: Addon) -> Iterator[str]:

@@ -21,11 +21,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
+from jarkkit.catalog.addons import addon_catalog, unknown_conditions
 from jarkkit.model.assertions import FieldAssertion
 from jarkkit.model.checks import Check
 
@@ -53,13 +55,22 @@ class ObjectSelector(BaseModel):
     skip: FieldAssertion | None = None
 
 
+def _known(when: dict[str, Any]) -> dict[str, Any]:
+    if problem := next(unknown_conditions(when, addon_catalog()), ""):
+        raise PydanticCustomError("condition", "{problem}", {"problem": problem})
+    return when
+
+
+Conditions = Annotated[dict[str, Any], AfterValidator(_known)]
+
+
 class CustomCheck(FieldAssertion):
     """One custom check."""
 
     title: str
     why: str = ""
     fix: str = ""
-    when: dict[str, Any] = Field(default_factory=dict)
+    when: Conditions = Field(default_factory=dict)
     object: ObjectSelector
     severity: Literal["fail", "warn"] = "fail"
 
