@@ -25,6 +25,32 @@ _OTHER_VCPUS = {
     "hpc7a.96xlarge": 192,
     "hpc8a.96xlarge": 192,
 }
+# GPUs or Neuron devices of the types that have more than one, of the families that node pools can
+# use. From EC2's DescribeInstanceTypes, with which a test compares them.
+_MANY_ACCELERATORS = {
+    "g4dn.12xlarge": 4,
+    "g4dn.metal": 8,
+    "g5.12xlarge": 4,
+    "g5.24xlarge": 4,
+    "g5.48xlarge": 8,
+    "g6.12xlarge": 4,
+    "g6.24xlarge": 4,
+    "g6.48xlarge": 8,
+    "g6e.12xlarge": 4,
+    "g6e.24xlarge": 4,
+    "g6e.48xlarge": 8,
+    "g7e.12xlarge": 2,
+    "g7e.24xlarge": 4,
+    "g7e.48xlarge": 8,
+    "inf2.24xlarge": 6,
+    "inf2.48xlarge": 12,
+    "p4d.24xlarge": 8,
+    "p5.48xlarge": 8,
+    "p5en.48xlarge": 8,
+    "p6-b200.48xlarge": 8,
+    "trn1.32xlarge": 16,
+    "trn2.48xlarge": 16,
+}
 # Families on Xen (`Hypervisor` in DescribeInstanceTypes), whose interfaces have no prefixes.
 _XEN = frozenset(
     name
@@ -61,6 +87,11 @@ def vcpus(instance_type: str) -> int:
         return by_size
     burstable = family.startswith("t") and (family not in ("t1", "t2") or size == "medium")
     return max(by_size, 2 if burstable else 1)
+
+
+def accelerators(instance_type: str) -> int:
+    """Return the GPUs or Neuron devices of a type of a family that node pools can use."""
+    return _MANY_ACCELERATORS.get(instance_type, 1)
 
 
 def max_pods(instance_type: str) -> int:

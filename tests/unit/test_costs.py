@@ -266,6 +266,18 @@ def test_reserved_capacity_costs_nothing_more() -> None:
     pool = {"family": "p5", "capacity": ["reserved"], "max_vcpus": 192}
     found = bill_of(accelerators=[pool], capacity_reservations=["cr-0123456789abcdef0"])
     assert likely(found, "p5: up to 192 vCPUs") == 0
+    assert found.busy_session == found.session
+    nodes = bill_of(cpu_capacity=["reserved"], capacity_reservations=["cr-0123456789abcdef0"])
+    assert likely(nodes, "up to 64 vCPUs") == 0
+
+
+def test_reserved_capacity_beside_on_demand_lowers_the_lower_end() -> None:
+    reservations = ["cr-0123456789abcdef0"]
+    pool = {"family": "g6", "capacity": ["reserved", "on-demand"], "max_vcpus": 4}
+    found = bill_of(accelerators=[pool], capacity_reservations=reservations)
+    limit = next(line.usd for line in found.lines if line.what == "g6: up to 4 vCPUs")
+    assert limit is not None
+    assert [limit.low, limit.high] == pytest.approx([0, 0.8048])
 
 
 def test_a_limit_below_the_smallest_instance_costs_nothing() -> None:
@@ -303,12 +315,31 @@ def test_static_gpu_nodes_are_in_the_minimum() -> None:
     assert found.hourly.likely > 3
 
 
+def test_disks_of_nodes_for_add_ons_count_once() -> None:
+    values = {"core_instance_type": "m5.large", "accelerators": []}
+    nodes = resolved(Settings.from_values(values)).addon_nodes
+    assert nodes
+    found = bill_of(**values)
+    # The largest number of small nodes: 64 vCPUs by 4, without those for add-ons.
+    gib = (16 - nodes) * 100
+    assert likely(found, "disks of Karpenter's nodes") == pytest.approx(gib * 0.08 / 730)
+
+
 def test_a_session_has_one_accelerator_per_attendee() -> None:
     found = bill_of(attendees=10)
     more = found.busy_session.likely - found.session.likely
     assert more == pytest.approx(4 * 10 * 0.8048)
     assert found.limit == bill_of().limit
     assert bill_of(accelerators=[]).busy_session == bill_of(accelerators=[]).session
+
+
+def test_attendees_share_instances_with_several_accelerators() -> None:
+    pool = {"family": "p4d", "max_vcpus": 192}
+    for people, count in ((1, 1), (8, 1), (9, 2)):
+        found = bill_of(attendees=people, accelerators=[pool])
+        price = TABLE.instance("us-east-1", "p4d.24xlarge")
+        assert price
+        assert likely(found, f"{count} x p4d.24xlarge in use") == pytest.approx(count * price.usd)
 
 
 def test_without_karpenter_there_are_no_limits() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -16,10 +17,10 @@ from jarkkit.decisions.costs.line_items import (
     unknown_line,
     usage_line,
 )
-from jarkkit.decisions.costs.models import Bill, CostArea, CostLine, UsdRange
+from jarkkit.decisions.costs.models import ZERO_USD, Bill, CostArea, CostLine, UsdRange
 from jarkkit.decisions.costs.price_table import REFERENCE_SIZE, Price, PriceTable
 from jarkkit.decisions.costs.usage_assumptions import HOURS_PER_MONTH, UsageRange
-from jarkkit.decisions.instance_sizes import size_factor, vcpus
+from jarkkit.decisions.instance_sizes import accelerators, size_factor, vcpus
 from jarkkit.decisions.node_demand import SMALLEST_CPU_NODE_VCPUS
 from jarkkit.decisions.stack import ResolvedStack
 from jarkkit.settings import Accelerator, Settings
@@ -31,6 +32,7 @@ _SPOT_SHARE = (0.1, 0.7)
 # Sizes that Karpenter's CPU pool can launch (decisions/addons/node_pools.py): 4 to 32 vCPUs.
 _CPU_SIZES = ("xlarge", "2xlarge", "4xlarge", "8xlarge")
 _STATIC_GPU_GIB = 300  # root volume (terraform/nodes.tf)
+_RESERVED = "You pay for the reservation, used or not."
 
 SpotPrices = Mapping[str, Mapping[str, float]]
 Support = Literal["standard", "extended"]
@@ -141,11 +143,13 @@ def _cpu_nodes(work: _Work) -> Iterator[CostLine]:
     if nodes:
         fills = _fills(work, [k for k in kinds if vcpus(k) == size], nodes * size, s.cpu_capacity)
         why = f"The add-ons request more than the {s.core_nodes} core nodes have."
+        why = _unless_reserved(s.cpu_capacity, why)
         yield fills.line("CPU nodes", f"{nodes} x {size} vCPUs for add-ons", "always", why)
     left = s.cpu_max_vcpus - nodes * size
     if left >= size:  # else the add-ons use up the limit
         fills = _fills(work, kinds, left, s.cpu_capacity)
         why = "For notebooks and jobs of users. From cheapest to most expensive general family."
+        why = _unless_reserved(s.cpu_capacity, why)
         yield fills.line("CPU nodes", f"up to {s.cpu_max_vcpus} vCPUs", "limit", why)
 
 
@@ -164,23 +168,25 @@ def _accelerators(work: _Work) -> Iterator[CostLine]:
 
 
 def _one_each(work: _Work, pool: Accelerator) -> Iterator[CostLine]:
-    """Yield the line for all attendees on the smallest type of the first pool."""
+    """Yield the line for all attendees, with an accelerator each, on the smallest type of the first
+    pool."""
     people = work.settings.attendees
     kinds = [kind for kind in work.table.types(pool.family) if vcpus(kind) <= pool.max_vcpus]
     price = work.instance(kinds[0]) if kinds else None
-    if price is None or set(pool.capacity) == {"reserved"}:
+    if price is None:
         return
-    usd = instance_usd(price, work.spot.get(kinds[0], {}), pool.capacity).scaled(people)
-    what = f"{people} x {kinds[0]} in use"
-    why = f"{people} x {price.usd:g} per hour, one instance for each attendee."
+    count = math.ceil(people / accelerators(kinds[0]))
+    usd = instance_usd(price, work.spot.get(kinds[0], {}), pool.capacity).scaled(count)
+    what = f"{count} x {kinds[0]} in use"
+    why = f"{count} x {price.usd:g} per hour, one accelerator for each of {people} attendees."
+    why = _unless_reserved(pool.capacity, why)
     yield CostLine(area="accelerators", what=what, usd=usd, when="use", why=why, prices=(price,))
 
 
 def _pool_at_limit(work: _Work, pool: Accelerator) -> CostLine:
     what = f"{pool.family}: up to {pool.max_vcpus} vCPUs"
-    if set(pool.capacity) == {"reserved"}:
-        why = "You pay for the reservation, used or not."
-        return free_line("accelerators", what, why, when="limit")
+    if _only_reserved(pool.capacity):  # also of a family without list prices
+        return free_line("accelerators", what, _RESERVED, when="limit")
     kinds = work.table.types(pool.family)
     if kinds and not any(vcpus(kind) <= pool.max_vcpus for kind in kinds):
         smallest = min(vcpus(kind) for kind in kinds)
@@ -248,7 +254,10 @@ def _storage(work: _Work) -> Iterator[CostLine]:
 def _disks_at_limit(work: _Work) -> CostLine:
     s, price = work.settings, work.item("gp3")
     few = many = 0.0
-    pools = [(s.cpu_max_vcpus, 32, 4, DISK_GIB["cpu"])]
+    smallest = SMALLEST_CPU_NODE_VCPUS
+    # The disks of the nodes for add-ons always exist: `_storage` has them.
+    left = max(0, s.cpu_max_vcpus - work.stack.addon_nodes * smallest)
+    pools = [(left, 32, smallest, DISK_GIB["cpu"])]
     for pool in s.accelerators:
         sizes = [vcpus(k) for k in work.table.types(pool.family) if vcpus(k) <= pool.max_vcpus]
         if sizes:
@@ -354,10 +363,28 @@ def _fills(work: _Work, kinds: Iterable[str], most: int, capacity: tuple[str, ..
 def instance_usd(
     on_demand: Price, spot: Mapping[str, float], capacity: tuple[str, ...]
 ) -> UsdRange:
-    """Return the price of one instance: On-Demand, or Spot if the pool allows it.
+    """Return what one instance costs: nothing in a reservation, which you pay for whether you use
+    it or not; else its On-Demand price, or Spot if the pool allows it.
 
-    Karpenter prefers Spot.
+    Karpenter prefers reserved capacity, then Spot.
+    https://karpenter.sh/docs/concepts/nodepools/ (karpenter.sh/capacity-type)
     """
+    if _only_reserved(capacity):
+        return ZERO_USD
+    usd = _bought_usd(on_demand, spot, capacity)
+    return usd.model_copy(update={"low": 0.0}) if "reserved" in capacity else usd
+
+
+def _only_reserved(capacity: tuple[str, ...]) -> bool:
+    return set(capacity) == {"reserved"}
+
+
+def _unless_reserved(capacity: tuple[str, ...], why: str) -> str:
+    """Return the explanation of a cost, unless it is only that of a reservation."""
+    return _RESERVED if _only_reserved(capacity) else why
+
+
+def _bought_usd(on_demand: Price, spot: Mapping[str, float], capacity: tuple[str, ...]) -> UsdRange:
     usual = price_range(on_demand, 1, 1, 1)
     if "spot" not in capacity:
         return usual

@@ -17,7 +17,7 @@ from jarkkit.decisions.addons.node_pools import DISK_GIB
 from jarkkit.decisions.costs.bill import instance_usd
 from jarkkit.decisions.costs.line_items import price_range
 from jarkkit.decisions.costs.models import ZERO_USD, CostArea, UsdRange, total_usd
-from jarkkit.decisions.costs.price_table import Price, PriceTable
+from jarkkit.decisions.costs.price_table import PriceTable
 from jarkkit.decisions.costs.usage_assumptions import HOURS_PER_MONTH
 from jarkkit.decisions.instance_sizes import vcpus
 from jarkkit.model.records import NodeRun, Record
@@ -202,19 +202,13 @@ def _hourly(run: NodeRun, settings: Settings, table: PriceTable) -> UsdRange | N
     found = [price for kind in kinds if (price := table.instance(settings.region, kind))]
     if not found:
         return None
-    prices = [_bought(price, run.capacity) for price in found]
+    prices = [instance_usd(price, {}, (run.capacity,)) for price in found]
     usd = UsdRange(
         low=min(price.low for price in prices),
         likely=min(price.likely for price in prices),
         high=max(price.high for price in prices),
     )
     return usd + _disk(run, settings, table)
-
-
-def _bought(price: Price, capacity: str) -> UsdRange:
-    if capacity == "reserved":
-        return ZERO_USD  # you pay for the reservation, used or not
-    return instance_usd(price, {}, (capacity,))
 
 
 def _possible_types(run: NodeRun, settings: Settings, table: PriceTable) -> list[str]:

@@ -38,7 +38,7 @@ class InstanceTypes:
             {
                 "name": kind["InstanceType"],
                 "vcpus": kind["VCpuInfo"]["DefaultVCpus"],
-                "accelerators": _accelerators(kind),
+                "accelerators": accelerators(kind),
                 "architectures": kind.get("ProcessorInfo", {}).get("SupportedArchitectures", []),
                 "nvidia": any(
                     gpu.get("Manufacturer") == "NVIDIA"
@@ -49,7 +49,7 @@ class InstanceTypes:
         ]
 
 
-def _accelerators(kind: dict[str, Any]) -> int:
+def accelerators(kind: dict[str, Any]) -> int:
     """Return the number of GPUs or Neuron devices, which EC2 reports in one of three fields."""
     places = (
         kind.get("GpuInfo", {}).get("Gpus", []),

@@ -7,8 +7,10 @@ from typing import Any
 
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 
-from jarkkit.decisions.instance_sizes import max_pods, size_factor, vcpus
+from jarkkit.decisions.instance_sizes import accelerators, max_pods, size_factor, vcpus
 from jarkkit.decisions.quotas.families import is_known_instance_type, quota_family
+from jarkkit.ports.aws.instance_types import accelerators as described_accelerators
+from jarkkit.settings import FAMILIES
 
 
 def calculated_max_pods(facts: Mapping[str, Any]) -> int:
@@ -27,6 +29,13 @@ def test_the_name_of_every_type_gives_the_vcpus_that_ec2_describes() -> None:
     assert len(SIZED) > 800
     described = {name: facts["VCpuInfo"]["DefaultVCpus"] for name, facts in SIZED.items()}
     assert {name: vcpus(name) for name in SIZED} == described
+
+
+def test_the_types_of_node_pools_have_the_accelerators_that_ec2_describes() -> None:
+    pooled = [name for name in INSTANCE_TYPES if name.partition(".")[0] in FAMILIES]
+    described = {name: described_accelerators(INSTANCE_TYPES[name]) for name in pooled}
+    assert {name: accelerators(name) for name in pooled} == described
+    assert {name.partition(".")[0] for name in pooled} == set(FAMILIES)
 
 
 def test_the_name_of_a_type_gives_the_pods_that_eks_allows() -> None:
