@@ -32,12 +32,23 @@ def _switched_off(name: str) -> Callable[[Settings, Settings], bool]:
     return lambda before, after: bool(getattr(before, name)) and not getattr(after, name)
 
 
+def _in_own_vpc(
+    applies: Callable[[Settings, Settings], bool],
+) -> Callable[[Settings, Settings], bool]:
+    """Return the condition, for a setting that has no effect in an existing VPC."""
+    return lambda before, after: not before.vpc_id and not after.vpc_id and applies(before, after)
+
+
 _CLUSTER = "the cluster with everything in it"
 _EFFECTS = (
-    SettingEffect("vpc_cidr", f"replaces the VPC, and {_CLUSTER}", _changed("vpc_cidr")),
+    SettingEffect(
+        "vpc_cidr", f"replaces the VPC, and {_CLUSTER}", _in_own_vpc(_changed("vpc_cidr"))
+    ),
     SettingEffect("vpc_id", f"replaces the network, and {_CLUSTER}", _changed("vpc_id")),
     SettingEffect(
-        "pod_cidr", "replaces the nodes' subnets and all node groups", _changed("pod_cidr")
+        "pod_cidr",
+        "replaces the nodes' subnets and all node groups",
+        _in_own_vpc(_changed("pod_cidr")),
     ),
     SettingEffect(
         "static_gpu_nodes",
@@ -62,7 +73,7 @@ _EFFECTS = (
     SettingEffect(
         "nat",
         "destroys all NAT gateways but one",
-        lambda before, after: (before.nat, after.nat) == ("per-az", "single"),
+        _in_own_vpc(lambda before, after: (before.nat, after.nat) == ("per-az", "single")),
     ),
 )
 

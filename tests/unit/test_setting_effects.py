@@ -9,6 +9,11 @@ import pytest
 from jarkkit.decisions.setting_effects import setting_effects
 from jarkkit.settings import Settings
 
+EXISTING_VPC: dict[str, Any] = {
+    "vpc_id": "vpc-0123456789abcdef0",
+    "private_subnet_ids": ("subnet-0a1b2c3d", "subnet-1a2b3c4d"),
+}
+
 
 @pytest.mark.parametrize(
     ("before", "after", "words"),
@@ -29,6 +34,22 @@ def test_a_destructive_change_is_described(
     (effect,) = setting_effects(saved, saved.with_changes(after))
     assert words in effect
     assert effect.split()[0] in after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {"vpc_cidr": "10.9.0.0/16"}),
+        ({}, {"pod_cidr": "100.65.0.0/16"}),
+        ({}, {"az_count": 3}),
+        ({"nat": "per-az"}, {"nat": "single"}),
+    ],
+)
+def test_settings_of_the_network_have_no_effect_in_an_existing_vpc(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    saved = Settings(**before, **EXISTING_VPC)
+    assert setting_effects(saved, saved.with_changes(after)) == ()
 
 
 @pytest.mark.parametrize(
