@@ -16,6 +16,10 @@ from jarkkit.model.errors import JarkkitError
 
 Dependencies = Mapping[str, frozenset[str]]
 
+# How many add-ons the installer works on at the same time. Measured on two cores: more at a time
+# only wait for each other (docs/architecture.md).
+ADDONS_AT_A_TIME = 5
+
 _ADDS_NODES = frozenset({"karpenter"})
 
 

@@ -19,7 +19,7 @@ from typing import Literal
 
 from jarkkit.catalog.addons import Addon
 from jarkkit.catalog.facts import resource_durations
-from jarkkit.decisions.addons.dependency_order import Dependencies
+from jarkkit.decisions.addons.dependency_order import ADDONS_AT_A_TIME, Dependencies
 from jarkkit.decisions.stack import ResolvedStack
 from jarkkit.model.records import DurationRange, Record
 
@@ -31,7 +31,6 @@ _OWN = (0.9, 1.1)
 _SMALL = 60.0  # IAM, security groups, log groups, and time between the stages
 # Seconds of an add-on: image and start; a volume; objects that an operator creates afterwards.
 _START, _VOLUME, _OPERATED, _MANAGED = 45.0, 25.0, 120.0, 5.0
-_AT_A_TIME = 5  # add-ons (cluster/installer.py)
 _NEW_NODES = 90.0  # until a node of Karpenter is Ready
 _EMPTYING, _NODES_GOING, _NETWORK_GOING = 120.0, 120.0, 40.0
 
@@ -208,8 +207,8 @@ def _cluster_up(stack: ResolvedStack, past: PastDurations) -> list[CriticalPathS
     # longest chain of dependencies.
     work = reduce(_plus, (stage.seconds for stage in addons.values()), _NO_TIME)
     chain = sum(stage.seconds.likely for stage in path)
-    if work.likely / _AT_A_TIME > chain:
-        rest = work.likely / _AT_A_TIME - chain
+    if work.likely / ADDONS_AT_A_TIME > chain:
+        rest = work.likely / ADDONS_AT_A_TIME - chain
         path.append(CriticalPathStage(name="the other add-ons", seconds=_published(rest)))
     return path
 

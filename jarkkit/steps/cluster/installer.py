@@ -15,6 +15,7 @@ from typing import Literal
 
 from jarkkit.catalog.addons import AddonWorkload
 from jarkkit.decisions.addons.dependency_order import (
+    ADDONS_AT_A_TIME,
     Dependencies,
     dependencies,
     dependent_depth,
@@ -39,8 +40,6 @@ from jarkkit.steps.cluster.pod_diagnosis import crash_looping, diagnose_pods
 from jarkkit.steps.cluster.retry import wait_for_crds, with_retries
 from jarkkit.steps.cluster.uninstaller import remove
 
-# Measured on two cores: more at a time only wait for each other (docs/architecture.md).
-_MAX_PARALLEL = 5
 _POLL_SECONDS = 0.4
 _HEARTBEAT_SECONDS = 5.0
 # A pod that cannot start is reported long before the timeout.
@@ -135,9 +134,9 @@ class _Run:
     ) -> None:
         self._layer, self._order, self._rollouts = layer, order, rollouts
         self._depth = dependent_depth(order)
-        self._pool = ThreadPoolExecutor(_MAX_PARALLEL, thread_name_prefix="release")
+        self._pool = ThreadPoolExecutor(ADDONS_AT_A_TIME, thread_name_prefix="release")
         # Work without Helm has its own pool: other add-ons wait for it, so it must not queue.
-        self._quick = ThreadPoolExecutor(_MAX_PARALLEL, thread_name_prefix="objects")
+        self._quick = ThreadPoolExecutor(ADDONS_AT_A_TIME, thread_name_prefix="objects")
         self._began = monotonic()
         self._stop = threading.Event()
 
