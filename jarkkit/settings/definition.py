@@ -66,9 +66,6 @@ class Settings(SettingsFields):
 
         Raises JK-SETTINGS-UNKNOWN and JK-SETTINGS-INVALID.
         """
-        unknown = [name for name in values if name not in type(self).model_fields]
-        if unknown:
-            raise unknown_name_error(unknown[0], type(self).model_fields, source=source)
         return self.from_values({**self.model_dump(), **values}, source=source)
 
     # -- writing -----------------------------------------------------------------------------
