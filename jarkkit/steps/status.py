@@ -114,9 +114,9 @@ def _state(
     changing = last_change(entries)
     if changing is not None and changing.status != "finished":
         return _unfinished(changing, running)
-    removed = changing is not None and changing.step == "cleanup" and receipt is not None
-    if removed and plan is None:
-        return "removed", "Everything was deleted; nothing is left.", "plan"
+    cleaned = changing is not None and changing.step == "cleanup"
+    if cleaned and receipt is not None and plan is None:
+        return "removed", f"Cleaned up: {receipt.verdict}.", "plan"
     if deployed is not None and plan is not None and deployed.time > plan.made:
         if settings_changed:
             return "changed", "Deployed, and the settings have changed since.", "plan"

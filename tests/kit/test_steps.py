@@ -912,6 +912,8 @@ def test_an_unreachable_cluster_is_a_warning_and_cleanup_continues(
     assert "not proven that nothing is left: the cluster was not emptied" in receipt.verdict
     report = receipt_report(receipt)
     assert "not emptied: No answer." in text_of(report)
+    status = harness.deployment.status()
+    assert (status.state, status.summary) == ("removed", f"Cleaned up: {receipt.verdict}.")
 
 
 def test_a_receipt_stays_not_proven_when_cleanup_runs_again(harness: DeploymentHarness) -> None:
