@@ -38,6 +38,6 @@ def event_time(event: Mapping[str, Any]) -> str:
         series.get("lastObservedTime")
         or event.get("lastTimestamp")
         or event.get("eventTime")
-        or event["metadata"].get("creationTimestamp")
+        or event.get("metadata", {}).get("creationTimestamp")
     )
     return str(moment or "")

@@ -12,8 +12,8 @@ from typing import Any, cast
 import pytest
 
 from jarkkit.catalog.drills import NAMESPACE, drill
+from jarkkit.decisions.cluster.pod_status import PodOwner
 from jarkkit.decisions.cluster.readiness import all_replica_statuses
-from jarkkit.decisions.diagnosis.pods import PodOwner
 from jarkkit.deployment import Deployment
 from jarkkit.model.checks import Check, Report
 from jarkkit.model.errors import JarkkitError

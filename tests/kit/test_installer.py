@@ -452,7 +452,7 @@ def test_a_pod_that_may_not_be_disrupted_does_not_keep_its_node(ports: Ports) ->
     ports.kube.put(node)
     for name, owner in (("stubborn", "StatefulSet"), ("agent", "DaemonSet")):
         pod = make_object("Pod", name, "kube-system", nodeName="a")
-        pod["metadata"]["ownerReferences"] = [{"kind": owner}]
+        pod["metadata"]["ownerReferences"] = [{"kind": owner, "name": name, "controller": True}]
         ports.kube.put(pod)
     list(remove_all(ports.layer(karpenter)))
     assert "delete Pod stubborn" in ports.kube.calls

@@ -32,10 +32,15 @@ def pod(
     namespace: str, on: str, owner: tuple[str, str] = ("", ""), *, ready: bool = True, **status: Any
 ) -> dict[str, Any]:
     kind, name = owner
-    owners = [{"kind": kind, "name": name}] if kind else []
+    owners = [{"kind": kind, "name": name, "controller": True}] if kind else []
     state = {"type": "Ready", "status": str(ready)}
     return {
-        "metadata": {"name": "p", "namespace": namespace, "ownerReferences": owners},
+        "metadata": {
+            "name": "p",
+            "namespace": namespace,
+            "labels": {"pod-template-hash": "5f6c7"},
+            "ownerReferences": owners,
+        },
         "spec": {"nodeName": on} if on else {},
         "status": {"phase": "Running", "conditions": [state], **status},
     }
@@ -56,6 +61,10 @@ class TestAddonOfAPod:
         )
         assert found.addons() == ("Amazon VPC CNI", "CoreDNS")
         assert [(p.count, p.ready) for p in found.pods] == [(1, 0), (1, 1)]
+
+    def test_a_replica_set_of_your_own_is_none_of_its_workloads(self) -> None:
+        found = mapped([node("a")], [pod("kube-system", "a", ("ReplicaSet", "coredns-mine"))])
+        assert found.addons() == (OTHERS,)
 
     def test_otherwise_to_the_only_add_on_of_its_namespace(self) -> None:
         found = mapped([node("a")], [pod("jupyterhub", "a"), pod("team", "a")])

@@ -11,7 +11,7 @@ import pytest
 
 from jarkkit.catalog.addons import addon_catalog
 from jarkkit.catalog.drills import Drill, drill, drills
-from jarkkit.decisions.cluster.pod_status import PodFailure
+from jarkkit.decisions.cluster.pod_status import PodFailure, PodOwner
 from jarkkit.decisions.cluster.readiness import ReplicaStatus, workload_key
 from jarkkit.decisions.diagnosis import account, addons_and_volumes, nodes, pods, step_history
 from jarkkit.decisions.diagnosis.findings import (
@@ -463,7 +463,7 @@ def pod(
     }
 
 
-OWNER = pods.PodOwner("jupyterhub", "Deployment", "hub")
+OWNER = PodOwner("jupyterhub", "Deployment", "hub")
 HUB = addon_catalog()["jupyterhub"]
 
 

@@ -106,6 +106,15 @@ class TestFindFailure:
         gpu = unscheduled("none", containers=GPU)
         assert self.found(gpu, events=[long_ago]).code == "JK-ADDON-PENDING"
 
+    def test_an_old_error_that_was_repeated_counts(self) -> None:
+        claim = event("NodeClaim", "g6-abcde", "InsufficientCapacityError", QUOTA)
+        gpu = unscheduled("none", containers=GPU)
+        series = {"count": 9, "lastObservedTime": gpu["metadata"]["creationTimestamp"]}
+        repeated = {
+            **claim, "lastTimestamp": None, "eventTime": "2026-11-25T10:00:00Z", "series": series,
+        }  # fmt: skip
+        assert self.found(gpu, events=[repeated]).code == "JK-AWS-QUOTA"
+
     @pytest.mark.parametrize(
         ("message", "words"),
         [

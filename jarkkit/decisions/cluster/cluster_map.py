@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from jarkkit.decisions.cluster import health_checks
+from jarkkit.decisions.cluster.pod_status import PodOwner, owner_of
 from jarkkit.decisions.cluster.readiness import is_ready
 from jarkkit.decisions.stack import ResolvedStack
 from jarkkit.model.records import Record
@@ -145,7 +146,7 @@ class _Owners:
 
     def __init__(self, stack: ResolvedStack) -> None:
         self._workloads = {
-            (addon.namespace, workload.kind, workload.name): addon.title
+            PodOwner(addon.namespace, workload.kind, workload.name): addon.title
             for addon, workload in stack.workloads
         }
         namespaces: dict[str, list[str]] = {}
@@ -157,15 +158,10 @@ class _Owners:
 
     def of(self, pod: Object) -> str:
         """Return the title of the pod's add-on."""
-        meta = pod["metadata"]
-        namespace = meta.get("namespace", "")
-        for owner in meta.get("ownerReferences") or ():
-            kind, name = owner["kind"], owner["name"]
-            if kind == "ReplicaSet":
-                kind, name = "Deployment", name.rpartition("-")[0]
-            if title := self._workloads.get((namespace, kind, name)):
-                return title
-        return self._namespaces.get(namespace, OTHERS)
+        owner = owner_of(pod)
+        if title := self._workloads.get(owner):
+            return title
+        return self._namespaces.get(owner.namespace, OTHERS)
 
 
 def _node(manifest: Object, now: datetime) -> MapNode:

@@ -24,6 +24,7 @@ from jarkkit.decisions.cluster.pod_status import (
 )
 from jarkkit.decisions.cluster.scheduling import unscheduled
 from jarkkit.decisions.cluster.supply import ClusterSupply
+from jarkkit.model.kubernetes_values import event_time
 
 _IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 _CONFIG = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
@@ -339,9 +340,7 @@ def _long_before(event: Object, pod: Object) -> bool:
 
     Karpenter remembers unavailable capacity for three minutes and emits no event meanwhile.
     """
-    meta = event.get("metadata", {})
-    times = (event.get("lastTimestamp"), event.get("eventTime"), meta.get("creationTimestamp"))
-    happened = next((time for time in times if time), None)
+    happened = event_time(event)
     created = pod["metadata"].get("creationTimestamp")
     if not happened or not created:
         return False

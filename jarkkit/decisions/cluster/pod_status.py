@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from jarkkit.model.errors import (
     CapacityUnavailable,
@@ -52,6 +52,30 @@ class PodFailure:
         return JarkkitError(
             self.code, f"{subject}: {self.message}.", self.fix, evidence=self.evidence
         )
+
+
+class PodOwner(NamedTuple):
+    """The workload that owns pods; a bare pod is its own owner."""
+
+    namespace: str
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+def owner_of(pod: Mapping[str, Any]) -> PodOwner:
+    """Return the workload that owns it; for a ReplicaSet, its Deployment."""
+    meta = pod["metadata"]
+    owner = next((o for o in meta.get("ownerReferences") or () if o.get("controller")), None)
+    if owner is None:
+        return PodOwner(meta["namespace"], "Pod", meta["name"])
+    hashed = (meta.get("labels") or {}).get("pod-template-hash")
+    if owner["kind"] == "ReplicaSet" and hashed:
+        name = str(owner["name"]).removesuffix(f"-{hashed}")
+        return PodOwner(meta["namespace"], "Deployment", name)
+    return PodOwner(meta["namespace"], owner["kind"], owner["name"])
 
 
 def pod_name(pod: Object) -> str:

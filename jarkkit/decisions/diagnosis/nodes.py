@@ -272,7 +272,7 @@ def _is_past(event: Object, served: Mapping[str, str]) -> bool:
         return False
     name = str(about.get("name", ""))
     since = next((at for pool, at in served.items() if f"{name}-".startswith(f"{pool}-")), "")
-    return event_time(dict(event)) < since
+    return event_time(event) < since
 
 
 def _is_unlaunched(claim: Object) -> bool:
@@ -334,5 +334,5 @@ _MEANING = {
 
 def event_age(event: Object, now: datetime) -> timedelta:
     """Return how long ago it last happened; the maximum where it has no time."""
-    moment = event_time(dict(event))
+    moment = event_time(event)
     return now - datetime.fromisoformat(moment) if moment else timedelta.max

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from jarkkit.catalog.addons import Addon
-from jarkkit.decisions.cluster.pod_status import PodFailure
+from jarkkit.decisions.cluster.pod_status import PodFailure, PodOwner, owner_of
 from jarkkit.decisions.cluster.readiness import is_ready
 from jarkkit.decisions.diagnosis.findings import Finding, Rank
 
@@ -21,17 +21,6 @@ Object = Mapping[str, Any]
 # A pod may take this long to become ready before it counts as a problem.
 _READY_TIMEOUT = timedelta(seconds=45)
 _STUCK_TIMEOUT = timedelta(minutes=5)
-
-
-class PodOwner(NamedTuple):
-    """The workload that owns pods; a bare pod is its own owner."""
-
-    namespace: str
-    kind: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}"
 
 
 @dataclass(frozen=True)
@@ -86,19 +75,6 @@ def _is_idle_serve_worker(pod: Object) -> bool:
     statuses = pod.get("status", {}).get("containerStatuses") or ()
     running = statuses and all("running" in (s.get("state") or {}) for s in statuses)
     return bool(labels.get("ray.io/node-type") == "worker" and running)
-
-
-def owner_of(pod: Object) -> PodOwner:
-    """Return the workload that owns it; for a ReplicaSet, its Deployment."""
-    meta = pod["metadata"]
-    owner = next((o for o in meta.get("ownerReferences") or () if o.get("controller")), None)
-    if owner is None:
-        return PodOwner(meta["namespace"], "Pod", meta["name"])
-    hashed = (meta.get("labels") or {}).get("pod-template-hash")
-    if owner["kind"] == "ReplicaSet" and hashed:
-        name = str(owner["name"]).removesuffix(f"-{hashed}")
-        return PodOwner(meta["namespace"], "Deployment", name)
-    return PodOwner(meta["namespace"], owner["kind"], owner["name"])
 
 
 def pod_findings(

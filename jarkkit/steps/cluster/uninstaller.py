@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from jarkkit.catalog.addons import Addon
 from jarkkit.decisions.addons.dependency_order import dependencies, removal_order
+from jarkkit.decisions.cluster.pod_status import owner_of
 from jarkkit.model.clock import monotonic
 from jarkkit.model.errors import Interrupted, JarkkitError
 from jarkkit.model.events import AddonProgress, PhaseProgress, StepEvent, warning
@@ -262,7 +263,7 @@ def _nodes(layer: ClusterLayer) -> Iterator[StepEvent]:
         for node in layer.kube.list("v1", "Node", labels="karpenter.sh/nodepool")
     }
     for pod in list(layer.kube.list("v1", "Pod")) if launched else []:
-        if pod["spec"].get("nodeName") in launched and not _is_of_daemon_set(pod):
+        if pod["spec"].get("nodeName") in launched and owner_of(pod).kind != "DaemonSet":
             _delete(layer.kube, _name("v1", "Pod", pod))
     yield from _until_none("nodes", lambda: _claims(layer))
     yield from _delete_all(layer, "karpenter.sh/v1", "NodePool")
@@ -271,11 +272,6 @@ def _nodes(layer: ClusterLayer) -> Iterator[StepEvent]:
 
 def _claims(layer: ClusterLayer) -> list[ObjectName]:
     return _all(layer.kube, "karpenter.sh/v1", "NodeClaim")
-
-
-def _is_of_daemon_set(pod: Object) -> bool:
-    owners = pod["metadata"].get("ownerReferences") or ()
-    return any(owner["kind"] == "DaemonSet" for owner in owners)
 
 
 def _has_instances(left: Sequence[ObjectName]) -> JarkkitError:

@@ -8,11 +8,12 @@ from functools import cache, partial
 from typing import Any
 
 from jarkkit.decisions.cluster.pod_failures import NOMINATED
+from jarkkit.decisions.cluster.pod_status import owner_of
 from jarkkit.decisions.cluster.supply import ClusterSupply
 from jarkkit.decisions.diagnosis.custom_resources import KINDS
 from jarkkit.decisions.diagnosis.findings import Rank
 from jarkkit.decisions.diagnosis.nodes import without_resolved
-from jarkkit.decisions.diagnosis.pods import PodGroup, PodObservations, owner_of, unready_groups
+from jarkkit.decisions.diagnosis.pods import PodGroup, PodObservations, unready_groups
 from jarkkit.ports.kube import Kube, Object, event_time
 from jarkkit.steps.cluster.cluster_layer import ClusterLayer
 from jarkkit.steps.cluster.pod_diagnosis import cluster_supply, diagnose_events

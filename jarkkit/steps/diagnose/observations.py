@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from jarkkit.decisions.cluster import health_checks as judge
+from jarkkit.decisions.cluster.pod_status import PodOwner
 from jarkkit.decisions.cluster.supply import ClusterSupply
 from jarkkit.decisions.diagnosis import (
     account,
@@ -112,7 +113,7 @@ class Observations:
     def _of_workloads(self, stack: ResolvedStack) -> Iterator[Finding]:
         groups, events, _ = self._pods
         owners = {
-            pods.PodOwner(addon.namespace, workload.kind, workload.name): addon
+            PodOwner(addon.namespace, workload.kind, workload.name): addon
             for addon, workload in stack.workloads
         }
         names, known = self._names(), self._joined() is not None
