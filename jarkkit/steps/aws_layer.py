@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jarkkit.decisions import preflight_gate, zones
+from jarkkit.decisions import preflight_gate
 from jarkkit.decisions.addons import addon_versions
 from jarkkit.decisions.cluster_versions import (
     PlannedVersions,
@@ -30,6 +30,7 @@ from jarkkit.decisions.stack import ResolvedStack
 from jarkkit.decisions.target_guard import check_target, target_of
 from jarkkit.decisions.terraform_imports import ResourceImport, import_blocks, match_imports
 from jarkkit.decisions.terraform_messages import changes_from_plan
+from jarkkit.decisions.zones import choose_zones
 from jarkkit.model.checks import Report
 from jarkkit.model.clock import monotonic, now
 from jarkkit.model.errors import JarkkitError
@@ -204,8 +205,8 @@ class AwsLayer:
         applied = self.workspace.load(LAYOUT, NetworkLayout)
         if step == "cleanup" and applied is not None:
             return applied
-        check_layout(self.settings, applied)
-        return next_layout(self.settings, self._zones(applied), applied)
+        zones = planned_zones(self.stack, self.account, self.workspace)
+        return next_layout(self.settings, zones, applied)
 
     def _versions(self, step: Step) -> PlannedVersions:
         """Return the versions to plan. Raises JK-VERSION-STEP, JK-VERSION-DRIFT."""
@@ -213,22 +214,6 @@ class AwsLayer:
         if step == "cleanup":  # which deletes a cluster of any version
             return PlannedVersions(wanted, wanted)
         return next_versions(wanted, running_versions(self.settings, self.account, self.workspace))
-
-    def _zones(self, applied: NetworkLayout | None) -> tuple[str, ...]:
-        """Return the last plan's zones if they still match the settings, so that existing subnets
-        never change zone; otherwise choose zones. Those of the last apply stay."""
-        if self.settings.vpc_id:
-            return subnet_zones(self.settings, self.account)
-        before = self.workspace.tfvars()
-        pinned = tuple(before.get("availability_zones", ()))
-        same_region = before.get("region") == self.settings.region
-        if same_region and len(pinned) == self.settings.az_count:
-            named = self.settings.availability_zones
-            if not named or set(named) == set(pinned):
-                return pinned
-        offerings = self.account.offerings(self.stack.instance_patterns)
-        keep = applied.zones if applied else ()
-        return zones.choose_zones(self.settings, self.account.zones(), offerings, keep)
 
     def _release_version(self, step: Step, node_version: str, *, upgrade: bool) -> str:
         """Return the release version of the node groups' AMI: pinned until the settings name
@@ -488,7 +473,30 @@ _COSTLY = frozenset({"aws_eks_cluster", "aws_eks_node_group", "aws_nat_gateway"}
 _MOVING = ("CREATING", "UPDATING", "DELETING", "PENDING")
 
 
-def subnet_zones(settings: Settings, account: Account) -> tuple[str, ...]:
+def planned_zones(stack: ResolvedStack, account: Account, workspace: Workspace) -> tuple[str, ...]:
+    """Return the zones that the next plan uses; in an existing VPC, those of its subnets.
+
+    They are those of the last plan if they still match the settings, so that existing subnets never
+    change zone; otherwise others are chosen beside those of the last apply. Raises
+    JK-SETTINGS-FIXED, JK-ZONES-TOO-FEW, JK-SETTINGS-INVALID, JK-NETWORK-VPC.
+    """
+    settings, applied = stack.settings, workspace.load(LAYOUT, NetworkLayout)
+    check_layout(settings, applied)
+    if settings.vpc_id:
+        return _subnet_zones(settings, account)
+    before = workspace.tfvars()
+    pinned = tuple(before.get("availability_zones", ()))
+    same_region = before.get("region") == settings.region
+    if same_region and len(pinned) == settings.az_count:
+        named = settings.availability_zones
+        if not named or set(named) == set(pinned):
+            return pinned
+    offerings = account.offerings(stack.instance_patterns)
+    keep = applied.zones if applied else ()
+    return choose_zones(settings, account.zones(), offerings, keep)
+
+
+def _subnet_zones(settings: Settings, account: Account) -> tuple[str, ...]:
     """Return the zones of the private subnets of the existing VPC, sorted.
 
     Raises JK-SETTINGS-INVALID for a subnet that does not exist, JK-NETWORK-VPC for a single zone.

@@ -376,6 +376,17 @@ def test_a_defect_in_one_check_does_not_stop_the_others(harness: DeploymentHarne
     assert find_check(report, "Kubernetes version").status == "pass"
 
 
+def test_the_zones_are_those_of_the_next_plan(harness: DeploymentHarness) -> None:
+    name = "Availability Zones that EKS and the core nodes can use"
+    harness.plan()
+    elsewhere = frozenset({"us-west-2b", "us-west-2c"})
+    harness.account.offerings = lambda patterns: dict.fromkeys(patterns, elsewhere)  # type: ignore[method-assign]
+    assert preflight_check(harness, name).found == "us-west-2a, us-west-2b"
+    harness.plan()
+    planned = harness.deployment.workspace.tfvars()["availability_zones"]
+    assert planned == ["us-west-2a", "us-west-2b"]
+
+
 def test_evidence_has_no_account_id(harness: DeploymentHarness) -> None:
     message = "User: arn:aws:iam::111122223333:user/x is not authorized"
     denied = JarkkitError("JK-AWS-DENIED", "no", "ask", evidence=message)

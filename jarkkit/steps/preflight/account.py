@@ -7,18 +7,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from ipaddress import IPv4Network
 
-from jarkkit.decisions import zones
 from jarkkit.decisions.cluster_versions import RunningVersions, next_versions, support_warning
-from jarkkit.decisions.network_layout import check_layout
 from jarkkit.decisions.regions import RegionComparison
 from jarkkit.decisions.target_guard import check_target
 from jarkkit.model.account_ids import mask_account_ids
 from jarkkit.model.checks import Check
 from jarkkit.model.clock import now
 from jarkkit.model.errors import CredentialsError, JarkkitError, Unreachable
-from jarkkit.model.records import ClusterVersion, InstanceType, NetworkLayout, Target
+from jarkkit.model.records import ClusterVersion, InstanceType, Target
 from jarkkit.settings import CLUSTER_VERSIONS, Settings
-from jarkkit.steps.aws_layer import LAYOUT, check_region, running_versions, subnet_zones
+from jarkkit.steps.aws_layer import check_region, planned_zones, running_versions
 from jarkkit.steps.check_engine import CheckGroup, check_of_error, passed, warned
 from jarkkit.steps.preflight.context import CheckContext
 
@@ -60,21 +58,13 @@ def region(context: CheckContext) -> Check:
 @CHECKS.check("Availability Zones that EKS and the core nodes can use")
 def availability_zones(context: CheckContext) -> Check:
     """Check that enough zones suit EKS and the core nodes. Raises JK-ZONES-TOO-FEW."""
-    chosen = _chosen_zones(context)
+    chosen = _planned_zones(context)
     needed = "" if context.settings.vpc_id else f"{context.settings.az_count}"
     return passed(", ".join(chosen), needed=needed)
 
 
-def _chosen_zones(context: CheckContext) -> tuple[str, ...]:
-    """Return the zones that the next plan will use, with an existing VPC those of its subnets."""
-    settings = context.settings
-    if settings.vpc_id:
-        return subnet_zones(settings, context.account)
-    applied = context.workspace.load(LAYOUT, NetworkLayout)
-    check_layout(settings, applied)
-    offered = context.account.offerings(context.stack.instance_patterns)
-    keep = applied.zones if applied else ()
-    return zones.choose_zones(settings, context.account.zones(), offered, keep)
+def _planned_zones(context: CheckContext) -> tuple[str, ...]:
+    return planned_zones(context.stack, context.account, context.workspace)
 
 
 @CHECKS.check("Accelerators offered in the chosen zones")
@@ -83,7 +73,7 @@ def accelerators(context: CheckContext) -> Check:
     if not context.settings.accelerators:
         return Check(name="", status="skip", found="none chosen")
     offered = context.account.offerings(context.stack.instance_patterns)
-    check = judge_offerings(context.settings, offered, set(_chosen_zones(context)))
+    check = judge_offerings(context.settings, offered, set(_planned_zones(context)))
     fails = check.status == "fail"
     return (
         check.model_copy(update={"fix": f"{check.fix} {_elsewhere(context)}"}) if fails else check
@@ -99,7 +89,7 @@ def node_types(context: CheckContext) -> Iterable[Check]:
         wanted["static_gpu_instance_type"] = settings.static_gpu_instance_type
     known = context.account.instance_types.matching(wanted.values())
     offered = context.account.offerings(wanted.values())
-    chosen = _chosen_zones(context)
+    chosen = _planned_zones(context)
     for setting, name in wanted.items():
         yield judge_node_type(setting, known.get(name), name, offered[name], chosen)
 
