@@ -84,6 +84,7 @@ from jarkkit.steps.cluster.install_state import InstallState
 from jarkkit.steps.cluster.web_uis import Login
 from jarkkit.steps.cost import Cost
 from jarkkit.steps.ledger import log_ended, log_started, recorded
+from jarkkit.steps.own_cluster import recorded_endpoint
 from jarkkit.steps.preflight import CheckContext
 from jarkkit.steps.queries import node_history
 from jarkkit.steps.queries.past_durations import history_on_aws
@@ -502,7 +503,14 @@ class Deployment:
         pricing = self._pricing(hours, refresh=refresh)
         self._record_nodes(in_cluster=False)
         nodes = node_history.load(self.workspace)
-        return cost.cost(pricing, entries, receipt, rehearsal=self.rehearsal, nodes=nodes)
+        return cost.cost(
+            pricing,
+            entries,
+            receipt,
+            rehearsal=self.rehearsal,
+            endpoint=recorded_endpoint(self.workspace),
+            nodes=nodes,
+        )
 
     def estimate_duration(self) -> DurationEstimates:
         """Estimate how long a deploy and a cleanup take on AWS, with the critical path.
@@ -723,13 +731,12 @@ class Deployment:
         """Record which nodes of Karpenter ran; an error leaves a gap and stops nothing."""
         if self._has_no_account or not any(e.step == "deploy" for e in self.ledger_entries()):
             return
-        kube = None
-        with contextlib.suppress(JarkkitError):
-            if in_cluster and self._connect() is not None:
-                kube = self._kube(_SHORT_RETRY_SECONDS)
         with contextlib.suppress(JarkkitError):
             layer = self._layer()
             layer.target()  # in another account, all of them would seem to have ended
+            connect = self._connect(_SHORT_RETRY_SECONDS) if in_cluster else None
+            deployed = self.last_deploy_result()
+            kube = connect(deployed.outputs).kube if connect and deployed else None
             node_history.record(self.workspace, layer.account, self.name, kube)
 
     def _save_report(

@@ -43,6 +43,7 @@ def cost(
     receipt: Receipt | None,
     *,
     rehearsal: bool,
+    endpoint: str = "",
     nodes: NodeHistory | None = None,
 ) -> Cost:
     """Calculate the estimated and the actual cost.
@@ -51,6 +52,7 @@ def cost(
     and for list prices when `pricing_query` refreshes them. A call that fails becomes a note.
 
     Args:
+        endpoint: of the deployment's cluster, as recorded; empty if there was none.
         nodes: the nodes of Karpenter that steps have seen.
     """
     entries = tuple(entries)
@@ -63,7 +65,7 @@ def cost(
     running, inaccessible = None, tuple[str, ...]()
     if is_deployed and account is not None:
         scan = pricing.answer_or_note(
-            "Existing resources", lambda: account.scan_resources(settings.name)
+            "Existing resources", lambda: account.scan_resources(settings.name, endpoint=endpoint)
         )
         if scan is not None:
             inaccessible = scan.inaccessible

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from jarkkit.decisions.costs.price_table import Price
 from jarkkit.deployment import Deployment
 from jarkkit.model.checks import Check
 from jarkkit.model.errors import JarkkitError
-from jarkkit.model.records import DurationRange, Event, LedgerEntry, NodeRun, OwnedResource
+from jarkkit.model.records import Caller, DurationRange, Event, LedgerEntry, NodeRun, OwnedResource
 from jarkkit.ports.workspace import Workspace
 from jarkkit.render.html import html as html_of
 from jarkkit.render.pictures import cost_split
@@ -72,6 +73,12 @@ def test_running_resources_are_priced(harness: DeploymentHarness) -> None:
     assert found.after_cleanup == ""
 
 
+def test_the_account_is_scanned_for_the_recorded_cluster(harness: DeploymentHarness) -> None:
+    harness.deploy()
+    harness.deployment.cost()
+    assert harness.account.scanned_with == "https://x"
+
+
 class TestNodesThatEnded:
     @pytest.fixture
     def used(self, harness: DeploymentHarness) -> DeploymentHarness:
@@ -125,6 +132,22 @@ class TestNodesThatEnded:
         used.deployment._environ = {}
         used.deployment.verify()
         assert retried == [4.0]
+
+    def test_the_account_is_compared_once_per_record(
+        self, used: DeploymentHarness, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[Caller] = []
+        caller = used.account.caller
+
+        def counted() -> Caller:
+            asked.append(caller())
+            return asked[-1]
+
+        monkeypatch.setattr(used.account, "caller", counted)
+        kube = FakeKube()
+        used.deployment._connecting = lambda _: SimpleNamespace(kube=kube)  # type: ignore[assignment, return-value]
+        used.deployment._record_nodes()
+        assert len(asked) == 1
 
     def test_nothing_is_asked_before_a_deploy(self, harness: DeploymentHarness) -> None:
         harness.account.failing["karpenter_runs"] = DENIED

@@ -69,6 +69,8 @@ class FakeAccount:
     network: FakeNetwork = field(default_factory=FakeNetwork)
     named_resources: FakeNamedResources = field(default_factory=FakeNamedResources)
     cache_resets: int = 0
+    # The endpoint in the last call of scan_resources.
+    scanned_with: str = ""
     upgraded_days_ago: float | None = None
     # Every change of deletion protection, in order.
     protections: list[bool] = field(default_factory=list)
@@ -179,6 +181,7 @@ class FakeAccount:
         self, deployment: str, *, kept: bool = False, endpoint: str = ""
     ) -> ResourceInventory:
         self._maybe_fail("scan_resources")
+        self.scanned_with = endpoint
         found = tuple(o for o in self.leftovers if kept or not o.why_kept)
         return ResourceInventory(found, ("eks clusters", "ec2 instances"))
 
