@@ -272,7 +272,6 @@ class EksCluster(Record):
     status: str
     version: str
     endpoint: str = ""
-    platform_version: str = ""
     deletion_protection: bool = False
     tags: dict[str, str] = {}
 

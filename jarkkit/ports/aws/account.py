@@ -172,7 +172,6 @@ class Account:
             status=found["status"],
             version=found["version"],
             endpoint=found.get("endpoint", ""),
-            platform_version=found.get("platformVersion", ""),
             deletion_protection=bool(found.get("deletionProtection")),
             tags=dict(found.get("tags") or {}),
         )
