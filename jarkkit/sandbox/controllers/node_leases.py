@@ -8,21 +8,30 @@ ends.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 import psutil
 
+from jarkkit.model.polling import wait_until
 from jarkkit.sandbox.kubernetes.api import Api, ApiError
 from jarkkit.sandbox.kubernetes.control_plane import LocalControlPlane
 
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+_NODES = "/api/v1/nodes"
 KWOK_CONTROLLER = "kwok-controller"
 
 
-def take_over(plane: LocalControlPlane, api: Api) -> None:
-    """Delete the leases of an earlier KWOK, and restart this one.
+# KWOK needs a second for a thousand leases.
+_HELD_SECONDS, _POLL_SECONDS = 30.0, 0.2
 
-    KWOK retries a lease that it could not acquire only rarely, so deleting alone is not enough.
+
+def take_over(plane: LocalControlPlane, api: Api) -> None:
+    """Delete the leases of an earlier KWOK, restart this one, and wait until it holds them.
+
+    KWOK retries a lease that it could not acquire only rarely, so deleting alone is not enough. It
+    reads the pods of a node, and with them which addresses are taken, when it acquires its lease;
+    a pod that starts before could get the address of another one.
     Does nothing when the API server does not answer: pods then wait until the leases expire.
     Raises JK-SANDBOX-CLUSTER.
     """
@@ -31,21 +40,32 @@ def take_over(plane: LocalControlPlane, api: Api) -> None:
         return
     began = datetime.now(UTC) - timedelta(seconds=kwok.uptime)
     with contextlib.suppress(ApiError):
-        if _forget(api, began):
+        if stale := _forget(api, began):
             with contextlib.suppress(psutil.Error):
                 process = psutil.Process(kwok.pid)
                 process.kill()
                 process.wait(10)
             plane.restart_dead()
+            expected = stale & {str(node["metadata"]["name"]) for node in api.list(_NODES)}
+            wait_until(lambda: _held(api), expected.issubset, _POLL_SECONDS, _HELD_SECONDS)
 
 
-def _forget(api: Api, before: datetime) -> bool:
-    """Delete leases not renewed since that time; return True when there were any."""
-    stale = []
+def _forget(api: Api, before: datetime) -> frozenset[str]:
+    """Delete leases not renewed since that time; return the names of their nodes."""
+    stale = set()
     for lease in api.list(_LEASES):
         renewed = lease["spec"].get("renewTime")
         if not renewed or datetime.fromisoformat(renewed) < before:
-            stale.append(f"{_LEASES}/{lease['metadata']['name']}")
-    for path in stale:
-        api.delete(path)
-    return bool(stale)
+            stale.add(str(lease["metadata"]["name"]))
+    for name in stale:
+        api.delete(f"{_LEASES}/{name}")
+    return frozenset(stale)
+
+
+def _held(api: Api) -> Collection[str]:
+    """Return the names of the nodes whose lease somebody holds."""
+    return {
+        str(lease["metadata"]["name"])
+        for lease in api.list(_LEASES)
+        if lease["spec"].get("holderIdentity")
+    }
