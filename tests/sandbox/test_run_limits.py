@@ -88,6 +88,24 @@ def test_a_step_of_a_run_fails_without_a_statement(place: CliDeployment) -> None
     assert caught.value.code == "JK-AWS-DENIED"
 
 
+def test_a_run_deletes_only_its_own_classic_load_balancers(place: CliDeployment) -> None:
+    running = daemon_client.require(sandbox_home(place.home))
+    settings = place.deployment.settings
+    limited = replace(running, env=limited_to(place, policies_of(settings)))
+    elb, allowed = (make_client(of, "elb", settings.region) for of in (running, limited))
+    for name, cluster in (("own", NAME), ("foreign", "other")):
+        elb.create_load_balancer(
+            LoadBalancerName=name,
+            Listeners=[{"Protocol": "TCP", "LoadBalancerPort": 80, "InstancePort": 30080}],
+            AvailabilityZones=[f"{settings.region}a"],
+            Tags=[{"Key": f"kubernetes.io/cluster/{cluster}", "Value": "owned"}],
+        )
+    allowed.delete_load_balancer(LoadBalancerName="own")
+    refused = error_code_of(allowed.delete_load_balancer, LoadBalancerName="foreign")
+    left = elb.describe_load_balancers()["LoadBalancerDescriptions"]
+    assert (refused, [found["LoadBalancerName"] for found in left]) == ("AccessDenied", ["foreign"])
+
+
 def test_a_run_keeps_policies_that_you_chose(place: CliDeployment, tmp_path: Path) -> None:
     chosen = tmp_path / "mine.json"
     chosen.write_text(json.dumps(policies_of(place.deployment.settings)[f"jarkkit-{NAME}-build-1"]))

@@ -62,7 +62,7 @@ def _decoded(model: Any, operation: Any, environ: dict[str, Any]) -> Decoded:
     """Return the call's parameters; unread for a protocol without a decoder."""
     protocol = protocol_of(model, environ.get("CONTENT_TYPE", ""))
     if protocol == "rest-xml":
-        parameters = moto_parameters(operation, environ)
+        parameters = moto_parameters(operation, protocol, environ)
         return Decoded(parameters or {}, (), unread=parameters is None)
     if not protocol:
         return Decoded({}, (), unread=True)

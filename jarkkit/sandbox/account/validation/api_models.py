@@ -48,7 +48,9 @@ def protocol_of(model: Any, content_type: str) -> str:
     return "" if "cbor" in content_type else own
 
 
-def moto_parameters(operation: Any, environ: dict[str, Any]) -> dict[str, Any] | None:
+def moto_parameters(
+    operation: Any, protocol: str, environ: dict[str, Any]
+) -> dict[str, Any] | None:
     """Return the parameters as moto reads them; None if it cannot."""
     from moto.core.parse import PROTOCOL_PARSERS, RequestParserError
     from moto.core.request import Request
@@ -58,7 +60,7 @@ def moto_parameters(operation: Any, environ: dict[str, Any]) -> dict[str, Any] |
     request = Request({**environ, "wsgi.input": io.BytesIO(environ["jarkkit.body"])})
     try:
         return dict(
-            PROTOCOL_PARSERS["rest-xml"](operation).parse(
+            PROTOCOL_PARSERS[protocol](operation).parse(
                 {
                     "method": request.method,
                     "values": request.values,
