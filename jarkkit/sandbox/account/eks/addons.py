@@ -121,8 +121,13 @@ class AddonOperations(EksCore):
             ]
 
     def delete_addon(self, cluster_name: str, addon_name: str, **given: Any) -> ManagedAddon:
-        """Start deleting an add-on, or only EKS' management of it (`preserve`)."""
+        """Start deleting an add-on, or only EKS' management of it (`preserve`).
+
+        One that is being deleted is returned as it is.
+        """
         addon = self._addon(cluster_name, addon_name)
+        if addon.status == "DELETING":
+            return addon
         addon.status = "DELETING"
         if str(given.get("preserve", "")).lower() == "true":
             self.extras_of(cluster_name).preserved.add(addon_name)

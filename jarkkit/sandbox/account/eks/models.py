@@ -196,13 +196,6 @@ class EksBackend(AddonOperations, NodegroupOperations):
             cluster.certificate_authority = {"data": status.certificate_authority}
             cluster.status = "ACTIVE"
 
-    def describe_cluster(self, name: str) -> Any:
-        """Return a cluster; an ACTIVE one has the endpoint and CA of its control plane.
-
-        Raises ResourceNotFoundException.
-        """
-        return super().describe_cluster(name)
-
     def change_cluster(self, name: str, **given: Any) -> Update:
         """Handle UpdateClusterConfig: one kind of change at a time, as on EKS."""
         cluster = self.active_cluster(name)
@@ -334,9 +327,14 @@ class EksBackend(AddonOperations, NodegroupOperations):
         return update
 
     def delete_cluster(self, name: str) -> Any:
-        """Handle DeleteCluster. Raises ResourceInUseException while node groups exist, and
-        InvalidRequestException while an active cluster has deletion protection."""
+        """Handle DeleteCluster; one that is being deleted is returned as it is.
+
+        Raises ResourceInUseException while node groups exist, and InvalidRequestException while an
+        active cluster has deletion protection.
+        """
         cluster: Any = self.cluster_named(name)
+        if cluster.status == "DELETING":
+            return cluster
         if cluster.status == "ACTIVE" and getattr(cluster, "deletion_protection", False):
             raise_protected(name)
         if cluster.nodegroups:

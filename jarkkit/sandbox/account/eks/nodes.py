@@ -303,8 +303,13 @@ class NodegroupOperations(AccessOperations):
             update.fail(issues)
 
     def delete_nodegroup(self, cluster_name: str, nodegroup_name: str) -> Any:
-        """Handle DeleteNodegroup: the group exists until its instances are terminated."""
+        """Handle DeleteNodegroup: the group exists until its instances are terminated.
+
+        One that is being deleted is returned as it is.
+        """
         group: Any = self.describe_nodegroup(cluster_name, nodegroup_name)
+        if group.status == "DELETING":
+            return group
         if group.status == "CREATING":
             raise ResourceInUseException(
                 clusterName=cluster_name,
