@@ -22,7 +22,7 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from moto.backends import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -52,6 +52,7 @@ ADMIN = "/jarkkit/"
 CHARTS = "charts"
 RESPONSE_CACHE = "answers"
 
+T = TypeVar("T")
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -247,10 +248,7 @@ class Daemon:
     def _write_charts(self, tools: Toolchain) -> None:
         from jarkkit.sandbox.stub_charts import write_charts
 
-        try:
-            write_charts(self.home / CHARTS, tools)
-        except Exception:  # to sandbox.log: the account works without the charts
-            traceback.print_exc()
+        _logged(lambda: write_charts(self.home / CHARTS, tools))  # the account works without them
 
     def _keep_reaper_running(self) -> None:
         """Keep one reaper process running; it holds the other end of a pipe to this process."""
@@ -284,13 +282,9 @@ class Daemon:
     def _save_when_changed(self) -> None:
         """Save soon after each change, but spend at most a tenth of the time on it."""
         while not self._stopping.is_set():
-            self._catch_up()
+            _logged(self._catch_up)  # what is due later stays scheduled
             if self._changed.wait(timeout=1.0):
-                took = 0.0
-                try:
-                    took = self._save()
-                except Exception:  # to sandbox.log; the next change retries
-                    traceback.print_exc()
+                took = _logged(self._save) or 0.0  # the next change retries
                 self._stopping.wait(max(0.5, 10 * took))
 
     def _catch_up(self) -> None:
@@ -489,6 +483,15 @@ def _ask(
         traceback.print_exc()
     message = f"The simulated account does not support {call}; see sandbox.log"
     return faults.error_response(call, 400, "SandboxGap", message)
+
+
+def _logged(work: Callable[[], T]) -> T | None:
+    """Return the result; None after an error, which goes to sandbox.log."""
+    try:
+        return work()
+    except Exception:  # a thread that works until the sandbox stops must not end with it
+        traceback.print_exc()
+        return None
 
 
 def _close_connection(environ: dict[str, Any]) -> Iterable[bytes]:

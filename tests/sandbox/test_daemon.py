@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -18,6 +19,7 @@ from botocore.exceptions import ClientError
 from jarkkit.model.errors import JarkkitError
 from jarkkit.sandbox import daemon_client, faults
 from jarkkit.sandbox.api_calls import Call
+from jarkkit.sandbox.daemon import Daemon, DaemonOptions
 from tests.support.account import cluster, make_client
 from tests.support.certificates import import_certificate
 from tests.support.poll import wait_for
@@ -63,6 +65,33 @@ def test_a_killed_sandbox_loses_only_the_last_moments(tmp_path: Path) -> None:
         assert make_client(fresh, "s3", "us-east-1").list_buckets()["Buckets"] == []
     finally:
         daemon_client.stop(tmp_path)
+
+
+class FailingDaemon(Daemon):
+    """A daemon whose due work fails once; it stops after its first save."""
+
+    caught_up = 0
+
+    def _catch_up(self) -> None:
+        self.caught_up += 1
+        if self.caught_up == 1:
+            raise KeyError("a deleted cluster")
+        self._changed.set()
+
+    def _save(self) -> float:
+        self.stop()
+        return 0.0
+
+
+def test_due_work_that_fails_is_logged_and_the_next_change_is_saved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daemon = FailingDaemon(tmp_path, DaemonOptions())
+    saver = threading.Thread(target=daemon._save_when_changed, daemon=True)
+    saver.start()
+    saver.join(30)
+    assert daemon.caught_up == 2
+    assert "KeyError: 'a deleted cluster'" in capsys.readouterr().err
 
 
 def test_a_damaged_state_file_is_reported_and_kept(tmp_path: Path) -> None:
