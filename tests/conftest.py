@@ -21,7 +21,7 @@ from jarkkit.ports.paths import user_cache, with_programs
 from jarkkit.ports.terraform import find_tool
 from jarkkit.sandbox import daemon_client
 from jarkkit.sandbox.kubernetes.toolchain import AWS_LAYER, Toolchain
-from tests.support import scheduling
+from tests.support import no_skips, scheduling
 
 # A shell's background jobs ignore Ctrl-C, and children inherit that; the tests' must receive it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -56,7 +56,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the imports of these packages fail."""
+    """Make the imports of these packages fail, and skipped tests if the environment asks for it."""
+    if os.environ.get("NO_SKIPS"):
+        config.pluginmanager.register(no_skips)
     if config.getoption("without_sandbox"):
         for name in daemon_client.EXTRA:
             # None makes an import fail, as Python documents; its type stubs do not know that.
