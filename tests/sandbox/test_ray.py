@@ -77,6 +77,12 @@ def pod(name: str, labels: dict[str, str], *, start: str = "", **status: Any) ->
     }
 
 
+def set_phase(pod: Object, phase: str) -> None:
+    """Set the phase and the condition Ready as a kubelet does: only a running pod is Ready."""
+    ready = "True" if phase == "Running" else "False"
+    pod["status"] |= {"phase": phase, "conditions": [{"type": "Ready", "status": ready}]}
+
+
 def ray_pod(name: str, kind: str, start: str, **status: Any) -> Object:
     return pod(name, {"ray.io/cluster": "demo", "ray.io/node-type": kind}, start=start, **status)
 
@@ -238,11 +244,11 @@ def test_only_a_post_creates_a_job_in_http_mode(fake_ray: FakeRay) -> None:
 
 
 def test_a_job_is_pending_until_its_resources_exist(fake_ray: FakeRay) -> None:
-    fake_ray.worker["status"]["phase"] = "Pending"
+    set_phase(fake_ray.worker, "Pending")
     post_job(fake_ray, submission_id="a-abcde", entrypoint_num_gpus=1)
     fake_ray.now += 100
     assert fake_ray.job("a") == "PENDING"
-    fake_ray.worker["status"]["phase"] = "Running"
+    set_phase(fake_ray.worker, "Running")
     assert fake_ray.job("a") == "RUNNING"
     fake_ray.now += 4
     assert fake_ray.job("a") == "SUCCEEDED"
@@ -331,12 +337,12 @@ def test_an_application_runs_some_time_after_its_replicas_are_scheduled(fake_ray
 
 
 def test_an_application_does_not_run_while_a_pod_is_pending(fake_ray: FakeRay) -> None:
-    fake_ray.worker["status"]["phase"] = "Pending"
+    set_phase(fake_ray.worker, "Pending")
     fake_ray.ask("PUT", SERVE, serve_config(gpus=0))
     assert fake_ray.application()["status"] == "DEPLOYING"
     fake_ray.now += 100
     assert fake_ray.application()["status"] == "DEPLOYING"
-    fake_ray.worker["status"]["phase"] = "Running"
+    set_phase(fake_ray.worker, "Running")
     assert fake_ray.application()["status"] == "DEPLOYING"
     fake_ray.now += 4
     assert fake_ray.application()["status"] == "RUNNING"

@@ -22,8 +22,7 @@ from jarkkit.sandbox.controllers.kubernetes_events import EventContent
 from jarkkit.sandbox.controllers.load_balancer_model import SubnetCandidate
 from jarkkit.sandbox.controllers.load_balancer_stack import ClusterNetwork
 from jarkkit.sandbox.controllers.load_balancers import SERVICES
-from jarkkit.sandbox.controllers.objects import NODES, is_ready_node
-from jarkkit.sandbox.controllers.volume_model import instance_id_of
+from jarkkit.sandbox.controllers.objects import NODES, instance_id_of, is_ready_node
 from jarkkit.sandbox.kubernetes.api import ApiError, Object, key_of
 from jarkkit.sandbox.kubernetes.informer import Informer
 

@@ -2,7 +2,7 @@
 
 The EFS CSI driver's node pod mounts with its service account's role when the volume has the mount
 option `iam`, else as an anonymous client. The API server marks new pods that use a claim whose
-mount EFS would refuse (as in `pod_faults`), and stages/pod.yaml reports what kubelet would.
+mount EFS would refuse (as in `pod_faults`), and kwok_stages/pod.yaml reports what kubelet would.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from jarkkit.sandbox.account.efs.mounts import MOUNT, NfsClient
 from jarkkit.sandbox.account_backends import Backends
 from jarkkit.sandbox.controllers import pod_identity, process_admission
 from jarkkit.sandbox.controllers.base_controller import Controller
+from jarkkit.sandbox.controllers.objects import PODS, pod_path
 from jarkkit.sandbox.controllers.pod_faults import FAULT_ANNOTATION
 from jarkkit.sandbox.controllers.volume_model import EFS
 from jarkkit.sandbox.kubernetes.api import Object, key_of
@@ -87,8 +88,12 @@ class MountController(Controller):
         super().start()
 
     def watched(self) -> tuple[Informer, ...]:
-        """Return the informer of volumes."""
-        return (self.cluster.informer(_VOLUMES),)
+        """Return the informers of volumes and pods.
+
+        The API server reads the list of claims again within a second, and may mark a pod meanwhile
+        whose volume is no longer denied.
+        """
+        return self.cluster.informer(_VOLUMES), self.cluster.informer(PODS)
 
     def reconcile(self) -> float | None:
         """Write the claims whose mount EFS would refuse; release the pods of the others."""
@@ -101,8 +106,8 @@ class MountController(Controller):
             lines = sorted(_denied(aws, self.cluster.name, volumes))
         if lines != self._written:
             self._write(lines)
-            self._release({line.split()[1] for line in lines})
             self._written = lines
+        self._release({line.split()[1] for line in lines})
         return None
 
     def _write(self, lines: list[str]) -> None:
@@ -113,9 +118,8 @@ class MountController(Controller):
     def _release(self, denied: set[str]) -> None:
         """Remove the marks of pods whose volume EFS now lets the driver mount."""
         for pod in self.cluster.pods():
-            meta = pod["metadata"]
-            volume = (meta.get("annotations") or {}).get(_VOLUME_ANNOTATION)
-            path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}"
+            volume = (pod["metadata"].get("annotations") or {}).get(_VOLUME_ANNOTATION)
+            path = pod_path(pod)
             if volume and volume not in denied and self.cluster.api.find(path) is not None:
                 marks = {FAULT_ANNOTATION: None, _VOLUME_ANNOTATION: None}
                 self.cluster.api.patch(path, {"metadata": {"annotations": marks}})

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jarkkit.sandbox.controllers.container_process import ContainerProcess
+from jarkkit.sandbox.controllers.objects import pod_path
 from jarkkit.sandbox.kubernetes.api import Object
 
 
@@ -58,7 +59,7 @@ class HostPod:
     @property
     def path(self) -> str:
         """Its path in the API."""
-        return f"/api/v1/namespaces/{self.namespace}/pods/{self.manifest['metadata']['name']}"
+        return pod_path(self.manifest)
 
     def local_port(self, port: int) -> int:
         """Return the local port for a port of the pod; the first call chooses a free one."""

@@ -14,8 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jarkkit.sandbox.controllers.objects import is_ready_node
-from jarkkit.sandbox.controllers.volume_model import instance_id_of
+from jarkkit.sandbox.controllers.objects import instance_id_of, is_ready_node
 from jarkkit.sandbox.kubernetes.api import Object, key_of
 
 LOAD_BALANCER_CLASS = "service.k8s.aws/nlb"

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from jarkkit.model.kubernetes_values import quantity_value
+from jarkkit.sandbox.controllers.objects import is_running
 from jarkkit.sandbox.kubernetes.api import Object
 
 # Annotation of a pod: the share of its requested CPU that it uses, such as "0.9".
@@ -42,7 +43,7 @@ def handle_get(target: str, pods: Iterable[Object], nodes: Iterable[Object]) -> 
     selector = parse_qs(url.query).get("labelSelector", [""])[0]
     if url.path in _DOCUMENTS:
         return 200, _DOCUMENTS[url.path]
-    running = [pod for pod in pods if pod.get("status", {}).get("phase") == "Running"]
+    running = list(filter(is_running, pods))
     match words if url.path.startswith(f"{_ROOT}/") else []:
         case ["nodes"]:
             found = [n for n in nodes if matches_selector(selector, _labels(n))]

@@ -18,7 +18,7 @@ from jarkkit.sandbox.clock import CLOCK
 from jarkkit.sandbox.controllers import node_spec
 from jarkkit.sandbox.controllers.base_controller import Controller
 from jarkkit.sandbox.controllers.node_spec import NodeInstance
-from jarkkit.sandbox.controllers.objects import NODES, is_ready_node
+from jarkkit.sandbox.controllers.objects import NODES, instance_id_of, is_ready_node
 from jarkkit.sandbox.kubernetes.api import ApiError, Object
 from jarkkit.sandbox.kubernetes.informer import Informer
 from jarkkit.sandbox.kubernetes.toolchain import kubernetes_version
@@ -42,7 +42,7 @@ class NodeController(Controller):
             machines = {m.instance_id: m for m in _machines(aws, self.cluster.name)}
             roles = _node_roles(aws, self.cluster.name)
             version = str(aws.eks.clusters[self.cluster.name].version)
-        registered = {_instance_of(n): n for n in self.cluster.informer(NODES).all()}
+        registered = {instance_id_of(n): n for n in self.cluster.informer(NODES).all()}
         waits = [
             self._join(m, roles, version)
             for m in machines.values()
@@ -126,12 +126,6 @@ class NodeController(Controller):
         self._ours: set[str] = set()
         self._interrupted: set[str] = set()
         super().start()
-
-
-def _instance_of(node: Object) -> str:
-    """Return the instance id of a Node, empty for a manually created one."""
-    provider: str = node["spec"].get("providerID", "")
-    return provider.rsplit("/", 1)[-1] if provider.startswith("aws:///") else ""
 
 
 def _machines(aws: Backends, cluster: str) -> Iterator[NodeInstance]:

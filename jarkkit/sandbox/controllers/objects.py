@@ -10,6 +10,22 @@ PODS = "/api/v1/pods"
 NODES = "/api/v1/nodes"
 
 
+def pod_path(pod: Object) -> str:
+    """Return the path of a pod in the API."""
+    meta = pod["metadata"]
+    return f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}"
+
+
+def is_running(pod: Object) -> bool:
+    """Return True for a pod in the phase Running, whether it is Ready or not."""
+    return bool(pod.get("status", {}).get("phase") == "Running")
+
+
+def has_ended(pod: Object) -> bool:
+    """Return True for a pod whose containers have ended for good."""
+    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+
+
 def is_ready(pod: Object) -> bool:
     """Return True for a pod that is Ready and is not being deleted."""
     conditions = pod.get("status", {}).get("conditions") or ()
@@ -70,6 +86,20 @@ def slim_pod(pod: Object) -> Object:
             ],
         },
     }
+
+
+def provider_path(node: Object) -> tuple[str, str]:
+    """Return zone and instance id from a Node's `providerID`, both empty without an instance."""
+    provider = str(node["spec"].get("providerID", ""))
+    if not provider.startswith("aws:///"):
+        return "", ""
+    zone, _, instance_id = provider.removeprefix("aws:///").partition("/")
+    return zone, instance_id
+
+
+def instance_id_of(node: Object) -> str:
+    """Return the instance id of a Node, empty for a manually created one."""
+    return provider_path(node)[1]
 
 
 def is_ready_node(node: Object) -> bool:

@@ -1,7 +1,7 @@
 """Pod faults by name: pods created while a fault is active are marked, and recover afterwards.
 
 The API server marks them: an admission policy reads a ConfigMap, so a change takes effect
-immediately. stages/pod.yaml defines what the marks do. Marks that users set are left alone.
+immediately. kwok_stages/pod.yaml defines what the marks do. Marks that users set are left alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from jarkkit.sandbox import faults
 from jarkkit.sandbox.controllers import process_admission
 from jarkkit.sandbox.controllers.base_controller import Controller
-from jarkkit.sandbox.controllers.objects import PODS
+from jarkkit.sandbox.controllers.objects import PODS, pod_path
 from jarkkit.sandbox.kubernetes.api import Object, key_of
 from jarkkit.sandbox.kubernetes.informer import Informer
 
@@ -99,8 +99,7 @@ class PodFaultController(Controller):
         return None
 
     def _recover(self, pod: Object) -> None:
-        meta = pod["metadata"]
-        path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}"
+        path = pod_path(pod)
         if self.cluster.api.find(path) is not None:
             marks = {FAULT_ANNOTATION: None, _FROM: None}
             self.cluster.api.patch(path, {"metadata": {"annotations": marks}})

@@ -20,7 +20,7 @@ from jarkkit.sandbox.controllers.host_pod import (
     with_transition_times,
 )
 from jarkkit.sandbox.controllers.kubernetes_events import EventContent
-from jarkkit.sandbox.controllers.objects import PODS
+from jarkkit.sandbox.controllers.objects import PODS, has_ended, pod_path
 from jarkkit.sandbox.controllers.pod_environment import UNREACHABLE_PROXY, PodEnvironment
 from jarkkit.sandbox.controllers.ray import RayDashboards
 from jarkkit.sandbox.kubernetes.api import ApiError, Object, key_of
@@ -72,7 +72,7 @@ class PodProcessController(Controller):
         for uid, slim in desired.items():
             if "deletionTimestamp" in slim["metadata"]:
                 self._delete(slim)
-            elif slim["status"].get("phase") not in ("Succeeded", "Failed"):
+            elif not has_ended(slim):
                 self._run_pod(uid, slim)
         return _LOOK_SECONDS if desired else None
 
@@ -93,13 +93,12 @@ class PodProcessController(Controller):
         self._report(pod)
 
     def _admit(self, uid: str, slim: Object) -> HostPod:
-        key = key_of(slim)
         folder = self._folder / uid
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        whole = self.cluster.api.get(_path(key))
+        whole = self.cluster.api.get(pod_path(slim))
         address = pod_address(self.cluster.spec.pod_cidr, uid)
         program = slim["metadata"]["annotations"][PROCESS_ANNOTATION]
-        pod = HostPod(key, uid, program, folder, whole, address)
+        pod = HostPod(key_of(slim), uid, program, folder, whole, address)
         self._pods[uid] = pod
         self._record(pod, "Normal", "Pulling", f'Pulling image "{pod.container["image"]}"')
         return pod
@@ -159,7 +158,7 @@ class PodProcessController(Controller):
             self._stop_pod(pod)
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": slim["metadata"]["uid"]}}
         with contextlib.suppress(ApiError):
-            self.cluster.api.delete(_path(key_of(slim)), **options)
+            self.cluster.api.delete(pod_path(slim), **options)
 
     def _ray_dashboards(self) -> str:
         """Return the URL of the proxy that simulates every Ray head's dashboard."""
@@ -216,8 +215,3 @@ class PodProcessController(Controller):
 def _is_ours(slim: Object) -> bool:
     program = slim["metadata"].get("annotations", {}).get(PROCESS_ANNOTATION)
     return program in loopback.LOOPBACK_CONFIGS and bool(slim["spec"]["nodeName"])
-
-
-def _path(key: str) -> str:
-    namespace, name = key.split("/")
-    return f"/api/v1/namespaces/{namespace}/pods/{name}"

@@ -24,6 +24,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
+from jarkkit.sandbox.controllers.objects import is_ready
+
 Object = dict[str, Any]
 Resources = dict[str, float]
 
@@ -119,14 +121,6 @@ class Job:
                 f"logs (truncated to 20,000 chars):\n{_LOGS}"
             )
         return report
-
-
-def is_ready(pod: Object) -> bool:
-    """Return True for a pod that is Running, Ready and not being deleted."""
-    status = pod.get("status", {})
-    conditions = {c["type"]: c["status"] for c in status.get("conditions") or ()}
-    going = "deletionTimestamp" in pod["metadata"]
-    return status.get("phase") == "Running" and conditions.get("Ready") == "True" and not going
 
 
 def submitted_at(pods: Iterable[Object], head: Object) -> float | None:

@@ -22,7 +22,7 @@ from jarkkit.sandbox.account.efs.mounts import MOUNT, NfsClient
 from jarkkit.sandbox.account_backends import Backends
 from jarkkit.sandbox.controllers.base_controller import Controller
 from jarkkit.sandbox.controllers.network_policies import Connection, NetworkEndpoint, is_allowed
-from jarkkit.sandbox.controllers.objects import NODES, PODS
+from jarkkit.sandbox.controllers.objects import NODES, PODS, has_ended, instance_id_of, pod_path
 from jarkkit.sandbox.kubernetes.api import Object, key_of
 from jarkkit.sandbox.kubernetes.informer import Informer
 
@@ -83,10 +83,7 @@ def endpoint_of(pod: Object) -> NetworkEndpoint:
 def endpoint_at(address: str, pods: Iterable[Object]) -> NetworkEndpoint:
     """Return what has an address: a pod, or something outside the cluster."""
     found = (
-        pod
-        for pod in pods
-        if pod.get("status", {}).get("podIP") == address
-        and pod["status"].get("phase") not in ("Succeeded", "Failed")
+        pod for pod in pods if pod.get("status", {}).get("podIP") == address and not has_ended(pod)
     )
     return next(map(endpoint_of, found), NetworkEndpoint(address))
 
@@ -120,8 +117,7 @@ class ReachabilityController(Controller):
         return None
 
     def _end(self, slim: Object, annotation: str) -> None:
-        meta = slim["metadata"]
-        path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}"
+        path = pod_path(slim)
         pod = self.cluster.api.find(path)
         if pod is None:
             return
@@ -167,7 +163,7 @@ class ReachabilityController(Controller):
     def _hop_limit(self, pod: Object) -> int:
         """Return the hop limit of the pod's instance; 0 for a node without an instance."""
         node = self.cluster.api.get(f"{NODES}/{pod['spec']['nodeName']}")
-        instance_id = node["spec"].get("providerID", "").rsplit("/", 1)[-1]
+        instance_id = instance_id_of(node)
         with self.cluster.read_account() as aws:
             found = {instance.id: instance for instance in aws.ec2.all_instances()}
             instance: Any = found.get(instance_id)

@@ -68,8 +68,8 @@ class ScriptedStageController(Controller):
 
     def _keep(self, desired: list[Object]) -> None:
         for stage in desired:
-            stage["metadata"]["labels"] = {_SCRIPTED: "true"}
-            self.cluster.api.apply(stage)
+            labeled = {**stage["metadata"], "labels": {_SCRIPTED: "true"}}
+            self.cluster.api.apply({**stage, "metadata": labeled})
         names = {stage["metadata"]["name"] for stage in desired}
         for stage in self.cluster.api.list(_STAGES, labelSelector=_SCRIPTED):
             if stage["metadata"]["name"] not in names:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from jarkkit.sandbox import kwok_stages
 from jarkkit.sandbox.clock import CLOCK
 from jarkkit.sandbox.controllers.base_controller import Controller
-from jarkkit.sandbox.controllers.objects import is_ready
+from jarkkit.sandbox.controllers.objects import has_ended, is_ready
 from jarkkit.sandbox.controllers.process_admission import PROCESS_ANNOTATION
 from jarkkit.sandbox.kubernetes.api import ApiError, Object, key_of
 
@@ -29,7 +29,6 @@ _FIRST_SECONDS = 2.0
 _ATTEMPTS = 6
 _AT_ONCE = 20
 _ROUND_SECONDS, _IDLE_SECONDS = 1.0, 10.0
-_FINISHED = ("Succeeded", "Failed")
 
 
 @dataclass
@@ -139,7 +138,7 @@ def is_waiting(pod: Object) -> bool:
     meta = pod["metadata"]
     if not pod["spec"]["nodeName"] or PROCESS_ANNOTATION in meta.get("annotations", {}):
         return False
-    done = is_ready(pod) or pod["status"].get("phase") in _FINISHED
+    done = is_ready(pod) or has_ended(pod)
     return "deletionTimestamp" in meta or not done
 
 

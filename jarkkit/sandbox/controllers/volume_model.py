@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jarkkit.model.kubernetes_values import quantity_value
+from jarkkit.sandbox.controllers.objects import provider_path
 from jarkkit.sandbox.kubernetes.api import Object
 
 EBS = "ebs.csi.aws.com"
@@ -166,15 +167,7 @@ def _topology(why: str) -> str:
 
 def zone_of(node: Object) -> str:
     """Return the zone of a Node, empty when it has none."""
-    provider = str(node["spec"].get("providerID", ""))
-    known = provider.split("/")[3] if provider.startswith("aws:///") else ""
-    return str(node["metadata"].get("labels", {}).get(ZONE) or known)
-
-
-def instance_id_of(node: Object) -> str:
-    """Return the instance id of a Node, empty for a manually created one."""
-    provider = str(node["spec"].get("providerID", ""))
-    return provider.rsplit("/", 1)[-1] if provider.startswith("aws:///") else ""
+    return str(node["metadata"].get("labels", {}).get(ZONE) or provider_path(node)[0])
 
 
 def persistent_volume(

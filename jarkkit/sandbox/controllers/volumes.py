@@ -21,7 +21,7 @@ from jarkkit.sandbox.controllers import volume_model as model
 from jarkkit.sandbox.controllers.backoff import Backoff
 from jarkkit.sandbox.controllers.base_controller import Controller
 from jarkkit.sandbox.controllers.kubernetes_events import EventContent
-from jarkkit.sandbox.controllers.objects import NODES, PODS, tags_argument
+from jarkkit.sandbox.controllers.objects import NODES, PODS, instance_id_of, tags_argument
 from jarkkit.sandbox.controllers.volume_model import (
     EBS,
     EFS,
@@ -239,10 +239,10 @@ class VolumeController(Controller):
             name = _volume_of(attachment)
             raise CsiDriverError("", f'persistentvolume "{name}" not found')
         node = self.cluster.informer(NODES).find(attachment["spec"]["nodeName"])
-        if node is None or not model.instance_id_of(node):
+        if node is None or not instance_id_of(node):
             name = attachment["spec"]["nodeName"]
             raise CsiDriverError("", f"node {name} has no NodeID annotation")
-        return volume["spec"]["csi"]["volumeHandle"], model.instance_id_of(node)
+        return volume["spec"]["csi"]["volumeHandle"], instance_id_of(node)
 
     def _detach(self, attachment: Object) -> None:
         path = f"{ATTACHMENTS}/{attachment['metadata']['name']}"

@@ -1,13 +1,14 @@
 """KWOK's Stages: data that defines how simulated objects change.
 
-The files are Stages of KWOK in a shorthand: pod.yaml describes pods; in scripted/, `make`
-is an object that the resource owns, and `needs` another kind whose CRD must exist. Delays are those
-at speed 1.
+The files are Stages of KWOK in a shorthand: node.yaml describes nodes, pod.yaml describes pods; in
+scripted/, `make` is an object that the resource owns, and `needs` another kind whose CRD must
+exist. Delays are those at speed 1.
 """
 
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,8 +43,9 @@ class ScriptedStage(NamedTuple):
     stage: dict[str, Any]
 
 
-def scripted_stages(speed: float) -> list[ScriptedStage]:
-    """Return the stages of custom resources, and of what they own.
+@cache
+def scripted_stages(speed: float) -> tuple[ScriptedStage, ...]:
+    """Return the stages of custom resources, and of what they own; callers must not change them.
 
     KWOK discovers a resource only when a stage changes, so apply each once its CRD exists.
     """
@@ -52,7 +54,7 @@ def scripted_stages(speed: float) -> list[ScriptedStage]:
         for item in yaml.safe_load(file.read_text())["items"]:
             needs = item.get("needs") or item["spec"]["resourceRef"]
             found.append(ScriptedStage((needs["apiGroup"], needs["kind"]), _stage(item, speed)))
-    return found
+    return tuple(found)
 
 
 def _load(file: Path, speed: float) -> list[dict[str, Any]]:
