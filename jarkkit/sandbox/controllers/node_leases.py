@@ -63,7 +63,7 @@ def _forget(api: Api, before: datetime) -> frozenset[str]:
 
 
 def _held(api: Api) -> Collection[str]:
-    """Return the names of the nodes whose lease somebody holds."""
+    """Return the names of the nodes whose lease is held."""
     return {
         str(lease["metadata"]["name"])
         for lease in api.list(_LEASES)
