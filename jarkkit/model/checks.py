@@ -41,6 +41,8 @@ class Check(BaseModel):
         link: where to read or do more.
         group: its topic; checks of one group are shown together.
         follows: consequences of this finding, a line each.
+        about: keys of the objects that it is about, or of those with the problem:
+            `node:ip-10-0-0-1`, `addon:jupyterhub`. `diagnose` finds by them what explains it.
         seconds: how long its question took; the results of one question share it. None for a result
             that follows from a record.
     """
@@ -57,6 +59,7 @@ class Check(BaseModel):
     link: str = ""
     group: str = ""
     follows: tuple[str, ...] = ()
+    about: tuple[str, ...] = ()
     seconds: float | None = None
 
 
@@ -132,7 +135,7 @@ class Report(BaseModel):
         """Return the checks with this status; merge those that differ only in their name."""
         merged: dict[tuple[str, ...], Check] = {}
         for check in self._having(status):
-            own = {"group", "seconds", *(("name",) if check.fix else ())}
+            own = {"group", "about", "seconds", *(("name",) if check.fix else ())}
             same = tuple(check.model_dump(exclude=own).values())
             names = [merged[same].name, check.name] if same in merged else [check.name]
             merged[same] = check.model_copy(update={"name": ", ".join(names)})

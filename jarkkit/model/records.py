@@ -265,7 +265,12 @@ class InstanceType(Record):
 
 
 class EksCluster(Record):
-    """An EKS cluster as the API describes it."""
+    """An EKS cluster as the API describes it.
+
+    Attributes:
+        issues: code and message of each health issue.
+        public: whether its endpoint is reachable from the internet, from the networks in `open_to`.
+    """
 
     name: str
     arn: str
@@ -274,22 +279,9 @@ class EksCluster(Record):
     endpoint: str = ""
     deletion_protection: bool = False
     tags: dict[str, str] = {}
-
-
-class ControlPlaneHealth(Record):
-    """Status and health of an EKS control plane (EKS DescribeCluster).
-
-    Attributes:
-        issues: code and message of each health issue.
-        public: whether its endpoint is reachable from the internet, from the networks in `open_to`.
-    """
-
-    status: str
-    version: str = ""
     issues: tuple[str, ...] = ()
     public: bool = True
     open_to: tuple[str, ...] = ()
-    vpc_id: str = ""
 
 
 class Instance(Record):

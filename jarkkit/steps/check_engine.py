@@ -54,12 +54,14 @@ class CheckFunction(Generic[C]):
         ask: answers the question; reads through its argument, the context.
         group: the topic in a report.
         severity: the status if `ask` raises an error that is the answer.
+        about: `Check.about` of the results that have none of their own.
     """
 
     question: str
     ask: Callable[[C], Answer]
     group: str = ""
     severity: Severity = "fail"
+    about: tuple[str, ...] = ()
 
 
 @dataclass
@@ -127,6 +129,7 @@ def _answer(
             update={
                 "name": each.name or check.question,
                 "group": check.group,
+                "about": each.about or check.about,
                 "seconds": seconds,
             }
         )

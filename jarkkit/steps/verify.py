@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from jarkkit.model.checks import Report
+from functools import partial
+
+from jarkkit.model.checks import Check, Report
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import ClusterState, DeployResult
 from jarkkit.steps.aws_layer import AwsLayer
@@ -29,7 +31,8 @@ def verify(layer: AwsLayer, connect: Connect | None = None, *, deep: bool = Fals
         )
     layer.target()
     cluster = layer.own_cluster()
-    checks = check_account(AccountCheckContext(layer, deployed, cluster))
+    components = partial(layer.account.cluster_components, layer.settings.name)
+    checks = check_account(AccountCheckContext(layer.stack, deployed, cluster, components))
     notes: tuple[str, ...] = ()
     if connect is not None and cluster is not None:
         context = ClusterCheckContext(
@@ -41,7 +44,16 @@ def verify(layer: AwsLayer, connect: Connect | None = None, *, deep: bool = Fals
         )
         checks = (*checks, *check_cluster_layer(context))
         notes = _notes(context, layer.workspace.load("cluster", ClusterState) or ClusterState())
+    checks = tuple(_with_diagnosis(check, layer.workspace.name) for check in checks)
     return Report(title="Does it work?", checks=checks, notes=notes)
+
+
+def _with_diagnosis(check: Check, name: str) -> Check:
+    """Point a failed check of an object that `diagnose` relates to others at its diagnosis."""
+    if check.status != "fail" or not check.about or "jarkkit diagnose" in check.fix:
+        return check
+    fix = f"{check.fix} To find the cause: jarkkit diagnose {name}".strip()
+    return check.model_copy(update={"fix": fix})
 
 
 def _notes(context: ClusterCheckContext, state: ClusterState) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,21 +14,22 @@ import pytest
 
 from jarkkit.catalog.drills import NAMESPACE, drill
 from jarkkit.decisions.cluster.pod_status import PodOwner
-from jarkkit.decisions.cluster.readiness import all_replica_statuses
 from jarkkit.deployment import Deployment
 from jarkkit.model.checks import Check, Report
+from jarkkit.model.clock import now
 from jarkkit.model.errors import JarkkitError
-from jarkkit.model.records import ClusterComponent, Instance, LedgerEntry, OwnedResource
+from jarkkit.model.records import ClusterComponent, EksCluster, Instance, LedgerEntry, OwnedResource
 from jarkkit.notebook.ui.drill_session import DrillList, DrillSession, check_answer
 from jarkkit.notebook.ui.drill_session import drill as drilling
 from jarkkit.ports.helm import Release
 from jarkkit.ports.workspace import Workspace
 from jarkkit.render.text import text as text_of
-from jarkkit.settings import Settings
+from jarkkit.steps.cluster import web_uis
 from jarkkit.steps.cluster.cluster_layer import Connect
 from jarkkit.steps.cluster.install_state import InstallState
-from tests.support.fakes.deployment import DeploymentHarness
-from tests.support.fakes.healthy_cluster import LONG_AGO, HealthyCluster, healthy_cluster
+from tests.support.fakes.deployment import DeploymentHarness, active_components
+from tests.support.fakes.healthy_cluster import LONG_AGO, SETTINGS, HealthyCluster
+from tests.support.stacks import resolved
 
 DENIED = JarkkitError("JK-AWS-DENIED", "ec2 DescribeInstances: not allowed.", "Allow it.")
 EXPIRED = JarkkitError("JK-AWS-EXPIRED", "sts: the credentials are expired.", "Log in.")
@@ -62,19 +64,21 @@ def connector(
     def connect(outputs: Mapping[str, Any]) -> Any:
         return SimpleNamespace(
             kube=kube,
-            settings=Settings(),
+            settings=SETTINGS,
             install_state=InstallState(harness.deployment.workspace, outputs),
             releases=lambda: dict(releases),
-            replica_statuses=lambda: all_replica_statuses(lambda kind: kube.list("apps/v1", kind)),
         )
 
     return cast(Connect, connect)
 
 
 @pytest.fixture
-def case(harness: DeploymentHarness) -> Case:
+def case(harness: DeploymentHarness, kube: HealthyCluster) -> Case:
     harness.deploy()
-    kube = healthy_cluster()
+    version = SETTINGS.cluster_version
+    cluster = EksCluster(name="demo", arn="a", status="ACTIVE", version=version, endpoint="x")
+    harness.account.clusters["demo"] = cluster
+    harness.account.components = active_components()
     releases: dict[str, Release] = {}
     deployment = Deployment(
         harness.deployment.workspace,
@@ -222,7 +226,8 @@ class TestCluster:
         case.kube.put(pod)
         issue = "InsufficientNumberOfReplicas: 0 of 2"
         part = ClusterComponent(kind="add-on", name="coredns", status="DEGRADED", issues=(issue,))
-        case.harness.account.components = (part,)
+        others = (p for p in active_components() if p.name != part.name)
+        case.harness.account.components = (part, *others)
         check = case.check(str(PodOwner("kube-system", "Deployment", "coredns")))
         assert any("EKS add-on coredns" in line for line in check.follows)
         assert len(case.diagnose().failures()) == 1
@@ -263,16 +268,140 @@ class TestCluster:
         kinds = ("version", "Node", "Pod", "PersistentVolumeClaim", "Deployment", "NodeClaim",
                  "ValidatingWebhookConfiguration")  # fmt: skip
         case.kube.failing = dict.fromkeys(kinds, "JK-KUBE-UNREACHABLE")
-        health = case.harness.account.health
-        assert health.plane is not None
-        health.plane = health.plane.model_copy(update={"open_to": ("192.0.2.0/24",)})
+        clusters = case.harness.account.clusters
+        clusters["demo"] = clusters["demo"].model_copy(update={"open_to": ("192.0.2.0/24",)})
         assert case.found() == {"The cluster's API": "JK-KUBE-UNREACHABLE"}
         assert "192.0.2.0/24" in case.check("The cluster's API").why
 
     def test_a_missing_cluster_explains_an_unreachable_api(self, case: Case) -> None:
         case.kube.failing = {"version": "JK-KUBE-UNREACHABLE"}
-        case.harness.account.health.plane = None
-        assert any("cluster's API" in line for line in case.check("Cluster demo").follows)
+        del case.harness.account.clusters["demo"]
+        assert any("cluster's API" in line for line in case.check("Cluster").follows)
+
+
+class ListCounter(HealthyCluster):
+    """A cluster that counts how often all objects of a kind are listed."""
+
+    def __init__(self, like: HealthyCluster) -> None:
+        super().__init__(objects=like.objects, port=like.port)
+        self.lists: Counter[str] = Counter()
+
+    def list(
+        self, api_version: str, kind: str, namespace: str = "", **chosen: str
+    ) -> Iterator[dict[str, Any]]:
+        if not namespace and not any(chosen.values()):
+            self.lists[kind] += 1
+        return super().list(api_version, kind, namespace, **chosen)
+
+
+class TestVerifysChecks:
+    def own_check(self, case: Case, title: str, kind: str, namespace: str = "") -> None:
+        folder = case.deployment.folder / "checks"
+        folder.mkdir(exist_ok=True)
+        (folder / "own.yaml").write_text(
+            f"title: {title}\nobject: {{apiVersion: v1, kind: {kind}, namespace: {namespace!r}}}\n"
+            "field: status.phase\nequals: Bound\nfix: Look at it.\n"
+        )
+
+    def test_what_only_verify_knows_is_a_finding(self, case: Case) -> None:
+        case.kube.add("ConfigMap", "amazon-vpc-cni", "kube-system", data={})
+        assert case.found() == {"Network policies are enforced": "JK-VERIFY-FAILED"}
+        check = case.check("Network policies are enforced")
+        assert (check.status, check.needed) == ("fail", "true")
+        assert "enableNetworkPolicy" in check.fix
+
+    def test_a_users_own_check_that_fails_is_a_finding(self, case: Case) -> None:
+        self.own_check(case, "The team's volume is bound", "PersistentVolumeClaim", "team")
+        assert case.found() == {"The team's volume is bound": "JK-VERIFY-FAILED"}
+        assert case.check("The team's volume is bound").fix == "Look at it."
+
+    def test_a_pod_that_fails_is_reported_once_with_its_web_ui(self, case: Case) -> None:
+        hub = case.kube.objects["Deployment", "jupyterhub", "hub"]
+        case.kube.put({**hub, "status": {"observedGeneration": 1, "readyReplicas": 0}})
+        for endpoint in web_uis.endpoints(resolved(SETTINGS)):
+            if endpoint.addon == "jupyterhub":
+                del case.kube.objects["Pod", "jupyterhub", f"{endpoint.service}-1"]
+        case.kube.put(hub_pod("ImagePullBackOff"))
+        assert case.found() == {"Deployment jupyterhub/hub": "JK-ADDON-IMAGE"}
+        (symptom,) = case.check("Deployment jupyterhub/hub").follows
+        assert symptom.startswith("Web UI of JupyterHub: ")
+
+    def test_a_volume_claim_is_the_cause_of_the_check_that_it_is_bound(self, case: Case) -> None:
+        spec = {"storageClassName": "absent"}
+        case.kube.add(
+            "PersistentVolumeClaim", "data", "team", spec=spec, status={"phase": "Pending"}
+        )
+        assert case.found() == {"Volume claim team/data": "JK-VOLUME-PENDING"}
+        (symptom,) = case.check("Volume claim team/data").follows
+        assert symptom.startswith("Volumes are bound: team/data: Pending")
+
+    def test_missing_workloads_are_reported_once_per_add_on(self, case: Case) -> None:
+        del case.kube.objects["Deployment", "jupyterhub", "hub"]
+        assert case.found() == {"Add-on jupyterhub": "JK-ADDON-FAILED"}
+        assert case.check("Add-on jupyterhub").follows == ()
+
+    def test_a_workload_with_new_pods_is_a_warning(self, case: Case) -> None:
+        hub = case.kube.objects["Deployment", "jupyterhub", "hub"]
+        case.kube.put({**hub, "status": {"observedGeneration": 1, "readyReplicas": 0}})
+        pod = hub_pod("ContainerCreating")
+        pod["metadata"]["creationTimestamp"] = now()
+        case.kube.put(pod)
+        report = case.diagnose()
+        assert report.ok, text_of(report)
+        (check,) = (c for c in report.checks if c.status == "warn")
+        assert check.name == "Deployment jupyterhub/hub"
+
+    def test_a_check_that_could_not_run_is_not_checked(self, case: Case) -> None:
+        case.kube.failing = {"APIService": "JK-KUBE-DENIED", "forward": "JK-KUBE-FAILED"}
+        found = {c.name: (c.status, c.code) for c in case.diagnose().findings()}
+        assert found["Aggregated APIs answer"] == ("unknown", "JK-KUBE-DENIED")
+        (uis,) = (name for name in found if "Web UI of JupyterHub" in name)
+        assert found[uis] == ("unknown", "JK-KUBE-FAILED")
+
+    def test_an_error_of_a_query_is_not_repeated_by_the_check_of_that_name(
+        self, case: Case
+    ) -> None:
+        # The check and the query "Workloads" read different kinds; both read nodes.
+        case.kube.failing = dict.fromkeys(("Node", "Deployment", "RayJob"), "JK-KUBE-DENIED")
+        unknown = [c.name for c in case.diagnose().checks if c.status == "unknown"]
+        assert (unknown.count("Nodes"), unknown.count("Workloads")) == (1, 2)
+
+    def test_a_cluster_that_cannot_be_described_is_not_checked(self, case: Case) -> None:
+        case.harness.account.failing = {"cluster": DENIED}
+        found = case.found()
+        assert found["Control plane"] == found["Cluster"] == "JK-AWS-DENIED"
+
+    def test_the_passed_checks_are_counted(self, case: Case) -> None:
+        check = case.check("Checks of jarkkit verify")
+        assert check.status == "pass"
+        verified = case.deployment.verify()
+        api = 1  # a query of the diagnosis itself
+        assert check.found == f"{verified.count('pass') - api} passed"
+
+    def test_after_a_cleanup_began_nothing_is_verified(self, case: Case) -> None:
+        failed = LedgerEntry(time="2026-11-27T00:00:00Z", step="cleanup", status="failed")
+        case.deployment.workspace.record(failed)
+        case.harness.account.components = ()
+        assert list(case.found()) == ["The last cleanup"]
+
+    def test_every_list_is_read_once(self, harness: DeploymentHarness, case: Case) -> None:
+        kube = ListCounter(case.kube)
+        waiting = hub_pod("")
+        del waiting["spec"]["nodeName"]  # so that the pods' query asks for nodes and pools, too
+        kube.put(waiting)
+        deployment = Deployment(
+            case.deployment.workspace,
+            {},
+            account=harness.account,  # type: ignore[arg-type]
+            terraform=harness.terraform,  # type: ignore[arg-type]
+            connect=connector(harness, kube, {}),
+        )
+        deployment.diagnose()
+        shared = (
+            "Node", "NodePool", "NodeClaim", "EC2NodeClass", "Deployment", "StatefulSet",
+            "DaemonSet", "StorageClass", "PersistentVolumeClaim", "Service", "Pod",
+        )  # fmt: skip
+        assert {kind: kube.lists[kind] for kind in shared} == dict.fromkeys(shared, 1)
 
 
 # -- drills ----------------------------------------------------------------------------------------
@@ -309,6 +438,7 @@ def drill_session(case: Case, name: str, faults: FaultRecorder) -> DrillSession:
 
 class TestDrills:
     def test_pods_are_recreated_and_the_fault_is_turned_off_again(self, rehearsed: Case) -> None:
+        healthy = dict(rehearsed.kube.objects)
         rehearsed.kube.put(hub_pod(""))
         faults = FaultRecorder()
         with drill_session(rehearsed, "image-pull", faults) as session:
@@ -318,7 +448,7 @@ class TestDrills:
             report = session.diagnosis()
         assert "JK-ADDON-IMAGE" in {c.code for c in report.failures()}
         assert faults.active == ("throttled:iam",)
-        del rehearsed.kube.objects["Pod", "jupyterhub", "hub-abc-1"]
+        rehearsed.kube.objects = healthy
         assert session.recovery().ok
 
     def test_an_interrupted_drill_is_reverted(self, rehearsed: Case) -> None:

@@ -20,7 +20,6 @@ from jarkkit.model.records import (
     ClusterComponent,
     ClusterState,
     ClusterVersion,
-    ControlPlaneHealth,
     EksCluster,
     Event,
     LedgerEntry,
@@ -38,6 +37,7 @@ from tests.support.fakes.deployment import (
     DeploymentHarness,
     EmptyingConnect,
     FakeConnect,
+    active_components,
     protected_cluster,
 )
 from tests.support.stacks import BARE
@@ -626,8 +626,6 @@ def test_an_upgrade_by_aws_is_reported_by_every_step(harness: DeploymentHarness)
     harness.deployment.configure({"cluster_version": "1.35"})
     harness.deploy()
     existing_cluster(harness, "1.36", "1.35")
-    health = harness.account.health
-    health.plane = ControlPlaneHealth(status="ACTIVE", version="1.36")
     with pytest.raises(JarkkitError, match="JK-VERSION-DRIFT") as caught:
         harness.plan()
     assert "cluster_version=1.36" in caught.value.fix
@@ -779,17 +777,6 @@ def test_a_cluster_of_others_blocks_the_name(harness: DeploymentHarness) -> None
     assert status_of(harness.deployment.preflight(), "Cluster name") == "pass"
     harness.account.foreign_clusters = frozenset({"demo"})
     assert status_of(harness.deployment.preflight(), "Cluster name") == "fail"
-
-
-def active_components() -> tuple[ClusterComponent, ...]:
-    names = (
-        "vpc-cni", "kube-proxy", "coredns", "eks-pod-identity-agent", "metrics-server",
-        "aws-ebs-csi-driver", "aws-efs-csi-driver", "amazon-cloudwatch-observability",
-    )  # fmt: skip
-    made = [
-        ClusterComponent(kind="add-on", name=name, status="ACTIVE", version="v1") for name in names
-    ]
-    return (*made, ClusterComponent(kind="node group", name="core", status="ACTIVE"))
 
 
 def test_verify_passes_when_everything_is_active(harness: DeploymentHarness) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import http.server
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -25,38 +22,13 @@ from jarkkit.steps.cluster.cluster_layer import Connect
 from jarkkit.steps.cluster.volume_probe import NAMESPACE, probe_volume
 from jarkkit.steps.stack_checks.cluster import ClusterCheckContext, check_cluster_layer
 from tests.support.fakes.cluster import FakeKube, Object, workload_object
-from tests.support.fakes.deployment import DeploymentHarness
-from tests.support.fakes.healthy_cluster import SETTINGS, HealthyCluster, healthy_cluster
+from tests.support.fakes.deployment import (
+    DeploymentHarness,
+    active_components,
+    protected_cluster,
+)
+from tests.support.fakes.healthy_cluster import SETTINGS, HealthyCluster
 from tests.support.stacks import resolved
-
-
-@pytest.fixture
-def web_server() -> Iterator[int]:
-    """Start a web server that answers every request; yield its port."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = b"Sign in"
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield server.server_address[1]
-        server.shutdown()
-
-
-@pytest.fixture
-def kube(web_server: int, monkeypatch: pytest.MonkeyPatch) -> HealthyCluster:
-    monkeypatch.setattr(web_uis.WebEndpoint, "scheme", "http")
-    made = healthy_cluster()
-    made.port = web_server
-    return made
 
 
 def run_checks(kube: FakeKube, folder: Path = Path("/nowhere"), **more: Any) -> dict[str, Check]:
@@ -129,7 +101,7 @@ def test_an_unreachable_api_ends_the_verification(kube: HealthyCluster) -> None:
 def test_a_web_ui_without_a_pod_fails(kube: HealthyCluster) -> None:
     endpoint = web_uis.endpoints(resolved(SETTINGS))[0]
     del kube.objects["Pod", endpoint.namespace, f"{endpoint.service}-1"]
-    assert failures(run_checks(kube))[endpoint.title] == "JK-USE-FAILED"
+    assert failures(run_checks(kube))[f"Web UI of {endpoint.title}"] == "JK-USE-FAILED"
 
 
 def test_custom_checks_of_a_user(kube: HealthyCluster, tmp_path: Path) -> None:
@@ -180,6 +152,20 @@ def test_the_step_reports_both_layers(harness: DeploymentHarness, kube: HealthyC
     assert "Cluster" in names
     assert "Deployment kube-system/coredns" in names
     assert "Kubernetes API" not in [check.name for check in verify.verify(layer, None).checks]
+
+
+def test_a_failed_check_points_to_its_diagnosis(
+    harness: DeploymentHarness, kube: HealthyCluster
+) -> None:
+    harness.deploy()
+    harness.account.clusters = {"demo": protected_cluster()}
+    harness.account.components = tuple(p for p in active_components() if p.name != "coredns")
+    kube.failing = {"APIService": "JK-KUBE-FAILED"}
+    connect = cast(Connect, lambda _: SimpleNamespace(kube=kube))
+    report = verify.verify(harness.deployment._reachable_layer(), connect)
+    failed = {check.name: check.fix for check in report.failures()}
+    assert failed["EKS add-on coredns"].endswith("To find the cause: jarkkit diagnose demo")
+    assert "diagnose" not in failed["Aggregated APIs answer"]
 
 
 def test_a_rehearsal_notes_what_was_simulated(kube: HealthyCluster) -> None:

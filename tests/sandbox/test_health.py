@@ -23,12 +23,12 @@ def test_a_cluster_is_described_with_health_and_endpoint_access(
     subnets = [s["SubnetId"] for s in ec2.describe_subnets(Filters=default)["Subnets"]][:2]
     network = {"subnetIds": subnets, "publicAccessCidrs": ["54.240.0.0/16"]}
     eks.create_cluster(name="sick", roleArn=role, resourcesVpcConfig=network)
-    plane = account.health.control_plane("sick")
+    plane = account.cluster("sick")
     assert plane is not None
     assert plane.status in ("CREATING", "ACTIVE")
     assert plane.public
     assert plane.open_to == ("54.240.0.0/16",)
-    assert account.health.control_plane("absent") is None
+    assert account.cluster("absent") is None
 
 
 def test_terminated_instances_are_listed_with_the_reason(

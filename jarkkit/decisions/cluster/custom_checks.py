@@ -33,6 +33,16 @@ from jarkkit.model.checks import Check
 
 Object = Mapping[str, Any]
 _MAX_NAMED = 5
+# The kinds whose keys in `Check.about` are not the kind itself.
+_KEYS = {
+    "Node": "node",
+    "NodePool": "pool",
+    "EC2NodeClass": "pool",
+    "PersistentVolumeClaim": "claim",
+    "Deployment": "pods",
+    "StatefulSet": "pods",
+    "DaemonSet": "pods",
+}
 
 
 class ObjectSelector(BaseModel):
@@ -120,7 +130,13 @@ def evaluate(check: CustomCheck, objects: Iterable[Object]) -> Check:
         why=check.why,
         fix=check.fix if failed else "",
         code="JK-VERIFY-FAILED" if failed else "",
+        about=tuple(_key(check.object.kind, each) for each in wrong),
     )
+
+
+def _key(kind: str, manifest: Object) -> str:
+    """Return the key by which `diagnose` refers to an object."""
+    return f"{_KEYS.get(kind, kind)}:{qualified_name(manifest)}"
 
 
 def _found(check: CustomCheck, checked: list[Object], wrong: list[Object]) -> str:

@@ -21,6 +21,7 @@ from jarkkit.decisions.cluster.readiness import (
     scale_command,
     workload_key,
 )
+from jarkkit.decisions.cluster.scheduling import UNANNOUNCED
 from jarkkit.decisions.stack import ResolvedStack
 from jarkkit.model.assertions import values_at
 from jarkkit.model.checks import Check
@@ -92,7 +93,7 @@ def check_nodes(settings: Settings, nodes: Iterable[NodeStatus]) -> tuple[Check,
         groups.setdefault(each.group, []).append(each)
     if not groups:
         fix = "Deploy again: jarkkit plan, then jarkkit deploy"
-        return (_failed("Nodes", "none", "core nodes", fix=fix),)
+        return (_failed("Nodes", "none", "core nodes", fix=fix, about=("nodes",)),)
     checks = [_check_group(name, members) for name, members in sorted(groups.items())]
     every = [each for members in groups.values() for each in members]
     return (*checks, _versions(settings, every), *_accelerators(settings, every))
@@ -115,6 +116,7 @@ def _check_group(name: str, members: list[NodeStatus]) -> Check:
         if lost
         else "",
         code="JK-VERIFY-FAILED" if lost else "",
+        about=tuple(f"node:{each.name}" for each in lost or unready),
     )
 
 
@@ -164,6 +166,7 @@ def _accelerators(settings: Settings, nodes: Sequence[NodeStatus]) -> list[Check
                 if without
                 else "",
                 code="JK-VERIFY-FAILED" if without else "",
+                about=(UNANNOUNCED,),
             )
         )
     return checks
@@ -182,14 +185,16 @@ def check_workload(
     name = f"{workload.kind} {addon.namespace}/{workload.name}"
     replicas = workload.replicas or (found.desired if found else 0)
     expected = f"{replicas}/{replicas}" if replicas or found else "some"
+    about = (f"pods:{addon.namespace}/{workload.name}", f"addon:{addon.name}")
     if has_all_replicas(workload, found):
         return Check(name=name, status="pass", found=str(found), needed=expected, why=addon.title)
     if found is None:
         fix = f"{addon.title} is not completely installed. Deploy again: jarkkit deploy"
-        return _failed(name, "does not exist", expected, why=addon.title, fix=fix)
+        return _failed(name, "does not exist", expected, why=addon.title, fix=fix, about=about)
     if is_scaled_to_zero(workload, found):
         why = f"{addon.title} was scaled to 0, so it does not run."
-        return _failed(name, str(found), expected, why=why, fix=scale_command(addon, workload))
+        fix, code = scale_command(addon, workload), "JK-ADDON-FAILED"
+        return _failed(name, str(found), expected, why=why, fix=fix, code=code, about=about)
     failure = failure or PodFailure(
         "JK-ADDON-TIMEOUT",
         "its pods are not ready, and neither status nor events show why",
@@ -198,7 +203,9 @@ def check_workload(
     )
     evidence = f" Evidence: {failure.evidence}" if failure.evidence else ""
     why = f"{addon.title}: {failure.message}.{evidence}"
-    return _failed(name, str(found), expected, why=why, fix=failure.fix, code=failure.code)
+    return _failed(
+        name, str(found), expected, why=why, fix=failure.fix, code=failure.code, about=about
+    )
 
 
 def check_workloads(
@@ -276,10 +283,10 @@ def check_node_pools(
 
 def _check_ready(what: str, name: str, there: Mapping[str, Object]) -> Check:
     manifest = there.get(name)
-    title = f"{what} {name}"
+    title, about = f"{what} {name}", (f"pool:{name}",)
     if manifest is None:
         fix = "Deploy again: jarkkit deploy"
-        return _failed(title, "does not exist", "Ready", fix=fix)
+        return _failed(title, "does not exist", "Ready", fix=fix, about=about)
     conditions = manifest.get("status", {}).get("conditions") or ()
     if values_at(manifest, "status.conditions[?type=='Ready'].status") == ["True"]:
         return Check(name=title, status="pass", found=_usage(manifest) or "Ready", needed="Ready")
@@ -295,6 +302,7 @@ def _check_ready(what: str, name: str, there: Mapping[str, Object]) -> Check:
         why=_listed(messages) or "Karpenter has not reconciled it.",
         fix="Correct what the message names, or read Karpenter's log: "
         "kubectl -n karpenter logs deploy/karpenter",
+        about=about,
     )
 
 
@@ -320,6 +328,7 @@ def check_pod_identity(
     Pods get the credentials only if the association exists when they are created.
 
     Args:
+        name: as in `ResolvedStack.pod_identities`: the add-on, or its driver that mounts volumes.
         pods: pods of the service account; None when it does not exist.
         rehearsal: a sandbox runs some pods as processes and gives them credentials directly, not
             through the pod's spec.
@@ -329,7 +338,8 @@ def check_pod_identity(
     if pods is None:
         fix = f"Compare the name with the add-on's service account: kubectl -n {namespace} get sa"
         why = "No pod uses these permissions."
-        return _failed(title, "no such service account", needed, why=why, fix=fix)
+        about = (f"addon:{name.removesuffix('-mount')}",)
+        return _failed(title, "no such service account", needed, why=why, fix=fix, about=about)
     without = [pod["metadata"]["name"] for pod in pods if not _has_credentials(pod)]
     if without and not rehearsal:
         return Check(
@@ -353,9 +363,25 @@ def _has_credentials(pod: Object) -> bool:
 
 
 def _failed(
-    name: str, found: str, needed: str, *, fix: str, why: str = "", code: str = "JK-VERIFY-FAILED"
+    name: str,
+    found: str,
+    needed: str,
+    *,
+    fix: str,
+    why: str = "",
+    code: str = "JK-VERIFY-FAILED",
+    about: tuple[str, ...] = (),
 ) -> Check:
-    return Check(name=name, status="fail", found=found, needed=needed, why=why, fix=fix, code=code)
+    return Check(
+        name=name,
+        status="fail",
+        found=found,
+        needed=needed,
+        why=why,
+        fix=fix,
+        code=code,
+        about=about,
+    )
 
 
 def _listed(texts: Sequence[str]) -> str:

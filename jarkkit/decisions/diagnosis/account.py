@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from jarkkit.decisions.cluster_versions import drift_error, minor
 from jarkkit.decisions.diagnosis.findings import Finding, Rank, code_key, short_list
 from jarkkit.model.errors import AccessDenied, JarkkitError
 from jarkkit.model.records import (
     ClusterComponent,
-    ControlPlaneHealth,
+    EksCluster,
     Instance,
     NatGateway,
     OwnedResource,
 )
-from jarkkit.settings import Settings
 
 # From launch to node usually takes two to four minutes, with accelerators up to ten.
 JOIN_TIMEOUT = timedelta(minutes=10)
@@ -89,52 +87,14 @@ _REFUSED = {
 }
 
 
-def control_plane_findings(name: str, found: ControlPlaneHealth | None) -> Iterator[Finding]:
-    """Check the EKS cluster. Call it only where one was deployed."""
-    if found is None:
-        yield Finding(
-            rank=Rank.CONTROL_PLANE,
-            subject=f"Cluster {name}",
-            found="it is not in the account, although it was deployed",
-            why="It was deleted, or your credentials are for another account.",
-            fix="Compare the plan with what exists: jarkkit plan; then jarkkit deploy.",
-            code="JK-VERIFY-FAILED",
-            explains=frozenset({"api", "control plane"}),
-        )
-        return
-    if found.status != "ACTIVE":
-        yield Finding(
-            rank=Rank.CONTROL_PLANE,
-            subject=f"Cluster {name}",
-            found=f"{found.status} {'; '.join(found.issues)}".strip(),
-            fix="It is changing: check again in a few minutes."
-            if found.status in _MOVING
-            else "It does not recover: clean up (jarkkit cleanup), then deploy again.",
-            code="JK-VERIFY-FAILED",
-            grave=found.status not in _MOVING,
-            explains=frozenset({"api", "control plane"}),
-        )
-        return
-    yield from _issues(Rank.CONTROL_PLANE, f"Cluster {name}", found.issues, "control plane")
-
-
-def version_findings(settings: Settings, found: ControlPlaneHealth | None) -> Iterator[Finding]:
-    """Report a control plane that is newer than the settings."""
-    wanted = settings.cluster_version
-    if found is None or not found.version or minor(found.version) <= minor(wanted):
-        return
-    drift = drift_error(wanted, found.version)
-    yield Finding(
-        rank=Rank.CONTROL_PLANE,
-        subject=f"Cluster {settings.name}",
-        found=drift.message,
-        fix=drift.fix,
-        code=drift.code,
-        grave=False,
+def control_plane_findings(cluster: EksCluster) -> Iterator[Finding]:
+    """Report the health issues of the EKS cluster; verify's checks judge its state."""
+    yield from _issues(
+        Rank.CONTROL_PLANE, f"Cluster {cluster.name}", cluster.issues, "control plane"
     )
 
 
-def api_findings(error: JarkkitError, plane: ControlPlaneHealth | None) -> Iterator[Finding]:
+def api_findings(error: JarkkitError, plane: EksCluster | None) -> Iterator[Finding]:
     """Report an API that did not answer. A denied call is no finding, only unknown."""
     if isinstance(error, AccessDenied):
         return

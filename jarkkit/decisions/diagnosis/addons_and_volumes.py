@@ -12,8 +12,6 @@ from jarkkit.decisions.cluster.pod_failures import find_failure
 from jarkkit.decisions.cluster.readiness import (
     ReplicaStatus,
     WorkloadKey,
-    is_scaled_to_zero,
-    scale_command,
     workload_key,
 )
 from jarkkit.decisions.diagnosis.findings import Finding, Rank, truncate
@@ -165,12 +163,12 @@ def addon_findings(
     state: ClusterState,
 ) -> Iterator[Finding]:
     """Report add-ons with missing workloads or an unfinished installation."""
-    absent: dict[str, list[str]] = {}
+    absent: dict[str, list[AddonWorkload]] = {}
     addons: dict[str, Addon] = {}
     for addon, workload in expected:
         addons[addon.name] = addon
         if workload_key(addon, workload) not in there:
-            absent.setdefault(addon.name, []).append(f"{workload.kind} {workload.name}")
+            absent.setdefault(addon.name, []).append(workload)
     begun = {name for name, installed in state.addons.items() if not installed.digest}
     for name in addons:
         if name not in absent and name not in begun:
@@ -181,7 +179,9 @@ def addon_findings(
         yield Finding(
             rank=Rank.ADDON,
             subject=f"Add-on {name}",
-            found=f"missing: {', '.join(gone)}" if gone else "its installation is unfinished",
+            found=f"missing: {', '.join(f'{w.kind} {w.name}' for w in gone)}"
+            if gone
+            else "its installation is unfinished",
             why=f"{addon.title} is only partly installed.",
             fix="Deploy again; it continues where it stopped: jarkkit deploy",
             code="JK-ADDON-FAILED",
@@ -189,25 +189,7 @@ def addon_findings(
             follows=frozenset(
                 {release, "code:JK-KUBE-REFUSED", *(f"addon:{other}" for other in before)}
             ),
-        )
-
-
-def scaled_findings(
-    expected: Iterable[tuple[Addon, AddonWorkload]], there: Mapping[WorkloadKey, ReplicaStatus]
-) -> Iterator[Finding]:
-    """Report workloads of add-ons that were scaled to zero: no pod shows that one is missing."""
-    for addon, workload in expected:
-        found = there.get(workload_key(addon, workload))
-        if found is None or not is_scaled_to_zero(workload, found):
-            continue
-        yield Finding(
-            rank=Rank.CORE_PODS if addon.core else Rank.PODS,
-            subject=f"{workload.kind} {addon.namespace}/{workload.name}",
-            found=f"scaled to 0 of {workload.replicas}",
-            why=f"{addon.title} does not run.",
-            fix=scale_command(addon, workload),
-            code="JK-ADDON-FAILED",
-            explains=frozenset({f"addon:{addon.name}", f"pods:{addon.namespace}/{workload.name}"}),
+            covers=frozenset(f"{w.kind} {addon.namespace}/{w.name}" for w in gone),
         )
 
 

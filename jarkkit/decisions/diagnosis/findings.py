@@ -52,6 +52,7 @@ class Rank(IntEnum):
     LEFT = 23
     TERRAFORM = 24
     STEP = 25
+    CHECK = 26
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ class Finding:
         grave: False for what may pass by itself or has no effect now.
         explains: keys of what it can cause: `node:ip-10-0-0-1`. Its code is one, too.
         follows: keys of what it may be a symptom of.
+        needed: what should be there instead; empty if `found` says it.
+        covers: names of verify's checks that say no more than it, beside one with its subject.
     """
 
     rank: Rank
@@ -76,11 +79,13 @@ class Finding:
     grave: bool = True
     explains: frozenset[str] = frozenset()
     follows: frozenset[str] = frozenset()
+    needed: str = ""
+    covers: frozenset[str] = frozenset()
 
     @property
     def keys(self) -> frozenset[str]:
         """All keys by which another finding can refer to it."""
-        return self.explains | {code_key(self.code)}
+        return self.explains | ({code_key(self.code)} if self.code else set())
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,7 @@ def to_check(cause: Cause) -> Check:
         name=finding.subject,
         status="fail" if finding.grave else "warn",
         found=truncate(finding.found),
+        needed=finding.needed,
         why=finding.why,
         fix=finding.fix,
         code=finding.code,
@@ -140,7 +146,8 @@ def to_check(cause: Cause) -> Check:
 
 def _symptoms(symptoms: Sequence[Finding]) -> Iterable[str]:
     for symptom in symptoms[:_MAX_SYMPTOMS]:
-        yield f"{symptom.subject}: {truncate(symptom.why or symptom.found, 160)} [{symptom.code}]"
+        code = f" [{symptom.code}]" if symptom.code else ""
+        yield f"{symptom.subject}: {truncate(symptom.why or symptom.found, 160)}{code}"
     if len(symptoms) > _MAX_SYMPTOMS:
         yield f"and {len(symptoms) - _MAX_SYMPTOMS} more"
 

@@ -15,7 +15,6 @@ from jarkkit.decisions.cluster.scheduling import UNANNOUNCED
 from jarkkit.decisions.cluster.supply import ClusterSupply, instance_type, unannounced
 from jarkkit.decisions.diagnosis.account import JOIN_TIMEOUT
 from jarkkit.decisions.diagnosis.findings import Finding, Rank, short_list
-from jarkkit.model.checks import Check
 from jarkkit.model.kubernetes_values import event_time
 
 Object = Mapping[str, Any]
@@ -204,21 +203,6 @@ def _conditions(item: Object, kinds: Sequence[str]) -> list[Any]:
     """Return the conditions of these types, in the order of `kinds`."""
     every = {c["type"]: c for c in item.get("status", {}).get("conditions") or ()}
     return [every[kind] for kind in kinds if kind in every]
-
-
-def pool_findings(checks: Iterable[Check]) -> Iterator[Finding]:
-    """Turn the failed checks of Karpenter's node pools and node classes into findings."""
-    for check in checks:
-        if check.status == "fail":
-            yield Finding(
-                rank=Rank.POOL,
-                subject=f"Karpenter's {check.name[:1].lower()}{check.name[1:]}",
-                found=f"{check.found}: {check.why}" if check.why else check.found,
-                fix=check.fix,
-                code=check.code,
-                explains=frozenset({"pools", f"pool:{check.name.rpartition(' ')[2]}"}),
-                follows=frozenset({"addon:karpenter"}),
-            )
 
 
 def supply_findings(

@@ -118,7 +118,9 @@ def _pods(group: PodGroup, failure: PodFailure, addon: Addon | None) -> Finding:
         code=failure.code,
         grave=any(pod.get("status", {}).get("phase") != "Failed" for pod in pods),
         explains=frozenset(
-            {f"pods:{owner.namespace}/{owner.name}"} | ({f"addon:{addon.name}"} if addon else set())
+            {f"pods:{owner.namespace}/{owner.name}"}
+            | {f"Pod:{owner.namespace}/{pod['metadata']['name']}" for pod in pods}
+            | ({f"addon:{addon.name}"} if addon else set())
         ),
         follows=frozenset(
             failure.follows

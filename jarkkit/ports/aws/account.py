@@ -166,6 +166,7 @@ class Account:
         found = self._describe("describe_cluster", "cluster", name=name)
         if found is None:
             return None
+        network = found.get("resourcesVpcConfig", {})
         return EksCluster(
             name=found["name"],
             arn=found["arn"],
@@ -174,6 +175,9 @@ class Account:
             endpoint=found.get("endpoint", ""),
             deletion_protection=bool(found.get("deletionProtection")),
             tags=dict(found.get("tags") or {}),
+            issues=_issues(found),
+            public=bool(network.get("endpointPublicAccess", True)),
+            open_to=tuple(network.get("publicAccessCidrs", ())),
         )
 
     def set_deletion_protection(self, cluster: str, *, enabled: bool) -> None:
@@ -339,14 +343,22 @@ class Account:
             return None
 
 
-def _part(kind: Any, name: str, found: Mapping[str, Any]) -> ClusterComponent:
+def _issues(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the health issues of a cluster, node group or add-on.
+
+    https://docs.aws.amazon.com/eks/latest/APIReference/API_ClusterIssue.html
+    """
     issues = found.get("health", {}).get("issues", [])
+    return tuple(f"{i.get('code', '')}: {i.get('message', '')}" for i in issues)
+
+
+def _part(kind: Any, name: str, found: Mapping[str, Any]) -> ClusterComponent:
     return ClusterComponent(
         kind=kind,
         name=name,
         status=found["status"],
         version=found.get("addonVersion") or found.get("version") or "",
-        issues=tuple(f"{i.get('code', '')}: {i.get('message', '')}" for i in issues),
+        issues=_issues(found),
     )
 
 

@@ -1,6 +1,5 @@
 """Read-only AWS queries for diagnosis.
 
-https://docs.aws.amazon.com/eks/latest/APIReference/API_ClusterIssue.html and
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
 """
 
@@ -9,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jarkkit.model.errors import ObjectNotFound
-from jarkkit.model.records import ControlPlaneHealth, Instance, NatGateway
+from jarkkit.model.records import Instance, NatGateway
 from jarkkit.ports.aws.inventory import DEPLOYMENT_TAG
 from jarkkit.ports.aws.session import AwsSession, paginate, translate_errors
 
@@ -22,24 +20,6 @@ class AccountHealth:
 
     def __init__(self, session: AwsSession) -> None:
         self._session = session
-
-    def control_plane(self, name: str) -> ControlPlaneHealth | None:
-        """Return the EKS cluster of that name with its health issues; None if it does not exist."""
-        try:
-            with translate_errors("eks DescribeCluster"):
-                found = self._session.client("eks").describe_cluster(name=name)["cluster"]
-        except ObjectNotFound:
-            return None
-        network = found.get("resourcesVpcConfig", {})
-        issues = found.get("health", {}).get("issues", [])
-        return ControlPlaneHealth(
-            status=found["status"],
-            version=found.get("version", ""),
-            issues=tuple(f"{i.get('code', '')}: {i.get('message', '')}" for i in issues),
-            public=bool(network.get("endpointPublicAccess", True)),
-            open_to=tuple(network.get("publicAccessCidrs", ())),
-            vpc_id=network.get("vpcId", ""),
-        )
 
     def instances(self, name: str) -> tuple[Instance, ...]:
         """Return the deployment's instances, including those terminated within the last hour: EC2

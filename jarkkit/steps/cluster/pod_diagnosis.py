@@ -54,13 +54,19 @@ def diagnose_pod(kube: Kube, pod: Object) -> PodFailure | None:
     return diagnose_events(kube, (pod,), _events(kube, pod["metadata"]["namespace"], (pod,)))
 
 
-def cluster_supply(kube: Kube) -> ClusterSupply | None:
-    """Return the nodes, node pools and bound volumes; None if a permission is missing."""
-    pool = ("karpenter.sh/v1", "NodePool")
+def cluster_supply(
+    kube: Kube, listed: Callable[[str, str], Iterable[Object]] | None = None
+) -> ClusterSupply | None:
+    """Return the nodes, node pools and bound volumes; None if a permission is missing.
+
+    Args:
+        listed: returns all objects of a kind, if the caller lists them, too; else the API does.
+    """
+    pool, list_all = ("karpenter.sh/v1", "NodePool"), listed or kube.list
     with contextlib.suppress(JarkkitError):
         return ClusterSupply(
-            nodes=tuple(kube.list("v1", "Node")),
-            pools=tuple(kube.list(*pool)) if kube.serves_kind(*pool) else (),
+            nodes=tuple(list_all("v1", "Node")),
+            pools=tuple(list_all(*pool)) if kube.serves_kind(*pool) else (),
             volumes={
                 f"{claim['namespace']}/{claim['name']}": volume
                 for volume in kube.list("v1", "PersistentVolume")

@@ -208,7 +208,7 @@ def _unreachable(at: WebEndpoint, why: str) -> JarkkitError:
     return JarkkitError(
         "JK-USE-FAILED",
         f"{at.title} cannot be reached: {why}.",
-        "See what is not ready and why: jarkkit verify",
+        f"See its Service and its pods: kubectl -n {at.namespace} get services,pods",
         subjects=(at.addon,),
     )
 

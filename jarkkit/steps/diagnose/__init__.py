@@ -1,4 +1,8 @@
-"""Diagnose what is broken: check everything in parallel, change nothing, work at any time."""
+"""Diagnose what is broken: check everything in parallel, change nothing, work at any time.
+
+It asks verify's checks, too, and reuses the lists. What fails in them is a finding, unless another
+finding explains it.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,26 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from jarkkit.decisions.diagnosis import step_history
 from jarkkit.decisions.diagnosis.findings import Finding, Rank, group_by_cause, to_check
 from jarkkit.model.checks import Check, Report
 from jarkkit.model.errors import ApiCallError, CredentialsError, JarkkitError, Unreachable
-from jarkkit.model.records import DeploymentStatus, DeployResult, LedgerEntry, Receipt
+from jarkkit.model.records import (
+    DeploymentStatus,
+    DeployResult,
+    EksCluster,
+    LedgerEntry,
+    Receipt,
+)
 from jarkkit.ports.aws.concurrency import gather
 from jarkkit.ports.workspace import Workspace
 from jarkkit.steps.aws_layer import AwsLayer
 from jarkkit.steps.cluster.cluster_layer import Connect
-from jarkkit.steps.diagnose import account, cluster
+from jarkkit.steps.diagnose import account, cluster, stack_checks
 from jarkkit.steps.diagnose.observations import Observations, Queries
+from jarkkit.steps.diagnose.shared_calls import SharedCalls, SharedLists
 
 _logger = logging.getLogger(__name__)
 
@@ -112,28 +124,31 @@ def _status(where: DeploymentStatus | None) -> Iterator[Check]:
 
 
 def _observe(context: DiagnosisContext) -> tuple[Observations, JarkkitError | None]:
-    """Run all queries in parallel; the error is the one that prevents them."""
+    """Run all queries, then verify's checks; the error is the one that prevents them."""
     nothing = Observations(context.workspace.name, context.now(), {}, {})
     try:
         layer = context.get_layer()
         deployed = context.workspace.load("deployed", DeployResult)
         steps = [entry.step for entry in context.workspace.ledger_entries()]
+        cleaning = [step for step in steps if step in ("deploy", "cleanup")][-1:] == ["cleanup"]
         _check_access(layer)
-        connect = context.connect()
+        own_cluster = partial(SharedCalls().ask, "cluster", layer.own_cluster)
+        connect = None if cleaning and _is_gone(own_cluster) else context.connect()
+        cluster_layer = connect(deployed.outputs) if deployed and connect else None
     except JarkkitError as error:
         return nothing, error
+    lists = SharedLists(cluster_layer.kube) if cluster_layer else None
     questions: Queries = {}
-    cleaning = [step for step in steps if step in ("deploy", "cleanup")][-1:] == ["cleanup"]
     if "deploy" in steps:
-        questions |= account.queries(layer, deployed, cleaning=cleaning)
-    if deployed is not None and connect is not None and not (cleaning and _is_gone(layer)):
-        try:
-            questions |= cluster.queries(connect(deployed.outputs))
-        except JarkkitError as error:
-            return nothing, error
+        questions |= account.queries(layer, deployed, own_cluster, cleaning=cleaning)
+    if cluster_layer and lists:
+        questions |= cluster.queries(cluster_layer, lists)
     answers = gather({name: query.fetch for name, query in questions.items()})
+    checks: tuple[Check, ...] = ()
+    if deployed and not cleaning:
+        checks = stack_checks.run(context.workspace, layer.stack, deployed, lists, answers)
     return Observations(
-        context.workspace.name, context.now(), questions, answers, layer.stack
+        context.workspace.name, context.now(), questions, answers, layer.stack, checks
     ), None
 
 
@@ -147,10 +162,10 @@ def _check_access(layer: AwsLayer) -> None:
         _logger.info("continue without the target: %s", error)  # other calls may be allowed
 
 
-def _is_gone(layer: AwsLayer) -> bool:
+def _is_gone(own_cluster: Callable[[], EksCluster | None]) -> bool:
     """Return True when an incomplete cleanup has already deleted the cluster."""
     try:
-        return layer.own_cluster() is None
+        return own_cluster() is None
     except JarkkitError:
         return False
 

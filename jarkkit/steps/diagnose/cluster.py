@@ -9,15 +9,18 @@ from typing import Any
 
 from jarkkit.decisions.cluster.pod_failures import NOMINATED
 from jarkkit.decisions.cluster.pod_status import owner_of
+from jarkkit.decisions.cluster.readiness import ReplicaStatus, WorkloadKey, all_replica_statuses
 from jarkkit.decisions.cluster.supply import ClusterSupply
 from jarkkit.decisions.diagnosis.custom_resources import KINDS
 from jarkkit.decisions.diagnosis.findings import Rank
 from jarkkit.decisions.diagnosis.nodes import without_resolved
 from jarkkit.decisions.diagnosis.pods import PodGroup, PodObservations, unready_groups
+from jarkkit.model.records import ClusterState
 from jarkkit.ports.kube import Kube, Object, event_time
 from jarkkit.steps.cluster.cluster_layer import ClusterLayer
 from jarkkit.steps.cluster.pod_diagnosis import cluster_supply, diagnose_events
-from jarkkit.steps.diagnose.observations import KUBERNETES_API, DiagnosisQuery, Queries
+from jarkkit.steps.diagnose.observations import KUBERNETES_API, PODS, DiagnosisQuery, Queries
+from jarkkit.steps.diagnose.shared_calls import SharedLists
 
 # A broken cluster can have thousands of pods with the same few failures.
 _MAX_GROUPS = 30
@@ -26,23 +29,28 @@ _ADMISSION = "admissionregistration.k8s.io/v1"
 _NODE_CLAIM = ("karpenter.sh/v1", "NodeClaim")
 
 
-def queries(layer: ClusterLayer) -> Queries:
+def queries(layer: ClusterLayer, lists: SharedLists) -> Queries:
     """Return all queries; `observations` evaluates their answers."""
     kube = layer.kube
+
+    def addons() -> tuple[dict[WorkloadKey, ReplicaStatus], ClusterState]:
+        there = all_replica_statuses(partial(lists.list, "apps/v1"))
+        return there, layer.install_state.load()
+
     found = {
         KUBERNETES_API: (kube.version, (Rank.API,)),
-        "Nodes": (lambda: tuple(kube.list("v1", "Node")), (Rank.NODE, Rank.ACCELERATOR)),
-        "Karpenter": (lambda: _karpenter(kube), (Rank.POOL, Rank.NODE_CLAIM, Rank.SUPPLY)),
-        "Pods": (
-            lambda: _pods(kube),
+        "Nodes": (lambda: lists.list("v1", "Node"), (Rank.NODE, Rank.ACCELERATOR)),
+        "Karpenter": (lambda: _karpenter(lists), (Rank.POOL, Rank.NODE_CLAIM, Rank.SUPPLY)),
+        PODS: (
+            lambda: _pods(kube, lists),
             (Rank.PODS, Rank.CORE_PODS, Rank.DEPENDENT_PODS, Rank.REFUSED_PODS),
         ),
         "Workloads": (lambda: _workloads(kube), (Rank.WORKLOAD,)),
-        "Load balancers": (lambda: _balanced(kube), (Rank.LOAD_BALANCER,)),
-        "Volume claims": (lambda: _claims(kube), (Rank.CLAIM,)),
+        "Load balancers": (lambda: _balanced(kube, lists), (Rank.LOAD_BALANCER,)),
+        "Volume claims": (lambda: _claims(lists), (Rank.CLAIM,)),
         "Webhooks": (lambda: _webhooks(kube), (Rank.WEBHOOK,)),
         "Helm releases": (lambda: tuple(layer.releases().values()), (Rank.RELEASE,)),
-        "Add-ons": (lambda: (layer.replica_statuses(), layer.install_state.load()), (Rank.ADDON,)),
+        "Add-ons": (addons, (Rank.ADDON,)),
     }
     if not layer.settings.karpenter:
         del found["Karpenter"]
@@ -52,13 +60,13 @@ def queries(layer: ClusterLayer) -> Queries:
     }
 
 
-def _karpenter(kube: Kube) -> tuple[tuple[Object, ...], ...]:
+def _karpenter(lists: SharedLists) -> tuple[tuple[Object, ...], ...]:
     kinds = (
         _NODE_CLAIM,
         ("karpenter.sh/v1", "NodePool"),
         ("karpenter.k8s.aws/v1", "EC2NodeClass"),
     )
-    return tuple(_list_if_known(kube, *kind) for kind in kinds)
+    return tuple(lists.list_if_served(*kind) for kind in kinds)
 
 
 def _list_if_known(kube: Kube, api: str, kind: str) -> tuple[Object, ...]:
@@ -74,9 +82,9 @@ def _workloads(kube: Kube) -> tuple[Object, ...]:
     return tuple(found)
 
 
-def _balanced(kube: Kube) -> tuple[tuple[Object, ...], tuple[Object, ...]]:
+def _balanced(kube: Kube, lists: SharedLists) -> tuple[tuple[Object, ...], tuple[Object, ...]]:
     """Return what can have a load balancer: Services and Ingresses."""
-    services = kube.list("v1", "Service")
+    services = lists.list("v1", "Service")
     balanced = tuple(
         {**s, "kind": "Service"} for s in services if s["spec"].get("type") == "LoadBalancer"
     )
@@ -84,7 +92,7 @@ def _balanced(kube: Kube) -> tuple[tuple[Object, ...], tuple[Object, ...]]:
     return balanced, tuple({**ingress, "kind": "Ingress"} for ingress in ingresses)
 
 
-def _pods(kube: Kube) -> PodObservations:
+def _pods(kube: Kube, lists: SharedLists) -> PodObservations:
     placed: dict[str, set[str]] = {}
 
     def listed() -> Iterator[Object]:
@@ -94,8 +102,8 @@ def _pods(kube: Kube) -> PodObservations:
             yield pod
 
     groups = unready_groups(listed())
-    events = without_resolved(_events(kube), _list_if_known(kube, *_NODE_CLAIM))
-    supply = cache(partial(cluster_supply, kube))
+    events = without_resolved(_events(kube), lists.list_if_served(*_NODE_CLAIM))
+    supply = cache(partial(cluster_supply, kube, lists.list))
     return PodObservations(
         tuple(_judged(kube, g, events, supply) for g in groups[:_MAX_GROUPS]), events, placed
     )
@@ -129,13 +137,13 @@ def _events(kube: Kube) -> tuple[Object, ...]:
     return tuple(sorted(found.values(), key=event_time))
 
 
-def _claims(kube: Kube) -> tuple[tuple[Object, ...], tuple[Object, ...]]:
+def _claims(lists: SharedLists) -> tuple[tuple[Object, ...], tuple[Object, ...]]:
     pending = (
         claim
-        for claim in kube.list("v1", "PersistentVolumeClaim")
+        for claim in lists.list("v1", "PersistentVolumeClaim")
         if claim.get("status", {}).get("phase") in ("Pending", "Lost")
     )
-    return tuple(pending), tuple(kube.list("storage.k8s.io/v1", "StorageClass"))
+    return tuple(pending), lists.list("storage.k8s.io/v1", "StorageClass")
 
 
 def _webhooks(kube: Kube) -> tuple[tuple[Object, ...], tuple[Object, ...]]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from jarkkit.decisions.cluster import health_checks as judge
 from jarkkit.decisions.cluster.pod_status import PodOwner
 from jarkkit.decisions.cluster.supply import ClusterSupply
 from jarkkit.decisions.diagnosis import (
@@ -18,6 +17,7 @@ from jarkkit.decisions.diagnosis import (
     nodes,
     pods,
 )
+from jarkkit.decisions.diagnosis.failed_checks import check_findings
 from jarkkit.decisions.diagnosis.findings import Finding, Rank, truncate
 from jarkkit.decisions.stack import ResolvedStack
 from jarkkit.model.checks import Check
@@ -25,7 +25,11 @@ from jarkkit.model.errors import AccessDenied, JarkkitError
 from jarkkit.model.records import ClusterState
 from jarkkit.model.unknown import Unknown
 
+# The names of queries whose answers verify's checks need, too.
+CONTROL_PLANE = "Control plane"
+COMPONENTS = "Node groups and EKS add-ons"
 KUBERNETES_API = "Kubernetes API"
+PODS = "Pods"
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Observations:
 
     Args:
         stack: None where no query was possible.
+        checks: the results of verify's checks.
     """
 
     name: str
@@ -60,6 +65,7 @@ class Observations:
     queries: Mapping[str, DiagnosisQuery]
     answers: Answers
     stack: ResolvedStack | None = None
+    checks: Sequence[Check] = ()
 
     def get(self, name: str, default: Any = ()) -> Any:
         """Return the answer; the default where there is none."""
@@ -72,15 +78,16 @@ class Observations:
         """Return everything that is wrong."""
         if self.stack is None:
             return ()
-        return (*self._of_account(), *self._of_nodes(), *self._of_workloads(self.stack))
+        found = (*self._of_account(), *self._of_nodes(), *self._of_workloads(self.stack))
+        reported = {finding.subject for finding in found}
+        starting = {str(group.owner) for group in self._pods.groups} - reported
+        return (*found, *check_findings(self.checks, found, starting))
 
     def _of_account(self) -> Iterator[Finding]:
-        plane = self.get("Control plane", None)
-        if self._answered("Control plane") and "Leftovers" not in self.queries:
-            yield from account.control_plane_findings(self.name, plane)
-            if self.stack is not None:
-                yield from account.version_findings(self.stack.settings, plane)
-        yield from account.component_findings(self.get("Node groups and EKS add-ons"))
+        plane = self.get(CONTROL_PLANE, None)
+        if plane is not None and "Leftovers" not in self.queries:
+            yield from account.control_plane_findings(plane)
+        yield from account.component_findings(self.get(COMPONENTS))
         yield from account.gateway_findings(self.get("NAT gateways"))
         yield from account.instance_findings(self.get("Instances"), self._joined(), self.now)
         yield from account.leftover_findings(self.name, *self.get("Leftovers", ((), ())))
@@ -100,7 +107,6 @@ class Observations:
         claims, pools, classes = self.get("Karpenter", ((), (), ()))
         yield from nodes.claim_findings(claims, self.now)
         if self.stack and self._answered("Karpenter"):
-            yield from nodes.pool_findings(judge.check_node_pools(self.stack, pools, classes))
             yield from nodes.foreign_pool_findings(pools, classes, _own_pools(self.stack))
         if self.stack and self._answered("Nodes"):
             supply = ClusterSupply(self.get("Nodes"), pools, {}, self.now)
@@ -135,17 +141,26 @@ class Observations:
         there, state = self.get("Add-ons", ({}, ClusterState()))
         if self._answered("Add-ons"):
             yield from addons_and_volumes.addon_findings(stack.workloads, there, state)
-            yield from addons_and_volumes.scaled_findings(stack.workloads, there)
 
     @property
     def _pods(self) -> pods.PodObservations:
-        found: pods.PodObservations = self.get("Pods", pods.PodObservations())
+        found: pods.PodObservations = self.get(PODS, pods.PodObservations())
         return found
 
     # -- the rest of the report ---------------------------------------------------------------
 
     def unknown_checks(self) -> Iterator[Check]:
-        """Yield the queries without an answer; report an API that does not answer only once."""
+        """Yield the queries and checks without an answer; report a silent API only once."""
+        queries = tuple(self._unanswered_queries())
+        yield from queries
+        same = {(query.name, query.found) for query in queries}
+        for check in self.checks:
+            found = truncate(check.found)
+            if check.status == "unknown" and (check.name, found) not in same:
+                brief = {"found": found, "why": truncate(check.why, 200)}
+                yield check.model_copy(update={**brief, "group": "", "seconds": None})
+
+    def _unanswered_queries(self) -> Iterator[Check]:
         silent = self._failed(KUBERNETES_API)
         for name, answer in self.answers.items():
             if not isinstance(answer, Unknown):
@@ -168,11 +183,13 @@ class Observations:
             )
 
     def passed_checks(self, findings: Sequence[Finding]) -> Iterator[Check]:
-        """Yield the queries that led to no finding."""
+        """Yield the queries that led to no finding, and the number of checks that passed."""
         ranks = {finding.rank for finding in findings}
         for name, query in self.queries.items():
             if not self._failed(name) and not ranks & set(query.ranks):
                 yield Check(name=name, status="pass", found=self._counted(name))
+        if passed := sum(check.status == "pass" for check in self.checks):
+            yield Check(name="Checks of jarkkit verify", status="pass", found=f"{passed} passed")
 
     def skipped_checks(self, error: JarkkitError | None) -> Iterator[Check]:
         """Yield what was not necessary, or not possible, to query.

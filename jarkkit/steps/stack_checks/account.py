@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from jarkkit.decisions.cluster_versions import drift_error, minor
 from jarkkit.decisions.stack import ResolvedStack
 from jarkkit.model.checks import Check
 from jarkkit.model.records import ClusterComponent, DeployResult, EksCluster
+from jarkkit.model.unknown import Unknown
 from jarkkit.settings import Settings
-from jarkkit.steps.aws_layer import AwsLayer
 from jarkkit.steps.check_engine import CheckGroup, run_checks
+
+# What EKS itself is changing: CREATING and DELETING end with another state, too.
+_MOVING = ("CREATING", "UPDATING", "DELETING")
+_CLUSTER_KEYS = ("control plane",)
 
 
 @dataclass(frozen=True)
@@ -19,11 +24,13 @@ class AccountCheckContext:
 
     Attributes:
         cluster: None if there is none.
+        get_components: returns the cluster's node groups and EKS add-ons.
     """
 
-    layer: AwsLayer
+    stack: ResolvedStack
     deployed: DeployResult
-    cluster: EksCluster | None
+    cluster: EksCluster | Unknown | None
+    get_components: Callable[[], tuple[ClusterComponent, ...]]
 
 
 CLUSTER = CheckGroup[AccountCheckContext]("Cluster")
@@ -37,23 +44,24 @@ def check_account(context: AccountCheckContext) -> tuple[Check, ...]:
 
 
 @CLUSTER.check("Cluster")
-def control_plane(context: AccountCheckContext) -> tuple[Check, ...]:
+def control_plane(context: AccountCheckContext) -> tuple[Check, ...] | Unknown:
     """Check the control plane."""
-    return judge_cluster(context.layer.settings, context.cluster)
+    if isinstance(context.cluster, Unknown):
+        return context.cluster
+    return judge_cluster(context.stack.settings, context.cluster)
 
 
 @COMPONENTS.check("Node groups and EKS add-ons")
 def components(context: AccountCheckContext) -> tuple[Check, ...]:
     """Check the node groups and EKS add-ons."""
-    layer = context.layer
-    parts = layer.account.cluster_components(layer.settings.name) if context.cluster else ()
-    return judge_components(layer.stack, parts)
+    parts = context.get_components() if context.cluster else ()
+    return judge_components(context.stack, parts)
 
 
 @RESOURCES.check("Outputs")
 def outputs(context: AccountCheckContext) -> tuple[Check, ...]:
     """Check what Terraform created beside the cluster."""
-    return judge_outputs(context.layer.settings, context.deployed)
+    return judge_outputs(context.stack.settings, context.deployed)
 
 
 def judge_cluster(settings: Settings, cluster: EksCluster | None) -> tuple[Check, ...]:
@@ -63,21 +71,44 @@ def judge_cluster(settings: Settings, cluster: EksCluster | None) -> tuple[Check
             Check(
                 name="Cluster",
                 status="fail",
-                found="none of this name",
+                found="it is not in the account, although it was deployed",
                 needed=settings.name,
-                fix="Deploy again: jarkkit plan, then jarkkit deploy",
+                why="It was deleted, or your credentials are for another account.",
+                fix="Compare the plan with what exists: jarkkit plan; then jarkkit deploy.",
                 code="JK-VERIFY-FAILED",
+                about=_CLUSTER_KEYS,
             ),
         )
     return (
-        _equal("Cluster", cluster.status, "ACTIVE"),
+        _judge_status(cluster),
         _judge_version(settings, cluster),
         Check(
             name="API endpoint",
             status="pass" if cluster.endpoint else "fail",
             found="available" if cluster.endpoint else "none",
             code="" if cluster.endpoint else "JK-VERIFY-FAILED",
+            about=_CLUSTER_KEYS,
         ),
+    )
+
+
+def _judge_status(cluster: EksCluster) -> Check:
+    """Check that it is active. It works during an update, which is a warning."""
+    check = _equal("Cluster", cluster.status, "ACTIVE")
+    if check.status == "pass":
+        return check
+    fix = (
+        "It is changing: check again in a few minutes."
+        if cluster.status in _MOVING
+        else "It does not recover: clean up (jarkkit cleanup), then deploy again."
+    )
+    return check.model_copy(
+        update={
+            "status": "warn" if cluster.status == "UPDATING" else "fail",
+            "why": "; ".join(cluster.issues),
+            "fix": fix,
+            "about": _CLUSTER_KEYS,
+        }
     )
 
 
@@ -106,18 +137,20 @@ def judge_components(
             fix=""
             if len(groups) >= expected_groups
             else "Deploy again: jarkkit plan, then jarkkit deploy",
+            about=("node group",),
         ),
         *(_judge_group(stack.settings, group) for group in groups),
     ]
     checks += [
-        _judge_part(f"Add-on {name}", by_name.get(("add-on", name))) for name in stack.eks_addons
+        _judge_part(f"EKS add-on {name}", f"addon:{name}", by_name.get(("add-on", name)))
+        for name in stack.eks_addons
     ]
     return tuple(checks)
 
 
 def _judge_group(settings: Settings, group: ClusterComponent) -> Check:
     """Check a node group: active, and of the cluster's version."""
-    check = _judge_part(f"Node group {group.name}", group)
+    check = _judge_part(f"Node group {group.name}", f"group:{group.name}", group)
     if check.status != "pass" or group.version in ("", settings.cluster_version):
         return check
     return check.model_copy(
@@ -130,7 +163,7 @@ def _judge_group(settings: Settings, group: ClusterComponent) -> Check:
     )
 
 
-def _judge_part(name: str, part: ClusterComponent | None) -> Check:
+def _judge_part(name: str, key: str, part: ClusterComponent | None) -> Check:
     if part is None:
         return Check(
             name=name,
@@ -139,10 +172,13 @@ def _judge_part(name: str, part: ClusterComponent | None) -> Check:
             needed="ACTIVE",
             fix="Deploy again: jarkkit plan, then jarkkit deploy",
             code="JK-VERIFY-FAILED",
+            about=(key,),
         )
     check = _equal(name, part.status, "ACTIVE")
     version = f"{part.status} {part.version}".strip()
-    return check.model_copy(update={"found": version, "why": "; ".join(part.issues)})
+    return check.model_copy(
+        update={"found": version, "why": "; ".join(part.issues), "about": (key,)}
+    )
 
 
 def judge_outputs(settings: Settings, deployed: DeployResult) -> tuple[Check, ...]:

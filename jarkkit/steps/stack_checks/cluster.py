@@ -3,7 +3,7 @@ checks that are written as data."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -21,7 +21,7 @@ from jarkkit.decisions.cluster.readiness import (
 )
 from jarkkit.decisions.stack import ResolvedStack
 from jarkkit.model.checks import Check
-from jarkkit.model.errors import AccessDenied
+from jarkkit.model.errors import AccessDenied, ApiCallError, JarkkitError
 from jarkkit.ports.kube import Kube, Object
 from jarkkit.steps.check_engine import CheckFunction, CheckGroup, run_checks
 from jarkkit.steps.cluster import web_uis
@@ -32,6 +32,7 @@ from jarkkit.steps.cluster.volume_probe import probe_volume
 _AT_ONCE = 8
 _CUSTOM = "Custom checks"
 CUSTOM_CHECKS_FOLDER = "checks"
+ListObjects = Callable[[str, str], Iterable[Object]]
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ class ClusterCheckContext:
     Args:
         custom_checks: the folder with your custom checks; need not exist.
         deep: also create a volume.
+        listed: returns all objects of a kind, if the caller lists them, too; else the API does.
+        pod_failures: why the pods of workloads are not ready, if the caller knows; else the
+            workloads' pods are listed.
     """
 
     kube: Kube
@@ -48,6 +52,12 @@ class ClusterCheckContext:
     custom_checks: Path
     rehearsal: bool = False
     deep: bool = False
+    listed: ListObjects | None = None
+    pod_failures: Mapping[WorkloadKey, PodFailure] | None = None
+
+    def list_all(self, api_version: str, kind: str) -> Iterable[Object]:
+        """Return all objects of a kind that the cluster serves."""
+        return (self.listed or self.kube.list)(api_version, kind)
 
 
 API = CheckGroup[ClusterCheckContext]("Cluster")
@@ -63,19 +73,32 @@ def check_cluster_layer(context: ClusterCheckContext) -> tuple[Check, ...]:
     whether the cluster answers is what it asks. If the API does not answer, or does not admit you
     at all, that check fails, and the rest is skipped: nothing of the cluster is verified.
     """
-    answers = _run(API, context)
+    answers = _run(API, context, AccessDenied)
     if any(check.status != "pass" for check in answers):
         return tuple(check.model_copy(update={"status": "fail"}) for check in answers)
-    rest = (*CHECKS, *web_ui_checks(context), *custom_check_functions(context))
-    checks = (*answers, *_run(rest, context))
+    checks = (*answers, *check_cluster_objects(context, unanswered=AccessDenied))
     # Last: its claim starts unbound, which another check would report as a failure.
-    return (*checks, *_run(DEEP, context)) if context.deep else checks
+    return (*checks, *_run(DEEP, context, AccessDenied)) if context.deep else checks
+
+
+def check_cluster_objects(
+    context: ClusterCheckContext, *, unanswered: type[JarkkitError] = ApiCallError
+) -> tuple[Check, ...]:
+    """Check everything of the cluster layer that only reads, once its API answers.
+
+    Args:
+        unanswered: as for `run_checks`.
+    """
+    checks = (*CHECKS, *web_ui_checks(context), *custom_check_functions(context))
+    return _run(checks, context, unanswered)
 
 
 def _run(
-    checks: Iterable[CheckFunction[ClusterCheckContext]], context: ClusterCheckContext
+    checks: Iterable[CheckFunction[ClusterCheckContext]],
+    context: ClusterCheckContext,
+    unanswered: type[JarkkitError],
 ) -> tuple[Check, ...]:
-    return run_checks(checks, context, unanswered=AccessDenied, at_once=_AT_ONCE)
+    return run_checks(checks, context, unanswered=unanswered, at_once=_AT_ONCE)
 
 
 @API.check("Kubernetes API")
@@ -101,15 +124,17 @@ def nodes(context: ClusterCheckContext) -> Sequence[Check]:
     now = datetime.now(UTC)
     return judge.check_nodes(
         context.stack.settings,
-        (judge.node_status(node, now) for node in context.kube.list("v1", "Node")),
+        (judge.node_status(node, now) for node in context.list_all("v1", "Node")),
     )
 
 
 @CHECKS.check("Workloads")
 def workloads(context: ClusterCheckContext) -> Sequence[Check]:
     """Check all workloads of the enabled add-ons."""
-    existing = all_replica_statuses(lambda kind: context.kube.list("apps/v1", kind))
-    return judge.check_workloads(context.stack, existing, _failures(context, existing))
+    existing = all_replica_statuses(lambda kind: context.list_all("apps/v1", kind))
+    known = context.pod_failures
+    failures = _failures(context, existing) if known is None else known
+    return judge.check_workloads(context.stack, existing, failures)
 
 
 def _failures(
@@ -131,7 +156,7 @@ def _failures(
 @CHECKS.check("Storage")
 def storage(context: ClusterCheckContext) -> Sequence[Check]:
     """Check the default storage class."""
-    classes = tuple(context.kube.list("storage.k8s.io/v1", "StorageClass"))
+    classes = tuple(context.list_all("storage.k8s.io/v1", "StorageClass"))
     return judge.check_default_storage_class(context.stack, classes)
 
 
@@ -148,7 +173,7 @@ def karpenter(context: ClusterCheckContext) -> Sequence[Check]:
     if not context.stack.settings.karpenter:
         return (Check(name="Karpenter's pools", status="skip", found="Karpenter is off"),)
     pools, classes = (
-        tuple(context.kube.list(api, kind)) if context.kube.serves_kind(api, kind) else ()
+        tuple(context.list_all(api, kind)) if context.kube.serves_kind(api, kind) else ()
         for api, kind in (("karpenter.sh/v1", "NodePool"), ("karpenter.k8s.aws/v1", "EC2NodeClass"))
     )
     return judge.check_node_pools(context.stack, pools, classes)
@@ -168,7 +193,12 @@ def identities(context: ClusterCheckContext) -> Iterator[Check]:
 def web_ui_checks(context: ClusterCheckContext) -> Iterator[CheckFunction[ClusterCheckContext]]:
     """Yield a check per web UI."""
     for endpoint in web_uis.endpoints(context.stack):
-        yield CheckFunction(endpoint.title, partial(_web_ui, endpoint), "Web UIs")
+        yield CheckFunction(
+            f"Web UI of {endpoint.title}",
+            partial(_web_ui, endpoint),
+            "Web UIs",
+            about=(f"addon:{endpoint.addon}",),
+        )
 
 
 def _web_ui(endpoint: web_uis.WebEndpoint, context: ClusterCheckContext) -> Check:
@@ -176,7 +206,7 @@ def _web_ui(endpoint: web_uis.WebEndpoint, context: ClusterCheckContext) -> Chec
     works = answer.status < 500
     simulated = " from the sandbox: no program runs behind it" if answer.simulated else ""
     return Check(
-        name=f"Web UI of {endpoint.title}",
+        name="",
         status="pass" if works else "fail",
         found=f"answers {answer.status}{simulated}",
         needed="an answer",
@@ -204,5 +234,9 @@ def _custom_check(check: custom_checks.CustomCheck, context: ClusterCheckContext
         one = context.kube.get(of.api_version, of.kind, of.name, of.namespace)
         objects = iter((one,) if one else ())
     elif context.kube.serves_kind(of.api_version, of.kind):
-        objects = context.kube.list(of.api_version, of.kind, of.namespace, labels=of.labels)
+        objects = (
+            context.kube.list(of.api_version, of.kind, of.namespace, labels=of.labels)
+            if of.namespace or of.labels or of.kind == "Pod"  # too many to keep
+            else iter(context.list_all(of.api_version, of.kind))
+        )
     return custom_checks.evaluate(check, objects)

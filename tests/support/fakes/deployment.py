@@ -8,7 +8,7 @@ from typing import Any
 
 from jarkkit.deployment import Deployment
 from jarkkit.model.errors import JarkkitError
-from jarkkit.model.records import EksCluster
+from jarkkit.model.records import ClusterComponent, EksCluster
 from tests.support.fakes.account import FakeAccount, FakeTerraform
 from tests.support.fakes.cluster import FakeKube, cluster_layer
 
@@ -59,3 +59,15 @@ def protected_cluster(**more: Any) -> EksCluster:
     """Return an active cluster with deletion protection."""
     values = {"name": "demo", "arn": "a", "status": "ACTIVE", "version": "1.36", "endpoint": "x"}
     return EksCluster.model_validate({**values, "deletion_protection": True, **more})
+
+
+def active_components() -> tuple[ClusterComponent, ...]:
+    """Return the node group and the EKS add-ons of the default settings."""
+    names = (
+        "vpc-cni", "kube-proxy", "coredns", "eks-pod-identity-agent", "metrics-server",
+        "aws-ebs-csi-driver", "aws-efs-csi-driver", "amazon-cloudwatch-observability",
+    )  # fmt: skip
+    made = [
+        ClusterComponent(kind="add-on", name=name, status="ACTIVE", version="v1") for name in names
+    ]
+    return (*made, ClusterComponent(kind="node group", name="core", status="ACTIVE"))

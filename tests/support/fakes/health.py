@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from jarkkit.model.errors import JarkkitError
-from jarkkit.model.records import ControlPlaneHealth, Instance, NatGateway
+from jarkkit.model.records import Instance, NatGateway
 
 T = TypeVar("T")
 
@@ -15,9 +15,6 @@ T = TypeVar("T")
 class FakeHealth:
     """Returns what the test sets; `failing` maps a method to its error."""
 
-    plane: ControlPlaneHealth | None = field(
-        default_factory=lambda: ControlPlaneHealth(status="ACTIVE")
-    )
     instance_list: tuple[Instance, ...] = ()
     gateway_list: tuple[NatGateway, ...] = ()
     interfaces: tuple[str, ...] = ()
@@ -27,9 +24,6 @@ class FakeHealth:
         if method in self.failing:
             raise self.failing[method]
         return answer
-
-    def control_plane(self, name: str) -> ControlPlaneHealth | None:
-        return self._answer("control_plane", self.plane)
 
     def instances(self, name: str) -> tuple[Instance, ...]:
         return self._answer("instances", self.instance_list)

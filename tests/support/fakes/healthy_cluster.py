@@ -17,6 +17,8 @@ from tests.support.stacks import resolved
 
 SETTINGS = Settings()
 LONG_AGO = "2026-01-01T00:00:00Z"
+# The Pod Identity agent adds it to pods of service accounts with a role.
+CREDENTIALS = {"name": "AWS_CONTAINER_CREDENTIALS_FULL_URI", "value": "http://169.254.170.23/v1"}
 
 
 @dataclass
@@ -79,13 +81,13 @@ def healthy_cluster() -> HealthyCluster:
             "Service",
             endpoint.service,
             endpoint.namespace,
-            spec={"selector": {"a": "b"}, "ports": ports},
+            spec={"type": "ClusterIP", "selector": {"a": "b"}, "ports": ports},
         )
         kube.add(
             "Pod",
             f"{endpoint.service}-1",
             endpoint.namespace,
-            spec={"containers": []},
+            spec={"containers": [{"name": "c", "env": [CREDENTIALS]}]},
             status=ready,
         )
     return kube
