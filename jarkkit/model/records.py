@@ -448,6 +448,22 @@ class Loss(Record):
     confirm: bool = False
 
 
+AddonAction = Literal["install", "change", "none", "remove"]
+
+
+class AddonChange(Record):
+    """What a deploy does to an add-on that jarkkit installs into the cluster.
+
+    Attributes:
+        before, after: the version of its chart; empty where it has none or is not installed.
+    """
+
+    name: str
+    action: AddonAction
+    before: str = ""
+    after: str = ""
+
+
 class Plan(Record):
     """A saved Terraform plan and what it was made for.
 
@@ -457,7 +473,8 @@ class Plan(Record):
         seconds: estimated duration of the apply (published durations, critical path).
         sha256: of the plan file, so that exactly that file is applied.
         losses: what you lose with the resources that it destroys or replaces.
-        removed_addons: installed add-ons that the deploy removes, because they are switched off.
+        addons: what the deploy does to each add-on, judged by Terraform's present outputs;
+            empty in a sandbox without clusters, None if it could not be found out.
     """
 
     made: str
@@ -470,7 +487,19 @@ class Plan(Record):
     seconds: float
     sha256: str = ""
     losses: tuple[Loss, ...] = ()
-    removed_addons: tuple[str, ...] = ()
+    addons: tuple[AddonChange, ...] | None = ()
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether neither the account nor an add-on changes."""
+        return not self.pending and self.addons is not None and not self.pending_addons
+
+    @property
+    def pending_addons(self) -> dict[AddonAction, tuple[AddonChange, ...]]:
+        """The add-ons that change, by action, without empty ones."""
+        actions: tuple[AddonAction, ...] = ("install", "change", "remove")
+        grouped = {a: tuple(c for c in self.addons or () if c.action == a) for a in actions}
+        return {action: changes for action, changes in grouped.items() if changes}
 
     @property
     def needs_confirmation(self) -> bool:

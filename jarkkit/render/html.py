@@ -36,12 +36,24 @@ from jarkkit.render.markup import (
     collapsed,
     duration,
     html_table,
+    optional_table,
     paragraph,
     table_of,
     table_with_note,
 )
 from jarkkit.render.palette import MARK_COLOR, STATUS_COLOR, HueName, text_color
-from jarkkit.render.text import QUOTA_HEADS, STEP_MARK, notebook_title, quota_cells, usd_or_unknown
+from jarkkit.render.text import (
+    ADDON_ACTION_WORDS,
+    ADDONS_UNKNOWN,
+    NO_RESOURCE_CHANGES,
+    NOTHING_TO_CHANGE,
+    QUOTA_HEADS,
+    STEP_MARK,
+    addon_change_text,
+    notebook_title,
+    quota_cells,
+    usd_or_unknown,
+)
 from jarkkit.steps.cluster.web_uis import WebEndpoint
 from jarkkit.steps.cost import Cost
 from jarkkit.steps.use import Examples, WebEndpoints, WorkloadResult
@@ -118,11 +130,23 @@ def _(plan: Plan) -> str:
         for area in AREAS
         if (chosen := [change for change in changes if change.area == area])
     ]
-    note = _apply_duration(plan) if rows else "Nothing to change."
-    if plan.removed_addons:
-        note += f" It also removes these add-ons: {', '.join(plan.removed_addons)}."
+    if rows:
+        note = _apply_duration(plan)
+    else:
+        note = NOTHING_TO_CHANGE if plan.changes_nothing else NO_RESOURCE_CHANGES
     table = table_with_note(("Action", "Area", "Resources", "What"), rows, note)
-    return mask_account_ids(table + losses_html(plan))
+    return mask_account_ids(table + _addon_changes(plan) + losses_html(plan))
+
+
+def _addon_changes(plan: Plan) -> str:
+    """Return what happens to the add-ons; empty if nothing does."""
+    if plan.addons is None:
+        return paragraph(ADDONS_UNKNOWN)
+    rows = [
+        (ADDON_ACTION_WORDS[action], f"{len(changes)}", ", ".join(map(addon_change_text, changes)))
+        for action, changes in plan.pending_addons.items()
+    ]
+    return optional_table(("In the cluster", "Number", "Which"), rows)
 
 
 def losses_html(plan: Plan) -> str:

@@ -25,6 +25,8 @@ from jarkkit.model.checks import STATUS_WORD, SYMBOL, Check, Report, group_by
 from jarkkit.model.records import (
     ACTION_WORDS,
     AREAS,
+    AddonAction,
+    AddonChange,
     DeploymentStatus,
     Event,
     Plan,
@@ -99,20 +101,47 @@ def status_text(status: DeploymentStatus, *, rehearsal: bool) -> str:
     return f"{head}\nnext: {status.next_command}"
 
 
+NOTHING_TO_CHANGE = "Nothing to change."
+NO_RESOURCE_CHANGES = "The AWS resources stay as they are."
+ADDONS_UNKNOWN = "Which add-ons change is not known."
+ADDON_ACTION_WORDS: dict[AddonAction, str] = {
+    "install": "Add-ons to install in the cluster",
+    "change": "Add-ons to change",
+    "remove": "Add-ons to remove, without their volumes",
+}
+
+
+def addon_change_text(change: AddonChange) -> str:
+    """Return an add-on with its version, or with what changes."""
+    if change.action == "change":
+        same = change.before == change.after
+        return f"{change.name} ({'values' if same else f'{change.before} → {change.after}'})"
+    return f"{change.name} {change.after or change.before}".strip()
+
+
 @text.register
 def _(plan: Plan) -> str:
-    """Return what exists by name, what is new by area, then the losses."""
+    """Return what exists by name, what is new by area, the add-ons, then the losses."""
     if not plan.pending:
-        lines = ["Nothing to change."]
+        lines = [NOTHING_TO_CHANGE if plan.changes_nothing else NO_RESOURCE_CHANGES]
     else:
         counts = [f"{len(found)} {ACTION_WORDS[a]}" for a, found in plan.by_action().items()]
         lines = [f"{', '.join(counts)}; on AWS about {plan.seconds / 60:.0f} min:"]
     for action, changes in plan.by_action().items():
         lines += ["", f"{len(changes)} {ACTION_WORDS[action]}:"]
         lines += _by_area(changes) if action in ("create", "import") else _by_name(changes)
-    if plan.removed_addons:
-        lines += ["", f"Add-ons to remove, without their volumes: {', '.join(plan.removed_addons)}"]
-    return "\n".join([*lines, *_losses(plan)])
+    return "\n".join([*lines, *_addon_changes(plan), *_losses(plan)])
+
+
+def _addon_changes(plan: Plan) -> list[str]:
+    if plan.addons is None:
+        return ["", ADDONS_UNKNOWN]
+    lines = []
+    for action, changes in plan.pending_addons.items():
+        names = ", ".join(map(addon_change_text, changes))
+        lines += ["", f"{ADDON_ACTION_WORDS[action]}, {len(changes)}:"]
+        lines += textwrap.wrap(names, 96, initial_indent="  ", subsequent_indent="  ")
+    return lines
 
 
 def _by_area(changes: Sequence[ResourceChange]) -> list[str]:

@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from jarkkit.catalog.addons import Addon, Chart, Secret
 from jarkkit.decisions.addons.immutable_objects import (
@@ -68,6 +68,12 @@ class AddonSpec:
     archive: Any = None
     real: bool | None = None
     digest: str = ""
+
+    def change_since(self, previous: AddonState | None) -> Literal["install", "change", "none"]:
+        """Return what must be done about the add-on, given its record from an earlier run."""
+        if previous is None or not previous.digest:
+            return "install"
+        return "none" if previous.digest == self.digest else "change"
 
     def record(self, digest: str = "", seconds: float | None = None) -> AddonState:
         """Return the record of this add-on for the deployment's folder."""

@@ -354,11 +354,11 @@ def _rollout(
     chart = spec.addon.chart
     found = releases.get((spec.addon.namespace, chart.release)) if chart else None
     is_deployed = chart is None or (found is not None and found.status == "deployed")
-    if before is not None and before.digest == spec.digest and is_deployed:
+    change = spec.change_since(before)
+    if change == "none" and is_deployed:
         return AddonRollout(spec, before, "none", needs_release=False)
-    was_ready = before is not None and bool(before.digest)
     return AddonRollout(
-        spec, before, "change" if was_ready else "install", needs_release=chart is not None
+        spec, before, "change" if change == "none" else change, needs_release=chart is not None
     )
 
 
