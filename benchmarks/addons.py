@@ -46,7 +46,7 @@ from jarkkit.deployment import Deployment
 from jarkkit.model.step_generators import run_to_end
 from jarkkit.ports.charts import chart_cache
 from jarkkit.sandbox import daemon_client
-from jarkkit.sandbox.kubernetes.api import Api, Credentials
+from jarkkit.sandbox.kubernetes.api import Api, admin_api
 from jarkkit.settings import Settings
 from tests.support.account import make_client
 from tests.support.cluster_objects import NODES
@@ -254,9 +254,8 @@ class SandboxDeployment:
         identity = identity_of(eks.describe_cluster(name=NAME)["cluster"])
         folder = self.running.home / "clusters" / identity
         pki = folder / "clusters" / "cluster" / "pki"
-        credentials = Credentials(pki / "ca.crt", pki / "admin.crt", pki / "admin.key")
         endpoint = eks.describe_cluster(name=NAME)["cluster"]["endpoint"]
-        return RehearsalCluster(self.running, Api(endpoint, credentials), folder)
+        return RehearsalCluster(self.running, admin_api(endpoint, pki), folder)
 
 
 @contextlib.contextmanager

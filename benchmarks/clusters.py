@@ -32,7 +32,7 @@ from jarkkit.decisions.stack import ResolvedStack
 from jarkkit.sandbox import daemon_client
 from jarkkit.sandbox.controllers.cluster import REQUIRED_PROGRAMS
 from jarkkit.sandbox.controllers.objects import is_ready_node
-from jarkkit.sandbox.kubernetes.api import Api, Credentials, Object
+from jarkkit.sandbox.kubernetes.api import Api, Object, admin_api
 from jarkkit.sandbox.kubernetes.toolchain import Toolchain, user_cache
 from jarkkit.sandbox.reaper import processes_of
 from jarkkit.settings import Settings
@@ -274,7 +274,7 @@ def bare_cluster() -> Iterator[tuple[Api, float]]:
         began = time.perf_counter()
         try:
             kwokctl(args, ["create", "cluster", "--kubeconfig", os.devnull], environ)
-            api = admin_api(Path(folder) / "clusters" / "bare")
+            api = bare_api(Path(folder) / "clusters" / "bare")
             wait_for(api.is_healthy, 60)
             yield api, time.perf_counter() - began
         finally:
@@ -287,12 +287,10 @@ def kwokctl(args: list[str], extra_args: list[str], environ: Mapping[str, str]) 
     subprocess.run([*args, *extra_args], env=environ, stdout=devnull, stderr=devnull, check=True)
 
 
-def admin_api(folder: Path) -> Api:
+def bare_api(folder: Path) -> Api:
     """Return the API of the kwokctl cluster in a folder."""
-    benchmarks = yaml.safe_load((folder / "kubeconfig.yaml").read_text())
-    pki = folder / "pki"
-    credentials = Credentials(pki / "ca.crt", pki / "admin.crt", pki / "admin.key")
-    return Api(benchmarks["clusters"][0]["cluster"]["server"], credentials)
+    kubeconfig = yaml.safe_load((folder / "kubeconfig.yaml").read_text())
+    return admin_api(kubeconfig["clusters"][0]["cluster"]["server"], folder / "pki")
 
 
 def processes(running: daemon_client.RunningSandbox) -> dict[str, list[psutil.Process]]:

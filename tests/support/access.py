@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from jarkkit.model.port_answers import ClusterToken
 from jarkkit.ports.aws.cluster_token import cluster_token
 from jarkkit.ports.aws.session import AwsSession
-from jarkkit.sandbox.kubernetes.api import Api, ApiError, Credentials
+from jarkkit.sandbox.kubernetes.api import Api, ApiError
 from tests.support.clusters import NAME, REGION, RehearsalCluster
 
 POLICY = "arn:aws:eks::aws:cluster-access-policy/"
@@ -22,7 +23,8 @@ def token(environ: dict[str, str], cluster: str = NAME) -> str:
 def api_with_token(cluster: RehearsalCluster, bearer: str) -> Api:
     """Return a client of the cluster's API that has a bearer token only."""
     authority = cluster.folder / "clusters" / "cluster" / "pki" / "ca.crt"
-    return Api(cluster.api.endpoint, Credentials(authority, token=bearer))
+    made = ClusterToken(bearer, datetime.now(UTC) + timedelta(hours=1))
+    return Api(cluster.api.endpoint, authority, lambda: made)
 
 
 def response_status(request: Callable[[], Any]) -> int:

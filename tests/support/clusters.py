@@ -17,7 +17,7 @@ import pytest
 
 from jarkkit.sandbox import daemon_client
 from jarkkit.sandbox.controllers.cluster import REQUIRED_PROGRAMS
-from jarkkit.sandbox.kubernetes.api import Api, Credentials
+from jarkkit.sandbox.kubernetes.api import Api, admin_api
 from jarkkit.sandbox.kubernetes.toolchain import Toolchain, user_cache
 from jarkkit.sandbox.reaper import processes_of
 from tests.support.account import ensure_role, make_client
@@ -85,9 +85,8 @@ def rehearsal_cluster(
     """Return the cluster with that id."""
     folder = running.home / "clusters" / identity
     pki = folder / "clusters" / "cluster" / "pki"
-    credentials = Credentials(pki / "ca.crt", pki / "admin.crt", pki / "admin.key")
     cluster = make_client(running, "eks", REGION).describe_cluster(name=name)["cluster"]
-    return RehearsalCluster(running, Api(cluster["endpoint"], credentials), folder)
+    return RehearsalCluster(running, admin_api(cluster["endpoint"], pki), folder)
 
 
 @contextlib.contextmanager

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
@@ -24,15 +28,17 @@ from jarkkit.model.port_answers import ClusterToken
 from jarkkit.ports.kube import Kube, list_watch
 from jarkkit.ports.kube.discovery import ApiResource, Discovery
 from jarkkit.ports.kube.errors import (
+    ApiError,
     ApiStatusError,
     NoResponseError,
     explain,
     parse_status_error,
     unknown_kind,
 )
-from jarkkit.ports.kube.http import HttpClient, api_configuration
+from jarkkit.ports.kube.http import ClientCertificate, HttpClient, api_configuration
 from jarkkit.ports.kube.list_watch import list_pages, watch_events
 from tests.support.authority import CA_CERTIFICATE
+from tests.support.fakes.http_client import FakeHttpClient, FakeStream, make_object, page
 
 
 def status(code: int, reason: str, message: str, *fields: str) -> bytes:
@@ -45,55 +51,6 @@ def status(code: int, reason: str, message: str, *fields: str) -> bytes:
         "details": {"causes": causes},
     }
     return json.dumps({**details, "code": code}).encode()
-
-
-def make_object(name: str, version: int = 1) -> dict[str, Any]:
-    return {"metadata": {"name": name, "uid": name, "resourceVersion": str(version)}}
-
-
-class FakeHttpClient:
-    """Returns the given responses in their order; raises those that are exceptions."""
-
-    retry_seconds = 0.1
-
-    def __init__(self, *answers: Any) -> None:
-        self.answers = list(answers)
-        self.queries: list[dict[str, str]] = []
-        self.client = cast("HttpClient", self)
-
-    def json(self, method: str, path: str, *, query: Any = None) -> Any:
-        return self._next(query)
-
-    def open(self, method: str, path: str, *, query: Any, **_: Any) -> Any:
-        return FakeStream(self._next(query))
-
-    def _next(self, query: Any) -> Any:
-        self.queries.append(dict(query or {}))
-        if not self.answers:
-            raise ApiStatusError(404, "NotFound", "nothing left")
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-class FakeStream:
-    """The response of a watch: lines in chunks that split them."""
-
-    def __init__(self, events: list[dict[str, Any]]) -> None:
-        self._data = b"".join(json.dumps(event).encode() + b"\n" for event in events)
-
-    def stream(self, _: int) -> Iterator[bytes]:
-        for start in range(0, len(self._data), 7):
-            yield self._data[start : start + 7]
-
-    def close(self) -> None:
-        pass
-
-
-def page(*names: str, version: int = 1, more: str = "") -> dict[str, Any]:
-    meta = {"resourceVersion": str(version), **({"continue": more} if more else {})}
-    return {"metadata": meta, "items": [make_object(name) for name in names] or None}
 
 
 class TestErrors:
@@ -190,6 +147,10 @@ class TestErrors:
             parse_status_error(429, b"{}", "Wed, 21 Oct 2026 07:28:00 GMT").retry_after_seconds
             == 0.0
         )
+
+    def test_one_class_has_all_failed_calls(self) -> None:
+        errors: tuple[ApiError, ...] = (NoResponseError("refused"), ApiStatusError(409, "", ""))
+        assert [error.status for error in errors] == [0, 409]
 
 
 class TestPages:
@@ -316,18 +277,13 @@ class TestRetries:
         *answers: Any,
         retry_seconds: float = 30.0,
         readyz: tuple[Any, ...] = (),
+        credentials: Any = lambda: ClusterToken("t", datetime.now(UTC)),
     ) -> Any:
         """Return a client whose attempts get these answers, on a clock that only sleeping moves."""
         pending, reports = list(answers), list(readyz)
         slept: list[float] = []
         monkeypatch.setattr("jarkkit.ports.kube.http.monotonic", lambda: 100.0 + sum(slept))
-        made: Any = HttpClient(
-            "https://x",
-            "",
-            lambda: ClusterToken("t", datetime.now(UTC)),
-            retry_seconds,
-            slept.append,
-        )
+        made: Any = HttpClient("https://x", "", credentials, retry_seconds, slept.append)
 
         def attempt(method: str, path: str, **_: Any) -> Any:
             if path == "/readyz":
@@ -403,6 +359,25 @@ class TestRetries:
         with pytest.raises(ApiStatusError):
             self.calls(monkeypatch, *[denial] * 5, "answer", readyz=(denial,) * 4).open("GET", "/x")
 
+    def test_a_call_that_is_never_retried_costs_one_request(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        denial = ApiStatusError(403, "Forbidden", "User cannot get resource")
+        asked = (AssertionError("asked whether the server is ready"),)
+        with pytest.raises(ApiStatusError):
+            self.calls(monkeypatch, denial, retry_seconds=0.0, readyz=asked).open("GET", "/x")
+
+    def test_a_rejected_certificate_is_not_tried_again(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rejected = ApiStatusError(401, "Unauthorized", "")
+        certificate = ClientCertificate(Path("admin.crt"), Path("admin.key"))
+        calls = self.calls(
+            monkeypatch, rejected, "answer", retry_seconds=0.0, credentials=certificate
+        )
+        with pytest.raises(ApiStatusError):
+            calls.open("GET", "/x")
+
     def test_a_rejected_token_is_renewed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         calls = self.calls(monkeypatch, ApiStatusError(401, "Unauthorized", ""), "answer")
         assert calls.open("GET", "/x") == "answer"
@@ -420,7 +395,104 @@ class TestToken:
             return ClusterToken(made[-1], expires)
 
         calls = HttpClient("https://x", "", token, 0.0)
-        assert [calls.bearer_token() for _ in range(3)] == ["t0", "t1", "t1"]
+        headers = [calls.authorization()["authorization"] for _ in range(3)]
+        assert headers == ["Bearer t0", "Bearer t1", "Bearer t1"]
+
+
+class _ApiServer(BaseHTTPRequestHandler):
+    """Returns what it reads from a call: some headers and the body."""
+
+    protocol_version = "HTTP/1.1"
+    connections: ClassVar[set[object]] = set()
+
+    def do_PATCH(self) -> None:
+        self.connections.add(self.client_address)
+        sent = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        names = ("Authorization", "User-Agent", "Content-Type")
+        read = [*(self.headers[name] for name in names), json.loads(sent)]
+        body = json.dumps({"read": read}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> ClientCertificate:
+    """Return a certificate that is its own CA, for server and client."""
+    pytest.importorskip("cryptography", reason="a package of the extra `sandbox`")
+    from tests.support.certificates import make_server_certificate
+
+    return ClientCertificate(*make_server_certificate(tmp_path))
+
+
+@pytest.fixture(params=[True, False], ids=["certificate", "token"])
+def by_certificate(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+@pytest.fixture
+def endpoint(authority: ClientCertificate, by_certificate: bool) -> Iterator[str]:
+    """Start a server that requires a client certificate, or none. Returns its URL."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.certificate, authority.key)
+    context.load_verify_locations(authority.certificate)
+    context.verify_mode = ssl.CERT_REQUIRED if by_certificate else ssl.CERT_NONE
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _ApiServer)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"https://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+class TestCredentials:
+    def test_both_kinds_authenticate_on_one_direct_connection(
+        self,
+        authority: ClientCertificate,
+        endpoint: str,
+        by_certificate: bool,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        for name in ("HTTPS_PROXY", "https_proxy"):
+            monkeypatch.setenv(name, "http://127.0.0.1:9")
+        monkeypatch.setattr(_ApiServer, "connections", connections := set())
+        token = ClusterToken("t", datetime.now(UTC) + timedelta(hours=1))
+        credentials = authority if by_certificate else lambda: token
+        ca_certificate = base64.b64encode(authority.certificate.read_bytes()).decode()
+        calls = HttpClient(endpoint, ca_certificate, credentials, 0.0, agent="sandbox")
+        header = None if by_certificate else "Bearer t"
+        for content in ("application/merge-patch+json", "application/apply-patch+yaml"):
+            answer = calls.json("PATCH", "/x", body={"a": 1}, content=content)
+            assert answer == {"read": [header, "sandbox", content, {"a": 1}]}
+        assert len(connections) == 1
+
+    @pytest.mark.parametrize("by_certificate", [True])
+    def test_a_token_is_no_certificate(self, authority: ClientCertificate, endpoint: str) -> None:
+        token = ClusterToken("t", datetime.now(UTC) + timedelta(hours=1))
+        ca_certificate = base64.b64encode(authority.certificate.read_bytes()).decode()
+        calls = HttpClient(endpoint, ca_certificate, lambda: token, 0.0)
+        with pytest.raises(NoResponseError):
+            calls.json("PATCH", "/x", body={})
+
+    def test_files_of_a_certificate_may_not_exist_yet(self) -> None:
+        missing = ClientCertificate(Path("no-admin.crt"), Path("no-admin.key"))
+        calls = HttpClient("https://127.0.0.1:1", CA_CERTIFICATE, missing, 0.0)
+        with pytest.raises(NoResponseError):
+            calls.json("GET", "/version")
+
+    def test_a_websocket_has_the_same_credentials(self) -> None:
+        certificate = ClientCertificate(Path("admin.crt"), Path("admin.key"))
+        calls = HttpClient("https://127.0.0.1:1", CA_CERTIFICATE, certificate, 0.0)
+        made = calls.configuration(ssl_ca_cert="ca.pem")
+        assert (made.cert_file, made.key_file) == ("admin.crt", "admin.key")
+        assert made.ssl_ca_cert == "ca.pem"
+        assert calls.authorization() == {}
 
 
 @pytest.mark.parametrize(

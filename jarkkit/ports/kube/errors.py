@@ -29,7 +29,17 @@ _REFUSALS = frozenset({400, 403, 405, 409, 413, 415, 422})
 _PASSING = frozenset({429, 500, 502, 503, 504})
 
 
-class ApiStatusError(Exception):
+class ApiError(Exception):
+    """A call of the API server failed.
+
+    Attributes:
+        status: HTTP status; 0 without a response.
+    """
+
+    status = 0
+
+
+class ApiStatusError(ApiError):
     """The API server returned an error.
 
     Attributes:
@@ -74,7 +84,7 @@ class ApiStatusError(Exception):
         return self.status == 500 and _MISFIT.search(self.message) is not None
 
 
-class NoResponseError(Exception):
+class NoResponseError(ApiError):
     """The API server did not answer, or the connection was lost during the response.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""HTTP client for one API server: TLS, tokens and retries.
+"""HTTP client for one API server: TLS, credentials and retries.
 
 The official client sends the HTTP requests. Its models are not used: they validate every object, so
 that one invalid object fails a whole list, and ten thousand pods take seconds.
@@ -14,8 +14,10 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import urllib3
@@ -23,13 +25,15 @@ import urllib3
 from jarkkit.decisions.rehearsal_environment import is_loopback
 from jarkkit.model.clock import monotonic
 from jarkkit.model.errors import JarkkitError
-from jarkkit.model.port_answers import ClusterToken
 from jarkkit.ports.kube.errors import ApiStatusError, NoResponseError, parse_status_error
+
+if TYPE_CHECKING:  # its module brings pydantic: eight megabytes that the sandbox does not need
+    from jarkkit.model.port_answers import ClusterToken
 
 _logger = logging.getLogger(__name__)
 
 Object = dict[str, Any]
-TokenProvider = Callable[[], ClusterToken]
+TokenProvider = Callable[[], "ClusterToken"]
 
 JSON = "application/json"
 _CONNECT_SECONDS = 5.0
@@ -42,32 +46,43 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 _CERTAINTY_WITHOUT_READYZ = 0.25
 
 
+@dataclass(frozen=True)
+class ClientCertificate:
+    """A client certificate and its private key, as paths of PEM files."""
+
+    certificate: Path
+    key: Path
+
+
 class HttpClient:
     """HTTP client for one API server. Thread-safe; the constructor makes no call.
 
     Args:
         endpoint: URL of the API server.
         certificate_authority: CA certificate, PEM in base64.
-        token: returns a bearer token and its expiry.
-        retry_seconds: how long a repeatable call is retried.
+        credentials: a client certificate, or a function that returns a bearer token and its expiry.
+        retry_seconds: how long a repeatable call is retried; with 0, it never is.
+        agent: the User-Agent, which is the field manager of a call that names none.
     """
 
     def __init__(
         self,
         endpoint: str,
         certificate_authority: str,
-        token: TokenProvider,
+        credentials: TokenProvider | ClientCertificate,
         retry_seconds: float,
         sleep: Callable[[float], None] = time.sleep,
+        agent: str = "jarkkit",
     ) -> None:
         self.endpoint = endpoint.rstrip("/")
         self.retry_seconds = retry_seconds
         self._authority = certificate_authority
-        self._make_token = token
+        self._credentials = credentials
         self._token: ClusterToken | None = None
         self._client: Any = None
         self._lock = threading.Lock()
         self._sleep = sleep
+        self._agent = agent
 
     # -- requests ------------------------------------------------------------------------------
 
@@ -113,12 +128,14 @@ class HttpClient:
                 return ask()
             except (ApiStatusError, NoResponseError) as error:
                 until = until or monotonic() + given.get("retry_seconds", self.retry_seconds)
+                if monotonic() >= until:
+                    raise
                 if isinstance(error, ApiStatusError) and error.is_access_denied:
                     passing = certainty < 1.0
                     certainty += self._certainty_of_denial() if passing else 0.0
                 else:
                     passing = _may_repeat(error, given)
-                if not passing or monotonic() >= until:
+                if not passing:
                     raise
                 wait = error.retry_after_seconds if isinstance(error, ApiStatusError) else 0.0
                 self._sleep(min(max(pause, wait), max(until - monotonic(), 0.0)))
@@ -140,11 +157,11 @@ class HttpClient:
         return 1.0
 
     def _once(self, method: str, path: str, **given: Any) -> urllib3.BaseHTTPResponse:
-        """Make one attempt, and a second one with a new token after a 401."""
+        """Make one attempt, and a second one with a new token if the server rejects the token."""
         try:
             return self._attempt(method, path, **given)
         except ApiStatusError as error:
-            if error.status != 401:
+            if error.status != 401 or isinstance(self._credentials, ClientCertificate):
                 raise
             self._forget_token()
             return self._attempt(method, path, **given)
@@ -162,9 +179,9 @@ class HttpClient:
         retry_seconds: float = 0.0,
         anonymous: bool = False,
     ) -> urllib3.BaseHTTPResponse:
-        headers = {"Content-Type": content, "Accept": JSON, "User-Agent": "jarkkit"}
+        headers = {"Content-Type": content, "Accept": JSON, "User-Agent": self._agent}
         if not anonymous:
-            headers["Authorization"] = f"Bearer {self.bearer_token()}"
+            headers |= self.authorization()
         url = f"{self.endpoint}{path}" + (f"?{urlencode(query)}" if query else "")
         # The client serializes JSON for JSON content types, and sends text unchanged for others.
         written = body if body is None or content.endswith("json") else json.dumps(body)
@@ -195,12 +212,15 @@ class HttpClient:
 
     # -- connection ----------------------------------------------------------------------------
 
-    def bearer_token(self) -> str:
-        """Return a token that is valid for at least one more minute."""
+    def authorization(self) -> dict[str, str]:
+        """Return the header with a token that is valid for at least one more minute; nothing for a
+        client certificate."""
+        if isinstance(self._credentials, ClientCertificate):
+            return {}
         with self._lock:
             if self._token is None or self._token.expires - _EARLIER <= datetime.now(UTC):
-                self._token = self._make_token()
-            return self._token.token
+                self._token = self._credentials()
+            return {"authorization": f"Bearer {self._token.token}"}
 
     def _forget_token(self) -> None:
         with self._lock:
@@ -221,6 +241,17 @@ class HttpClient:
             ) from error
         return pem
 
+    def configuration(self, **authority: str) -> Any:
+        """Return the configuration of the official client.
+
+        Args:
+            authority: the CA certificate, as the client's argument of that name.
+        """
+        if isinstance(self._credentials, ClientCertificate):
+            files = {"cert_file": self._credentials.certificate, "key_file": self._credentials.key}
+            authority |= {name: str(path) for name, path in files.items()}
+        return api_configuration(self.endpoint, **authority)
+
     def _http(self) -> Any:
         with self._lock:
             if self._client is None:
@@ -231,7 +262,7 @@ class HttpClient:
         # Imported here, because the import takes a third of a second.
         from kubernetes.client.rest import RESTClientObject
 
-        configuration = api_configuration(self.endpoint, ca_cert_data=self.ca_certificate)
+        configuration = self.configuration(ca_cert_data=self.ca_certificate)
         configuration.retries = False  # `_retry` retries instead
         configuration.connection_pool_maxsize = _CONNECTIONS
         configuration.keep_alive = True  # load balancers drop an idle watch

@@ -109,7 +109,7 @@ def _followed(
     while (left := until - monotonic()) > 0:
         begun = monotonic()
         try:
-            for kind, item in _watch_once(calls, path, selectors, version, left):
+            for kind, item in watch_once(calls, path, selectors, version, left):
                 version = item["metadata"]["resourceVersion"]
                 if kind != "BOOKMARK":
                     _note(objects, kind, item)
@@ -124,12 +124,26 @@ def _followed(
             sleep(min(_PAUSE_SECONDS, max(until - monotonic(), 0.0)))
 
 
-def _watch_once(
-    calls: HttpClient, path: str, selectors: Mapping[str, str], version: str, left: float
+def watch_once(
+    calls: HttpClient,
+    path: str,
+    selectors: Mapping[str, str],
+    version: str,
+    left: float = math.inf,
+    *,
+    longest: float = _STRETCH_SECONDS,
 ) -> Iterator[tuple[str, Object]]:
-    """Yield the events of one connection. Raises ApiStatusError; NoResponseError if it cannot
-    connect."""
-    stretch = min(left, _STRETCH_SECONDS)
+    """Yield the events of one connection, bookmarks included; a lost connection ends them.
+
+    Raises ApiStatusError (410 if the resource version expired), NoResponseError if it cannot
+    connect.
+
+    Args:
+        version: the resource version after which the events start.
+        left: seconds until the whole watch ends.
+        longest: seconds after which the connection ends.
+    """
+    stretch = min(left, longest)
     query = {
         **selectors,
         "watch": "true",

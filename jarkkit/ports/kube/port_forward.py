@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from jarkkit.ports.kube.errors import NoResponseError, parse_status_error
-from jarkkit.ports.kube.http import HttpClient, api_configuration
+from jarkkit.ports.kube.http import HttpClient
 
 _DATA = 0
 _BINARY, _CLOSE = 0x2, 0x8  # opcodes of RFC 6455
@@ -79,12 +79,11 @@ class _Bridge:
         """Open a websocket to the pod's port. Raises ApiStatusError, NoResponseError."""
         from kubernetes.stream import ws_client
 
-        configuration = api_configuration(self._calls.endpoint, ssl_ca_cert=str(self._authority))
-        headers = {"authorization": f"Bearer {self._calls.bearer_token()}"}
+        configuration = self._calls.configuration(ssl_ca_cert=str(self._authority))
         url = self._calls.endpoint.replace("http", "ws", 1) + self._path
         connect: Any = ws_client.create_websocket
         try:
-            return connect(configuration, url, headers)
+            return connect(configuration, url, self._calls.authorization())
         except Exception as error:  # of sockets, TLS and the websocket client
             status = getattr(error, "status_code", None)
             if status is None:

@@ -26,7 +26,7 @@ from jarkkit.sandbox.controllers.base_controller import Controller, find
 from jarkkit.sandbox.controllers.cluster_context import SandboxContext
 from jarkkit.sandbox.controllers.objects import PODS, is_ready, slim_pod, without_managed_fields
 from jarkkit.sandbox.controllers.pod_processes import PodProcessController
-from jarkkit.sandbox.kubernetes.api import Api, ApiError, Object
+from jarkkit.sandbox.kubernetes.api import Api, NoResponseError, Object
 from jarkkit.sandbox.kubernetes.control_plane import LocalControlPlane
 from jarkkit.sandbox.kubernetes.informer import Informer
 from jarkkit.sandbox.kubernetes.toolchain import CLUSTER, PROGRAMS
@@ -202,7 +202,7 @@ class SandboxCluster:
             self._informers[path] = made
             made.start()
             if not made.wait_until_synced(_SYNC_SECONDS):
-                raise ApiError(0, "NoAnswer", f"{path} cannot be watched")
+                raise NoResponseError(f"{path} cannot be watched")
         return self._informers[path]
 
     def pods(self) -> list[Object]:

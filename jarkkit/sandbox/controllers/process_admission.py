@@ -8,7 +8,7 @@ https://kubernetes.io/docs/reference/access-authn-authz/mutating-admission-polic
 from __future__ import annotations
 
 from jarkkit.model.polling import poll
-from jarkkit.sandbox.kubernetes.api import Api, ApiError, Object
+from jarkkit.sandbox.kubernetes.api import Api, ApiError, NoResponseError, Object
 
 # Programs, each with the part of the first container's image name that selects it.
 PROCESS_IMAGES = {
@@ -78,7 +78,7 @@ def wait_until_enforced(api: Api) -> None:
     container = {"name": "probe", "image": words}
     probe = {"metadata": {"name": "probe"}, "spec": {"containers": [container]}}
     for _ in poll(0.1, _FORCE_SECONDS):
-        error = ApiError(0, "NoAnswer", f"{_NAME} is not in force")
+        error: ApiError = NoResponseError(f"{_NAME} is not in force")
         try:
             made = api.create(_PROBE, probe)
         except ApiError as not_yet:  # the service account does not exist yet

@@ -24,7 +24,7 @@ import yaml
 
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.polling import poll
-from jarkkit.sandbox.kubernetes.api import Api, ApiError, Credentials
+from jarkkit.sandbox.kubernetes.api import Api, ApiError, admin_api
 from jarkkit.sandbox.kubernetes.egress import Egress
 from jarkkit.sandbox.private_files import HOME_VARIABLE, write_private
 
@@ -168,10 +168,7 @@ class LocalControlPlane:
 
     def api(self) -> Api:
         """Return a client with administrator rights. Raises OSError before the first start."""
-        return Api(
-            self.endpoint,
-            Credentials(self._pki / "ca.crt", self._pki / "admin.crt", self._pki / "admin.key"),
-        )
+        return admin_api(self.endpoint, self._pki)
 
     def components(self) -> tuple[ControlPlaneProcess, ...]:
         """Return the running processes."""

@@ -6,12 +6,11 @@ import contextlib
 import threading
 from collections.abc import Callable
 
+from jarkkit.ports.kube.list_watch import list_pages, watch_once
 from jarkkit.sandbox.kubernetes.api import Api, ApiError, Object, key_of
 
 _WATCH_SECONDS = 120.0
 _PAUSE_SECONDS = 0.3
-# Objects per page of a list: ten thousand whole pods at once take hundreds of megabytes.
-_PART = "500"
 
 Listener = Callable[[str, Object | None], None]
 
@@ -34,7 +33,7 @@ class Informer:
         transform: Callable[[Object], Object | None] = lambda obj: obj,
         query: dict[str, str] | None = None,
     ) -> None:
-        self._api = api
+        self._calls = api.calls
         self._path = path
         self._keep = transform
         self._query = query or {}
@@ -74,32 +73,30 @@ class Informer:
                 self._synced.set()
                 while not self._stopping.is_set():
                     version = self._follow(version)
+                    self._stopping.wait(_PAUSE_SECONDS)  # the server may end each one at once
             self._stopping.wait(_PAUSE_SECONDS)
 
     def _list(self) -> str:
         now: dict[str, Object] = {}
-        more: str | None = None
-        while more != "":
-            query = {**self._query, "limit": _PART, "continue": more or ""}
-            answer = self._api.get(self._path, **query)
-            kept = ((key_of(obj), self._keep(obj)) for obj in answer["items"] or ())
+        for page in list_pages(self._calls, self._path, self._query):
+            kept = ((key_of(obj), self._keep(obj)) for obj in page.items)
             now |= {key: obj for key, obj in kept if obj is not None}
-            more = answer["metadata"].get("continue", "")
         gone = self._objects.keys() - now.keys()
         self._objects = now
         for key in (*gone, *now):
             self._notify(key)
-        return str(answer["metadata"]["resourceVersion"])
+        return page.resource_version
 
     def _follow(self, version: str) -> str:
-        """Follow the watch until it ends normally. Raises ApiError, which causes a new list."""
-        for event in self._api.watch(self._path, version, _WATCH_SECONDS, **self._query):
-            obj = event["object"]
-            if event["type"] == "ERROR":
-                raise ApiError(int(obj.get("code", 0)), obj.get("reason", ""), "watch")
+        """Follow one connection to its end; return the last resource version.
+
+        Raises ApiError, which causes a new list.
+        """
+        call = self._calls, self._path, self._query, version
+        for kind, obj in watch_once(*call, longest=_WATCH_SECONDS):
             version = obj["metadata"]["resourceVersion"]
-            if event["type"] != "BOOKMARK":
-                self._note(event["type"], obj)
+            if kind != "BOOKMARK":
+                self._note(kind, obj)
             if self._stopping.is_set():
                 break
         return version
