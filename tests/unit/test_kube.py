@@ -35,8 +35,9 @@ from jarkkit.ports.kube.errors import (
     parse_status_error,
     unknown_kind,
 )
-from jarkkit.ports.kube.http import ClientCertificate, HttpClient, api_configuration
+from jarkkit.ports.kube.http import ClientCertificate, HttpClient, proxy_for
 from jarkkit.ports.kube.list_watch import list_pages, watch_events
+from jarkkit.ports.kube.port_forward import websocket_configuration
 from tests.support.authority import CA_CERTIFICATE
 from tests.support.fakes.http_client import FakeHttpClient, FakeStream, make_object, page
 
@@ -461,7 +462,8 @@ class TestCredentials:
     ) -> None:
         for name in ("HTTPS_PROXY", "https_proxy"):
             monkeypatch.setenv(name, "http://127.0.0.1:9")
-        monkeypatch.setattr(_ApiServer, "connections", connections := set())
+        connections: set[object] = set()
+        monkeypatch.setattr(_ApiServer, "connections", connections)
         token = ClusterToken("t", datetime.now(UTC) + timedelta(hours=1))
         credentials = authority if by_certificate else lambda: token
         ca_certificate = base64.b64encode(authority.certificate.read_bytes()).decode()
@@ -480,6 +482,14 @@ class TestCredentials:
         with pytest.raises(NoResponseError):
             calls.json("PATCH", "/x", body={})
 
+    @pytest.mark.parametrize("by_certificate", [False])
+    def test_an_untrusted_server_stays_untrusted(self, endpoint: str) -> None:
+        token = ClusterToken("t", datetime.now(UTC) + timedelta(hours=1))
+        calls = HttpClient(endpoint, CA_CERTIFICATE, lambda: token, 30.0)
+        with pytest.raises(NoResponseError) as caught:
+            calls.json("PATCH", "/x", body={})
+        assert not caught.value.is_transient
+
     def test_files_of_a_certificate_may_not_exist_yet(self) -> None:
         missing = ClientCertificate(Path("no-admin.crt"), Path("no-admin.key"))
         calls = HttpClient("https://127.0.0.1:1", CA_CERTIFICATE, missing, 0.0)
@@ -489,7 +499,7 @@ class TestCredentials:
     def test_a_websocket_has_the_same_credentials(self) -> None:
         certificate = ClientCertificate(Path("admin.crt"), Path("admin.key"))
         calls = HttpClient("https://127.0.0.1:1", CA_CERTIFICATE, certificate, 0.0)
-        made = calls.configuration(ssl_ca_cert="ca.pem")
+        made = websocket_configuration(calls, Path("ca.pem"))
         assert (made.cert_file, made.key_file) == ("admin.crt", "admin.key")
         assert made.ssl_ca_cert == "ca.pem"
         assert calls.authorization() == {}
@@ -530,5 +540,7 @@ def test_a_proxy_is_for_clusters_elsewhere_only(monkeypatch: pytest.MonkeyPatch)
     for name in ("HTTPS_PROXY", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for host in ("127.0.0.1:6443", "localhost:6443", "[::1]:6443"):
-        assert api_configuration(f"https://{host}").proxy is None
-    assert api_configuration("https://x.eks.amazonaws.com").proxy == "http://127.0.0.1:9"
+        assert proxy_for(f"https://{host}") is None
+    assert proxy_for("https://x.eks.amazonaws.com") == "http://127.0.0.1:9"
+    monkeypatch.setenv("no_proxy", ".eks.amazonaws.com")
+    assert proxy_for("https://x.eks.amazonaws.com") is None

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from jarkkit.ports.kube.errors import NoResponseError, parse_status_error
-from jarkkit.ports.kube.http import HttpClient
+from jarkkit.ports.kube.http import HttpClient, proxy_for
 
 _DATA = 0
 _BINARY, _CLOSE = 0x2, 0x8  # opcodes of RFC 6455
@@ -40,6 +40,19 @@ def port_forward(calls: HttpClient, path: str, port: int, local_port: int = 0) -
     with _Bridge(calls, path, port) as bridge:
         bridge.connect().sock.close()  # fail early if it does not work
         yield bridge.serve(local_port)
+
+
+def websocket_configuration(calls: HttpClient, authority: Path) -> Any:
+    """Return the official client's configuration for websockets to the API server.
+
+    Args:
+        authority: the CA certificate's file.
+    """
+    from kubernetes.client.configuration import Configuration
+
+    made = Configuration(host=calls.endpoint, ssl_ca_cert=str(authority), **calls.certificate_files)
+    made.proxy = proxy_for(calls.endpoint)
+    return made
 
 
 class _Bridge:
@@ -79,7 +92,7 @@ class _Bridge:
         """Open a websocket to the pod's port. Raises ApiStatusError, NoResponseError."""
         from kubernetes.stream import ws_client
 
-        configuration = self._calls.configuration(ssl_ca_cert=str(self._authority))
+        configuration = websocket_configuration(self._calls, self._authority)
         url = self._calls.endpoint.replace("http", "ws", 1) + self._path
         connect: Any = ws_client.create_websocket
         try:
