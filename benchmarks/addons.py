@@ -46,7 +46,7 @@ from jarkkit.deployment import Deployment
 from jarkkit.model.step_generators import run_to_end
 from jarkkit.ports.charts import chart_cache
 from jarkkit.sandbox import daemon_client
-from jarkkit.sandbox.kubernetes.api import Api, admin_api
+from jarkkit.sandbox.kubernetes.api import admin_api
 from jarkkit.settings import Settings
 from tests.support.account import make_client
 from tests.support.cluster_objects import NODES
