@@ -225,7 +225,7 @@ class Deployment:
     @property
     def stack(self) -> ResolvedStack:
         """What these settings mean: add-ons, nodes, images, permissions."""
-        return ResolvedStack.from_settings(self.settings)
+        return ResolvedStack.from_settings(self.settings, user_values=self.workspace.chart_values())
 
     @property
     def has_clusters(self) -> bool:

@@ -49,10 +49,20 @@ class ResolvedStack:
 
     @classmethod
     def from_settings(
-        cls, settings: Settings, catalog: Mapping[str, Addon] | None = None
+        cls,
+        settings: Settings,
+        catalog: Mapping[str, Addon] | None = None,
+        user_values: Mapping[str, dict[str, Any]] = MappingProxyType({}),
     ) -> ResolvedStack:
-        """Return what these settings mean; without a catalog, with the shipped add-ons."""
-        return cls(settings, addon_catalog() if catalog is None else catalog)
+        """Return what these settings mean; without a catalog, with the shipped add-ons.
+
+        Raises JK-SETTINGS-UNKNOWN, JK-SETTINGS-INVALID for values of an add-on without a chart.
+
+        Args:
+            user_values: a user's own Helm values, by add-on.
+        """
+        known = addon_catalog() if catalog is None else catalog
+        return cls(settings, enabled_addons.with_user_values(known, user_values))
 
     # -- add-ons -------------------------------------------------------------------------------
 
@@ -122,7 +132,8 @@ class ResolvedStack:
             outputs: Terraform's outputs.
             ami_version: version of the AMIs that Karpenter launches, such as `v20261101`.
         """
-        pools = self.settings.karpenter  # without Karpenter Terraform has no outputs for them
+        # Terraform has outputs for them only once Karpenter's AWS resources exist.
+        pools = self.settings.karpenter and outputs.get("node_instance_profile_name")
         return {
             **output_values(outputs),
             **settings_values(self.settings),

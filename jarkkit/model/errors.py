@@ -354,6 +354,10 @@ class InvalidSettings(
     """The settings are not valid."""
 
 
+class InvalidAddon(JarkkitError, codes=("JK-ADDON-INVALID",)):
+    """An add-on refers to something that does not exist, or not yet."""
+
+
 class FolderError(JarkkitError, codes=("JK-DEPLOYMENT-DAMAGED", "JK-WORKSPACE-WRITE")):
     """jarkkit cannot read or write a file of the deployment."""
 

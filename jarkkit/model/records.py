@@ -448,20 +448,24 @@ class Loss(Record):
     confirm: bool = False
 
 
-AddonAction = Literal["install", "change", "none", "remove"]
+AddonAction = Literal["install", "change", "none", "remove", "unknown"]
 
 
 class AddonChange(Record):
     """What a deploy does to an add-on that jarkkit installs into the cluster.
 
     Attributes:
+        action: judged by what jarkkit last installed and by Terraform's present outputs; `unknown`
+            if that was not possible.
         before, after: the version of its chart; empty where it has none or is not installed.
+        user_values: the names of your own Helm values, as `outer.inner`.
     """
 
     name: str
     action: AddonAction
     before: str = ""
     after: str = ""
+    user_values: tuple[str, ...] = ()
 
 
 class Plan(Record):
@@ -473,8 +477,8 @@ class Plan(Record):
         seconds: estimated duration of the apply (published durations, critical path).
         sha256: of the plan file, so that exactly that file is applied.
         losses: what you lose with the resources that it destroys or replaces.
-        addons: what the deploy does to each add-on, judged by Terraform's present outputs;
-            empty in a sandbox without clusters, None if it could not be found out.
+        addons: what the deploy does to each add-on that Terraform does not install; empty in a
+            sandbox without clusters, None in a plan that was made without them.
     """
 
     made: str
@@ -487,17 +491,17 @@ class Plan(Record):
     seconds: float
     sha256: str = ""
     losses: tuple[Loss, ...] = ()
-    addons: tuple[AddonChange, ...] | None = ()
+    addons: tuple[AddonChange, ...] | None = None
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether neither the account nor an add-on changes."""
+        """Whether no AWS resource changes, and no add-on since jarkkit last installed it."""
         return not self.pending and self.addons is not None and not self.pending_addons
 
     @property
     def pending_addons(self) -> dict[AddonAction, tuple[AddonChange, ...]]:
         """The add-ons that change, by action, without empty ones."""
-        actions: tuple[AddonAction, ...] = ("install", "change", "remove")
+        actions: tuple[AddonAction, ...] = ("install", "change", "unknown", "remove")
         grouped = {a: tuple(c for c in self.addons or () if c.action == a) for a in actions}
         return {action: changes for action, changes in grouped.items() if changes}
 

@@ -28,7 +28,7 @@ from jarkkit.model.port_answers import EventBatch
 from jarkkit.model.records import Event, LedgerEntry, Step
 from jarkkit.ports.provider import LOCK_FILE
 from jarkkit.settings import Settings
-from jarkkit.settings.sources import read_yaml
+from jarkkit.settings.sources import read_mapping, read_yaml
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -75,6 +75,18 @@ class Workspace:
         text = self._read("settings.yaml")
         source = f"deployments/{self.name}/settings.yaml"
         return Settings.from_values(read_yaml(text, source), source=source)
+
+    def chart_values(self) -> dict[str, dict[str, Any]]:
+        """Return your own Helm values, by add-on: the files `values/ADDON.yaml`.
+
+        Raises JK-SETTINGS-SYNTAX with file name and line.
+        """
+        files = sorted((self.folder / "values").glob("*.yaml"))
+        return {path.stem: self._chart_values(f"values/{path.name}") for path in files}
+
+    def _chart_values(self, file: str) -> dict[str, Any]:
+        source = f"deployments/{self.name}/{file}"
+        return read_mapping(self._read(file), source, "the values of a chart")[0]
 
     def save_settings(self, settings: Settings) -> None:
         """Write settings.yaml, unless it has the same settings (this keeps your comments)."""

@@ -53,6 +53,7 @@ from jarkkit.render.text import (
     notebook_title,
     quota_cells,
     usd_or_unknown,
+    user_values_text,
 )
 from jarkkit.steps.cluster.web_uis import WebEndpoint
 from jarkkit.steps.cost import Cost
@@ -146,7 +147,10 @@ def _addon_changes(plan: Plan) -> str:
         (ADDON_ACTION_WORDS[action], f"{len(changes)}", ", ".join(map(addon_change_text, changes)))
         for action, changes in plan.pending_addons.items()
     ]
-    return optional_table(("In the cluster", "Number", "Which"), rows)
+    yours = user_values_text(plan)
+    return optional_table(("In the cluster", "Number", "Which"), rows) + (
+        paragraph(yours) if yours else ""
+    )
 
 
 def losses_html(plan: Plan) -> str:

@@ -107,6 +107,7 @@ ADDONS_UNKNOWN = "Which add-ons change is not known."
 ADDON_ACTION_WORDS: dict[AddonAction, str] = {
     "install": "Add-ons to install in the cluster",
     "change": "Add-ons to change",
+    "unknown": "Add-ons of which it is not known whether they change",
     "remove": "Add-ons to remove, without their volumes",
 }
 
@@ -117,6 +118,12 @@ def addon_change_text(change: AddonChange) -> str:
         same = change.before == change.after
         return f"{change.name} ({'values' if same else f'{change.before} → {change.after}'})"
     return f"{change.name} {change.after or change.before}".strip()
+
+
+def user_values_text(plan: Plan) -> str:
+    """Return which values of add-ons are the user's own; empty without any."""
+    names = [f"{c.name} ({', '.join(c.user_values)})" for c in plan.addons or () if c.user_values]
+    return f"Your own Helm values: {'; '.join(names)}." if names else ""
 
 
 @text.register
@@ -141,6 +148,8 @@ def _addon_changes(plan: Plan) -> list[str]:
         names = ", ".join(map(addon_change_text, changes))
         lines += ["", f"{ADDON_ACTION_WORDS[action]}, {len(changes)}:"]
         lines += textwrap.wrap(names, 96, initial_indent="  ", subsequent_indent="  ")
+    if yours := user_values_text(plan):
+        lines += ["", *textwrap.wrap(yours, 96, subsequent_indent="  ")]
     return lines
 
 

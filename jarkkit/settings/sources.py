@@ -26,10 +26,22 @@ _UNREADABLE = (yaml.YAMLError, ValueError, AttributeError, RecursionError)
 
 
 def read_yaml(text: str, source: str) -> dict[str, Any]:
-    """Return the mapping in a settings file.
+    """Return the mapping in a settings file. Raises JK-SETTINGS-SYNTAX, JK-SETTINGS-UNKNOWN."""
+    loaded, lines = read_mapping(text, source, "settings")
+    for name, line in lines.items():
+        if name not in Settings.model_fields:
+            raise unknown_name_error(name, Settings.model_fields, source=f"{source} line {line}")
+    return loaded
+
+
+def read_mapping(text: str, source: str, what: str) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return the mapping in a YAML file, and the line of each of its names.
 
     Raises JK-SETTINGS-SYNTAX with line and column when the text is not YAML, is not a mapping, or
-    has a name twice (YAML would silently keep the last). Raises JK-SETTINGS-UNKNOWN.
+    has a name twice (YAML would silently keep the last).
+
+    Args:
+        what: what the file contains, for the message.
     """
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -37,11 +49,11 @@ def read_yaml(text: str, source: str) -> dict[str, Any]:
     except _UNREADABLE as error:
         raise _syntax_error(error, text, source) from None
     if loaded is None:
-        return {}
+        return {}, {}
     if not isinstance(node, yaml.MappingNode) or not isinstance(loaded, dict):
         raise JarkkitError(
             "JK-SETTINGS-SYNTAX",
-            f"{source} contains a {type(loaded).__name__}, not settings.",
+            f"{source} contains a {type(loaded).__name__}, not {what}.",
             "Write one `name: value` per line.",
         )
     lines: dict[str, int] = {}
@@ -54,11 +66,7 @@ def read_yaml(text: str, source: str) -> dict[str, Any]:
                 "Remove one of the two lines.",
             )
         lines[key.value] = line
-        if key.value not in Settings.model_fields:
-            raise unknown_name_error(
-                key.value, Settings.model_fields, source=f"{source} line {line}"
-            )
-    return loaded
+    return loaded, lines
 
 
 def _syntax_error(error: Exception, text: str, source: str) -> JarkkitError:

@@ -7,6 +7,7 @@ in other modules make the decisions (zones, targets, imports, estimates).
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -112,11 +113,13 @@ class AwsLayer:
 
     def digest(self, target: Target) -> str:
         """Return a digest of all inputs of a plan, except the state."""
-        parts = (
+        parts = [
             self.settings.digest(),
             self.workspace.configuration_digest(),
             target.model_dump_json(),
-        )
+        ]
+        if values := self.workspace.chart_values():
+            parts.append(json.dumps(values, sort_keys=True, default=str))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     # -- preflight -----------------------------------------------------------------------------
@@ -578,7 +581,7 @@ def backend(settings: Settings) -> dict[str, Any] | None:
 def plan_summary(plan: Plan) -> str:
     """Return a one-line summary of a plan: the number of resources per action."""
     parts = [f"{len(changes)} {ACTION_WORDS[a]}" for a, changes in plan.by_action().items()]
-    return ", ".join(parts) or "nothing to change"
+    return ", ".join(parts) or "no AWS resource changes"
 
 
 def _tainted(state: dict[str, Any]) -> dict[str, str]:

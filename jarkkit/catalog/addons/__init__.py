@@ -187,6 +187,8 @@ class Addon(_Model):
         before_compute: installed before the first node, because nodes need it to become Ready.
         configuration: configuration of the EKS managed add-on; may refer to settings only.
         values: values of the chart, with `${…}` references (`templating`).
+        user_values: values from a deployment's folder, which override all others; empty in the
+            catalog.
         before, after: objects to apply before the release, and once the workloads are ready. A text
             is a reference to a list of objects.
         workloads: the workloads that must be ready.
@@ -217,6 +219,7 @@ class Addon(_Model):
     chart: Chart | None = None
     values: dict[str, Any] = Field(default_factory=dict)
     variants: tuple[Variant, ...] = ()
+    user_values: dict[str, Any] = Field(default_factory=dict)
     secrets: tuple[Secret, ...] = ()
     before: tuple[dict[str, Any] | str, ...] = ()
     after: tuple[dict[str, Any] | str, ...] = ()

@@ -11,6 +11,7 @@ from typing import Any
 
 from jarkkit.catalog.addons import Addon, PodIdentity
 from jarkkit.decisions.addons.templating import render, settings_values
+from jarkkit.model.errors import InvalidSettings
 from jarkkit.settings import Settings, unknown_name_error
 
 
@@ -29,6 +30,29 @@ def enabled(settings: Settings, catalog: Mapping[str, Addon]) -> tuple[Addon, ..
     return tuple(resolve(a, settings, catalog) for a in catalog.values() if is_enabled(a, settings))
 
 
+def with_user_values(
+    catalog: Mapping[str, Addon], values: Mapping[str, dict[str, Any]]
+) -> dict[str, Addon]:
+    """Return the catalog with the values of a deployment's folder, by add-on.
+
+    Raises JK-SETTINGS-UNKNOWN for an unknown add-on, JK-SETTINGS-INVALID for one without a chart.
+    """
+    for name in values:
+        if name not in catalog:
+            raise unknown_name_error(name, catalog, source="The folder values")
+        if catalog[name].chart is None:
+            raise InvalidSettings(
+                "JK-SETTINGS-INVALID",
+                f"values/{name}.yaml: the add-on {name} has no Helm chart.",
+                "Delete the file. docs/addons.md lists the add-ons that have a chart.",
+                subjects=(name,),
+            )
+    return {
+        name: addon.model_copy(update={"user_values": values.get(name, {})})
+        for name, addon in catalog.items()
+    }
+
+
 def resolve(addon: Addon, settings: Settings, catalog: Mapping[str, Addon]) -> Addon:
     """Return the add-on as these settings specify it: only what meets its conditions is left.
 
@@ -41,7 +65,9 @@ def resolve(addon: Addon, settings: Settings, catalog: Mapping[str, Addon]) -> A
     chosen = [variant for variant in addon.variants if meets(variant.when)]
     return addon.model_copy(
         update={
-            "values": reduce(merge_values, (v.values for v in chosen), addon.values),
+            "values": reduce(
+                merge_values, (*(v.values for v in chosen), addon.user_values), addon.values
+            ),
             "secrets": (*addon.secrets, *(secret for v in chosen for secret in v.secrets)),
             "before": (*addon.before, *(item for v in chosen for item in v.before)),
             "after": (*addon.after, *(item for v in chosen for item in v.after)),

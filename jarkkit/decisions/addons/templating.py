@@ -127,3 +127,16 @@ def _output(outputs: Mapping[str, Any], name: str) -> Any:
     for part in name.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     return value
+
+
+def leaf_paths(values: Mapping[str, Any], above: str = "") -> tuple[str, ...]:
+    """Return the names of all values that are not mappings, as `outer.inner`."""
+    return tuple(
+        path
+        for key, value in values.items()
+        for path in (
+            leaf_paths(value, f"{above}{key}.")
+            if isinstance(value, dict) and value
+            else (f"{above}{key}",)
+        )
+    )

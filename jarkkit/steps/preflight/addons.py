@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jarkkit.decisions.addons import hub_address
+from jarkkit.decisions.addons.templating import is_known_reference, references
 from jarkkit.model.checks import Check
 from jarkkit.steps.check_engine import CheckGroup, passed
 from jarkkit.steps.preflight.context import CheckContext
@@ -26,6 +27,32 @@ def charts(context: CheckContext) -> Check:
     real = sum(archive.real for archive in found)
     stubs = len(found) - real
     return passed(f"{real} real" + (f", {stubs} stub charts" if stubs else ""))
+
+
+@CHECKS.check("Your own Helm values")
+def user_values(context: CheckContext) -> Check:
+    """Check the references in a user's values, and that their add-ons are enabled."""
+    catalog = context.stack.catalog
+    given = {name: addon.user_values for name, addon in catalog.items() if addon.user_values}
+    for name, values in given.items():
+        unknown = sorted(n for n in references(values) if not is_known_reference(n))
+        if unknown:
+            return Check(
+                name="",
+                status="fail",
+                found=f"values/{name}.yaml refers to ${{{unknown[0]}}}",
+                why="There is no such setting and no such output of Terraform.",
+                fix=f"Correct values/{name}.yaml. Write $${{ for a text that contains ${{.",
+            )
+    if off := sorted(given.keys() - context.stack.addon_names):
+        return Check(
+            name="",
+            status="warn",
+            found=f"values for {', '.join(off)}, which is off",
+            why="The values of an add-on that is off have no effect.",
+            fix=f"Switch {off[0]} on, or delete values/{off[0]}.yaml.",
+        )
+    return passed(", ".join(given) or "none")
 
 
 @CHECKS.check("JupyterHub login")
