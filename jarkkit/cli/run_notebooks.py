@@ -11,6 +11,7 @@ from typing import Any
 
 from jarkkit.cli import output
 from jarkkit.decisions.permissions.policy import named_policies
+from jarkkit.decisions.redaction import Redactor, sensitive_values
 from jarkkit.decisions.rehearsal_environment import names_a_sandbox, rehearsal_environment
 from jarkkit.deployment import Deployment
 from jarkkit.headless.runner import NotebookRunner, select_notebooks
@@ -18,8 +19,7 @@ from jarkkit.model.errors import Interrupted, JarkkitError
 from jarkkit.model.notebook_runs import NotebookResult, NotebookRun
 from jarkkit.model.records import Event
 from jarkkit.model.step_generators import run_to_end
-from jarkkit.ports.paths import find_home, sandbox_home
-from jarkkit.render.redaction import Redactor, sensitive_values
+from jarkkit.ports.paths import find_home, local_paths, sandbox_home
 from jarkkit.render.run_page import run_page
 
 # In a real account, the notebooks that cost money or destroy resources run only with consent.
@@ -68,7 +68,7 @@ def run(
         environ = {**kernel_environment(os.environ, limits), "JARKKIT_HOME": str(home)}
         secrets = _secrets(os.environ) + _secrets(limits.environment)
         scrub = Redactor(
-            sensitive_values(home, account_id=_account_id(deployment), secrets=secrets)
+            sensitive_values(local_paths(home), account_id=_account_id(deployment), secrets=secrets)
         )
         given = {
             **parameters,

@@ -21,6 +21,7 @@ import nbformat
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
+from jarkkit.decisions.redaction import Redactor
 from jarkkit.model.clock import now
 from jarkkit.model.errors import CODES, JarkkitError
 from jarkkit.model.events import PhaseProgress, stamped
@@ -29,7 +30,6 @@ from jarkkit.model.records import Event
 from jarkkit.notebook.ui import HEADLESS
 from jarkkit.ports.paths import notebooks_folder, with_programs
 from jarkkit.ports.workspace import Workspace
-from jarkkit.render.redaction import Redactor
 from jarkkit.steps.queries.past_durations import timed_runs
 
 _POLL_SECONDS = 0.1
@@ -44,6 +44,14 @@ def select_notebooks(first: str = "", last: str = "") -> tuple[Path, ...]:
     begin = _index(notebooks, first) if first else 0
     end = _index(notebooks, last) if last else len(notebooks) - 1
     return notebooks[begin : end + 1]
+
+
+def redact_notebook(path: Path, redactor: Redactor) -> None:
+    """Redact an executed notebook in place; do nothing if it does not exist."""
+    with contextlib.suppress(FileNotFoundError):
+        book = nbformat.read(str(path), as_version=4)
+        nbformat.write(nbformat.from_dict(redactor.value(book)), str(path))
+        path.chmod(0o600)
 
 
 def _index(notebooks: Sequence[Path], requested: str) -> int:
@@ -140,7 +148,7 @@ class NotebookRunner:
             raise
         finally:
             work.join()
-            self.redactor.notebook(work.output)
+            redact_notebook(work.output, self.redactor)
             _sign(work.output)
         return self._result(notebook, work.error, time.monotonic() - began)
 

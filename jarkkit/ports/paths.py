@@ -68,6 +68,17 @@ def terraform_folder() -> Path:
     return _shipped("terraform")
 
 
+def local_paths(home: Path) -> dict[str, str]:
+    """Return the paths that name this machine's user, each with what to show in its place."""
+    return {
+        str(Path(__file__).parents[1]): "jarkkit",
+        str(notebooks_folder()): "notebooks",
+        str(home.absolute()): ".",
+        str(home.resolve()): ".",
+        str(Path.home()): "~",
+    }
+
+
 def _shipped(name: str) -> Path:
     package = Path(__file__).parents[1]
     in_wheel = package / "assets" / name

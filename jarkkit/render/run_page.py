@@ -10,6 +10,7 @@ from jarkkit.decisions.costs.bill import build_bill
 from jarkkit.decisions.costs.models import Bill
 from jarkkit.decisions.costs.price_table import PriceTable
 from jarkkit.decisions.quotas.table import QuotaTable
+from jarkkit.decisions.redaction import Redactor
 from jarkkit.decisions.regions import RegionComparison
 from jarkkit.deployment import Deployment
 from jarkkit.model.checks import Report
@@ -19,7 +20,6 @@ from jarkkit.render import pictures
 from jarkkit.render.html import html
 from jarkkit.render.markup import collapsed, prose
 from jarkkit.render.palette import STATUS_COLOR
-from jarkkit.render.redaction import Redactor
 from jarkkit.render.summaries import last_apply
 
 S = TypeVar("S", RegionComparison, QuotaTable, Bill)

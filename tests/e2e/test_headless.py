@@ -17,10 +17,11 @@ import pytest
 from nbformat.sign import NotebookNotary
 from nbformat.v4 import new_code_cell, new_notebook
 
+from jarkkit.decisions.redaction import Redactor, sensitive_values
 from jarkkit.headless.runner import CurrentPythonKernel, NotebookRunner, _Execution
 from jarkkit.model.notebook_runs import NotebookResult, NotebookRun
+from jarkkit.ports.paths import local_paths
 from jarkkit.ports.workspace import Workspace
-from jarkkit.render.redaction import Redactor, sensitive_values
 from jarkkit.settings import Settings
 from tests.support.poll import wait_for
 
@@ -51,7 +52,9 @@ def runner(tmp_path: Path) -> NotebookRunner:
     workspace = Workspace(tmp_path / "deployments" / "demo")
     workspace.create(Settings(), rehearsal=True)
     scrub = Redactor(
-        sensitive_values(tmp_path, account_id="123456789012", secrets=("very-secret-word",))
+        sensitive_values(
+            local_paths(tmp_path), account_id="123456789012", secrets=("very-secret-word",)
+        )
     )
     return NotebookRunner(workspace, os.environ, {"deployment": "demo"}, scrub)
 

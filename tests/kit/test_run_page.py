@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
 from jarkkit.decisions.cluster.cluster_map import ClusterMap, MapNode, MapPods
+from jarkkit.decisions.redaction import Redactor, sensitive_values
 from jarkkit.deployment import Deployment
 from jarkkit.model.notebook_runs import NotebookResult, NotebookRun
 from jarkkit.ports.aws import Account
 from jarkkit.ports.terraform import Terraform
-from jarkkit.render.redaction import Redactor, sensitive_values
 from jarkkit.render.run_page import run_page
 from jarkkit.steps.cluster.cluster_layer import ClusterLayer
 from tests.support.fakes.cluster import FakeKube
@@ -35,7 +34,7 @@ MAP = ClusterMap(
 
 
 def page_of(harness: DeploymentHarness) -> str:
-    words = sensitive_values(Path("/nowhere"), account_id=harness.account.account_id)
+    words = sensitive_values({}, account_id=harness.account.account_id)
     return run_page(harness.deployment, RUN, Redactor(words))
 
 

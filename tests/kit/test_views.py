@@ -15,15 +15,16 @@ from typer.testing import CliRunner
 
 from jarkkit.cli import app as cli
 from jarkkit.cli import error_output
+from jarkkit.decisions.redaction import Redactor, sensitive_values
 from jarkkit.model.checks import Check, Report
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import Event
 from jarkkit.model.step_generators import run_to_end
 from jarkkit.notebook import ui
+from jarkkit.ports.paths import local_paths
 from jarkkit.ports.workspace import Workspace
 from jarkkit.render import pictures
 from jarkkit.render.pictures.bars import Axis, Bar, Bars, Row, bar_chart
-from jarkkit.render.redaction import Redactor, sensitive_values
 from jarkkit.render.text import text as text_of
 from jarkkit.settings import Settings
 from tests.support.fakes.deployment import DeploymentHarness
@@ -247,7 +248,9 @@ class TestCommandLine:
 
 
 def test_redaction_replaces_the_longest_value_first(tmp_path: Path) -> None:
-    words = sensitive_values(tmp_path, account_id="123456789012", secrets=("s3cr3t-value", "x"))
+    words = sensitive_values(
+        local_paths(tmp_path), account_id="123456789012", secrets=("s3cr3t-value", "x")
+    )
     redactor = Redactor(words)
     text = redactor.text(f"{tmp_path}/a 123456789012 s3cr3t-value x")
     assert text == "./a 1234…9012 (secret) x"

@@ -13,14 +13,14 @@ from typing import Any
 
 from IPython.display import DisplayHandle, display
 
+from jarkkit.decisions.redaction import Redactor, sensitive_values
 from jarkkit.decisions.step_progress import Outcome, StepProgress
 from jarkkit.model.account_ids import mask_account_ids
 from jarkkit.model.errors import JarkkitError
 from jarkkit.model.records import Event
 from jarkkit.notebook.ui.open_deployment import is_headless
-from jarkkit.ports.paths import find_home
+from jarkkit.ports.paths import find_home, local_paths
 from jarkkit.render import progress as progress_html
-from jarkkit.render.redaction import Redactor, sensitive_values
 
 FRAME_SECONDS = 0.5
 
@@ -45,7 +45,7 @@ class LiveDisplay:
     ) -> None:
         self.progress = progress
         self._lock = threading.Lock()
-        self._redactor = Redactor(sensitive_values(find_home()))
+        self._redactor = Redactor(sensitive_values(local_paths(find_home())))
         self._widgets = None if is_headless() else _Widgets(stop, raw_log)
         self._handle: DisplayHandle | None = None
 
