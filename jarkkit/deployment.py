@@ -27,9 +27,11 @@ from jarkkit.decisions.durations.estimate import (
 from jarkkit.decisions.network_layout import check_layout
 from jarkkit.decisions.permissions import AppliedPermissions, Statement, deployment_statements
 from jarkkit.decisions.quotas.table import QuotaTable
+from jarkkit.decisions.redaction import StrictRedactor, secret_variables, sensitive_values
 from jarkkit.decisions.regions import RegionComparison
 from jarkkit.decisions.rehearsal_environment import NO_SANDBOX_ENDPOINT, rehearsal_environment
 from jarkkit.decisions.stack import ResolvedStack
+from jarkkit.decisions.support_bundle import SupportBundle
 from jarkkit.model.checks import Report
 from jarkkit.model.clock import now
 from jarkkit.model.errors import JarkkitError, VersionDrift
@@ -47,6 +49,7 @@ from jarkkit.model.records import (
     Step,
     Target,
 )
+from jarkkit.ports.archives import write_archive
 from jarkkit.ports.aws import Account
 from jarkkit.ports.charts import ChartStore, chart_cache, stub_chart_folder
 from jarkkit.ports.helm import Helm
@@ -56,6 +59,7 @@ from jarkkit.ports.paths import (
     DEPLOYMENTS,
     deployment_names,
     find_home,
+    local_paths,
     sandbox_home,
     terraform_folder,
 )
@@ -74,6 +78,7 @@ from jarkkit.steps import (
     quotas,
     regions,
     status,
+    support,
     use,
     verify,
 )
@@ -418,6 +423,42 @@ class Deployment:
             self.workspace.save("reports/diagnose", report)
             self._record_nodes(in_cluster=False)
         return report
+
+    def support_bundle(self) -> SupportBundle:
+        """Collect what a bug report needs, without secrets: files, logs, versions, a diagnosis, and
+        what failed in the cluster. Writes no archive.
+
+        It changes nothing in the account or the cluster, works at any time, and raises nothing for
+        a part that it cannot read: `unread` names it.
+        """
+        terraform = self._terraform or Terraform(self.folder, self._environ, self.workspace.new_log)
+        words = sensitive_values(
+            local_paths(self.folder.parents[1]), secrets=secret_variables(self._environ)
+        )
+        context = support.SupportContext(
+            self.workspace,
+            self._machine or LocalMachine(self._environ),
+            terraform,
+            StrictRedactor(words),
+            diagnose=self.diagnose,
+            get_kube=partial(self._kube, _SHORT_RETRY_SECONDS),
+        )
+        return support.support_bundle(context)
+
+    def save_support_bundle(
+        self, bundle: SupportBundle, out: Path | None = None, *, overwrite: bool = False
+    ) -> Path:
+        """Write the archive (tar.gz, mode 0600); return its path.
+
+        Raises JK-FILE-EXISTS, JK-WORKSPACE-WRITE.
+
+        Args:
+            out: the file; by default one with the current time, in the deployment's folder.
+            overwrite: replace the file if it exists.
+        """
+        path = out or self.folder / bundle.file_name
+        write_archive(path, bundle.contents(), overwrite=overwrite)
+        return path
 
     def why_drill_not_runnable(self, name: str) -> str:
         """Explain why a drill cannot run here; empty when it can. Makes no calls.

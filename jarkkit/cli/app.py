@@ -428,10 +428,12 @@ from jarkkit.cli.permissions import permissions as _permissions  # noqa: E402
 from jarkkit.cli.quotas import app as _quotas  # noqa: E402
 from jarkkit.cli.regions import regions as _regions  # noqa: E402
 from jarkkit.cli.sandbox import app as _sandbox  # noqa: E402 - needs the types above
+from jarkkit.cli.support import support as _support  # noqa: E402
 from jarkkit.cli.use import app as _use  # noqa: E402
 
 app.command(name="permissions")(_permissions)
 app.command(name="regions")(_regions)
+app.command(name="support")(_support)
 app.add_typer(_addons, name="addons")
 app.add_typer(_quotas, name="quotas")
 app.add_typer(_use, name="use")

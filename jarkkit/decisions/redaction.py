@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 from jarkkit.model.account_ids import mask_account_ids
@@ -18,6 +20,8 @@ Replacements = Mapping[str, str]
 
 SECRET = "(secret)"  # noqa: S105 - the replacement, not a secret
 _SHORTEST_SECRET = 8  # shorter values are parts of other words
+_CACHED = 4096  # texts
+_NO_JSON = object()
 
 # Formats that are nothing but a credential, each with what is left of it.
 _TOKENS = tuple(
@@ -82,7 +86,7 @@ _PEOPLE = tuple(
         (r"(:assumed-role/[\w+=,.@-]+/)(?!i-)[\w+=,.@-]+", r"\1(session)"),
         (r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}\b", "(email)"),
         (r"(\bWho\\*\"?:[ \t]*\\*\"?)[\w.@-]+", r"\1(user)"),  # who holds Terraform's lock
-        # The home folders in images of notebooks and of Ray name nobody.
+        # The users in images of notebooks and of Ray are no people.
         (r"((?<![\w.-])/(?:home|Users)/)(?!(?:jovyan|ray)\b)[^/\s\"':,]+", r"\1(user)"),
         (r"(\b[A-Za-z]:\\+Users\\+)[^\\/\s\"':,]+", r"\1(user)"),
     )
@@ -132,12 +136,15 @@ class StrictRedactor(Redactor):
     without words.
     """
 
+    def __init__(self, replacements: Replacements) -> None:
+        super().__init__(replacements)
+        self._cached = lru_cache(_CACHED)(self.text)  # logs repeat most of their values
+
     def text(self, text: str) -> str:
         """Return the text without sensitive values."""
-        text = _HEADER.sub(_without_header, super().text(text))
-        text = _BLOCK.sub(rf"\1\2{SECRET}\n", text)
-        for pattern in (_ASSIGNMENT, _OPTION):
-            text = pattern.sub(_without_value, text)
+        text = super().text(text)
+        if _SECRET_NAME.search(text):
+            text = _without_named_values(text)
         text = _RANDOM.sub(SECRET, text)
         for pattern, left in _PEOPLE:
             text = pattern.sub(left, text)
@@ -145,16 +152,20 @@ class StrictRedactor(Redactor):
 
     def json_lines(self, text: str) -> str:
         """Return lines of JSON without sensitive values; lines that are no JSON as text."""
-        return "".join(f"{self._json_line(line)}\n" for line in text.splitlines() if line.strip())
-
-    def _json_line(self, line: str) -> str:
-        try:
-            return json.dumps(self.value(json.loads(line)), ensure_ascii=False)
-        except ValueError:
-            return self.text(line)
+        parsed = ((line, _parsed(line)) for line in text.split("\n") if line.strip())
+        found = list[str]()
+        # A secret can span lines, but only those that are no JSON.
+        for is_text, lines in groupby(parsed, key=lambda pair: pair[1] is _NO_JSON):
+            if is_text:
+                found.append(self.text("\n".join(line for line, _ in lines)))
+            else:
+                found += [json.dumps(self.value(v), ensure_ascii=False) for _, v in lines]
+        return "".join(f"{each}\n" for each in found)
 
     def value(self, value: Any) -> Any:
         """Return a value of JSON or YAML without sensitive values."""
+        if isinstance(value, str):
+            return self._cached(value)
         if isinstance(value, int) and not isinstance(value, bool):
             masked = mask_account_ids(str(value))
             return value if masked == str(value) else masked
@@ -169,10 +180,9 @@ class StrictRedactor(Redactor):
 
     def _list(self, items: list[Any]) -> list[Any]:
         """Return a list, without the values of a command line's options."""
-        before = [None, *items[:-1]]
         return [
-            SECRET if _is_secret_option(option) and _is_value(item) else self.value(item)
-            for option, item in zip(before, items, strict=True)
+            SECRET if _is_secret_option(before) and _is_value(item) else self.value(item)
+            for before, item in zip([None, *items], items, strict=False)
         ]
 
 
@@ -209,6 +219,22 @@ def _is_value(value: Any) -> bool:
 def _is_secret_option(item: Any) -> bool:
     is_option = isinstance(item, str) and item.startswith("-") and "=" not in item
     return is_option and is_secret_name(item)
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return _NO_JSON
+
+
+def _without_named_values(text: str) -> str:
+    """Remove the values whose names sound like a secret."""
+    text = _HEADER.sub(_without_header, text)
+    text = _BLOCK.sub(rf"\1\2{SECRET}\n", text)
+    for pattern in (_ASSIGNMENT, _OPTION):
+        text = pattern.sub(_without_value, text)
+    return text
 
 
 def _without_header(found: re.Match[str]) -> str:

@@ -25,6 +25,7 @@ CODES: dict[str, str] = {
     "JK-DEPLOYMENT-EXISTS": "A deployment with this name already exists.",
     "JK-DEPLOYMENT-BUSY": "Another process is working on this deployment.",
     "JK-DEPLOYMENT-DAMAGED": "A file of the deployment is damaged or from another release.",
+    "JK-FILE-EXISTS": "The file that jarkkit would write exists already.",
     "JK-WORKSPACE-WRITE": "jarkkit cannot write the deployment's files (permission, disk full).",
     # AWS
     "JK-AWS-NO-CREDENTIALS": "jarkkit found no AWS credentials.",
@@ -331,6 +332,7 @@ class Conflict(
     codes=(
         "JK-DEPLOYMENT-EXISTS",
         "JK-DEPLOYMENT-BUSY",
+        "JK-FILE-EXISTS",
         "JK-NAME-TAKEN",
         "JK-TF-LOCKED",
         "JK-TOOLCHAIN-BUSY",

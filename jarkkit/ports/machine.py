@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import platform
 import shutil
 import subprocess
 import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib import metadata
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
@@ -46,6 +48,18 @@ class LocalMachine:
             return str(json.loads(answer.stdout)["clientVersion"]["gitVersion"])
         except (OSError, ValueError, KeyError, TypeError, subprocess.TimeoutExpired):
             return ""
+
+    def python_version(self) -> str:
+        """Return the version of the Python that runs jarkkit."""
+        return platform.python_version()
+
+    def system(self) -> str:
+        """Return operating system, its version and the processor's architecture."""
+        return platform.platform()
+
+    def package_versions(self, names: Iterable[str]) -> dict[str, str | None]:
+        """Return the installed version of each package; None if it is not installed."""
+        return {name: _package_version(name) for name in names}
 
     # -- network ---------------------------------------------------------------------------------
 
@@ -106,6 +120,13 @@ class LocalMachine:
     def _variable(self, name: str) -> str:
         """Return the variable in lowercase, which takes precedence, or in uppercase."""
         return self.environ.get(name) or self.environ.get(name.upper()) or ""
+
+
+def _package_version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _login(proxy: SplitResult) -> dict[str, str]:

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -248,6 +249,28 @@ class Workspace:
             path.parent.mkdir(exist_ok=True)
             path.touch(mode=0o600)
         return path
+
+    def log_sizes(self) -> dict[str, int]:
+        """Return the bytes of each raw log, by its name in the folder."""
+        found = sorted((self.folder / "logs").glob("*.jsonl"))
+        return {f"logs/{path.name}": path.lstat().st_size for path in found}
+
+    def tail(self, name: str, limit: int) -> str | None:
+        """Return the last `limit` bytes of a file in the folder as text, from the beginning of a
+        line; None if it does not exist. Raises JK-DEPLOYMENT-DAMAGED, also for a link."""
+        path = self.folder / name
+        try:
+            if not stat.S_ISREG(path.lstat().st_mode):
+                raise self._damaged(name, "it is not a regular file")
+            with path.open("rb") as handle:
+                cut = os.fstat(handle.fileno()).st_size > limit
+                handle.seek(-limit if cut else 0, os.SEEK_END if cut else os.SEEK_SET)
+                content = handle.read(limit)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._damaged(name, str(error)) from error
+        return (content.partition(b"\n")[2] if cut else content).decode(errors="replace")
 
     def newest_log(self) -> Path | None:
         """Return the newest raw log, or None."""

@@ -1,1 +1,1 @@
-"""Values as HTML and pictures, and the redaction of what leaves the machine."""
+"""Values as text, HTML and pictures."""

@@ -20,6 +20,7 @@ from jarkkit.decisions.quotas.models import Fits, QuotaRow
 from jarkkit.decisions.quotas.table import QuotaTable
 from jarkkit.decisions.regions import RegionComparison
 from jarkkit.decisions.regions import table as region_table
+from jarkkit.decisions.support_bundle import SupportBundle
 from jarkkit.decisions.terraform_messages import short_address
 from jarkkit.model.checks import STATUS_WORD, SYMBOL, Check, Report, group_by
 from jarkkit.model.records import (
@@ -89,6 +90,15 @@ def _wrapped(words: str, mark: str) -> list[str]:
         break_on_hyphens=False,
         break_long_words=False,
     )
+
+
+@text.register
+def _(bundle: SupportBundle) -> str:
+    """Return the files of the archive with their sizes, then what could not be read."""
+    lines = [f"{member.size:>10,} B  {member.name}" for member in bundle.members]
+    if bundle.unread:
+        lines += ["Not read:", *(f"  {part.name}: {part.why}" for part in bundle.unread)]
+    return "\n".join(lines)
 
 
 # -- the journey -----------------------------------------------------------------------------------
