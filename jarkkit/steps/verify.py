@@ -52,7 +52,10 @@ def _with_diagnosis(check: Check, name: str) -> Check:
     """Point a failed check of an object that `diagnose` relates to others at its diagnosis."""
     if check.status != "fail" or not check.about or "jarkkit diagnose" in check.fix:
         return check
-    fix = f"{check.fix} To find the cause: jarkkit diagnose {name}".strip()
+    if check.fix.startswith("kubectl "):  # a bare command, so the check already states the cause
+        return check
+    # First: a fix may end with a command, and nothing may follow that on its line.
+    fix = f"To find the cause, run `jarkkit diagnose {name}`. {check.fix}".strip()
     return check.model_copy(update={"fix": fix})
 
 

@@ -161,11 +161,18 @@ def test_a_failed_check_points_to_its_diagnosis(
     harness.account.clusters = {"demo": protected_cluster()}
     harness.account.components = tuple(p for p in active_components() if p.name != "coredns")
     kube.failing = {"APIService": "JK-KUBE-FAILED"}
+    hub = kube.objects["Deployment", "jupyterhub", "hub"]
+    kube.put({**hub, "spec": {**hub["spec"], "replicas": 0}})
     connect = cast(Connect, lambda _: SimpleNamespace(kube=kube))
     report = verify.verify(harness.deployment._reachable_layer(), connect)
     failed = {check.name: check.fix for check in report.failures()}
-    assert failed["EKS add-on coredns"].endswith("To find the cause: jarkkit diagnose demo")
+    assert failed["EKS add-on coredns"] == (
+        "To find the cause, run `jarkkit diagnose demo`. "
+        "Deploy again: jarkkit plan, then jarkkit deploy"
+    )
     assert "diagnose" not in failed["Aggregated APIs answer"]
+    scale = "kubectl -n jupyterhub scale deployment hub --replicas=1"
+    assert failed["Deployment jupyterhub/hub"] == scale
 
 
 def test_a_rehearsal_notes_what_was_simulated(kube: HealthyCluster) -> None:

@@ -295,7 +295,7 @@ class TestAccount:
         old = self.instance(launched=ago(1200))
         (late,) = account.instance_findings([old], frozenset(), NOW)
         assert late.grave
-        assert {"group:core", "instance:i-1"} <= late.explains
+        assert late.explains == {"group:core", "instance:i-1"}
         assert not list(account.instance_findings([old], frozenset({"i-1"}), NOW))
         assert not list(account.instance_findings([old], None, NOW))
 
@@ -564,12 +564,25 @@ class TestClusterObjects:
     def test_pods_that_a_webhook_rejects_follow_from_it(self) -> None:
         text = 'Internal error: failed calling webhook "h.io": no endpoints available'
         events = [event("ReplicaSet", "r-1", "FailedCreate", text, of="a")]
-        (found,) = addons_and_volumes.refused_findings(events, NOW)
+        (found,) = addons_and_volumes.refused_findings(events, {}, NOW)
         assert found.code == "JK-KUBE-REFUSED"
         assert found.follows == frozenset({"webhook:h.io"})
         assert not list(
-            addons_and_volumes.refused_findings([{**events[0], "lastTimestamp": ago(900)}], NOW)
+            addons_and_volumes.refused_findings([{**events[0], "lastTimestamp": ago(900)}], {}, NOW)
         )
+
+    def test_rejected_pods_of_a_replica_set_are_its_deployments(self) -> None:
+        events = [
+            event("ReplicaSet", "hub-7c9", "FailedCreate", "exceeded quota", of="jupyterhub"),
+            event("StatefulSet", "my-db", "FailedCreate", "exceeded quota", of="a"),
+        ]
+        hub = PodOwner("jupyterhub", "Deployment", "hub")
+        addons = {hub: addon_catalog()["jupyterhub"]}
+        deployment, other = addons_and_volumes.refused_findings(events, addons, NOW)
+        assert deployment.subject == "ReplicaSet jupyterhub/hub-7c9"
+        assert deployment.explains == {"pods:jupyterhub/hub", "addon:jupyterhub"}
+        assert str(hub) in deployment.covers
+        assert other.explains == {"pods:a/my-db"}
 
     def test_an_interrupted_release(self) -> None:
         def release(status: str) -> Release:

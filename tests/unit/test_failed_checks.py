@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from jarkkit.catalog.addons import addon_catalog
 from jarkkit.decisions.cluster import health_checks
 from jarkkit.decisions.cluster.readiness import ReplicaStatus
+from jarkkit.decisions.diagnosis.account import instance_findings
 from jarkkit.decisions.diagnosis.failed_checks import check_findings
 from jarkkit.decisions.diagnosis.findings import Finding, Rank, group_by_cause, to_check
 from jarkkit.model.checks import Check, Status
+from jarkkit.model.records import Instance
 
 CRASH = Finding(
     rank=Rank.PODS,
@@ -107,3 +110,19 @@ def test_a_node_pool_explains_waiting_pods_and_follows_from_karpenter() -> None:
     assert (found.name, found.why) == ("Node pool cpu", "no subnets")
     stopped = replace(CRASH, rank=Rank.CORE_PODS, explains=frozenset({"addon:karpenter"}))
     assert len(grouped(pool, findings=(stopped,))) == 2
+
+
+def test_an_instance_that_boots_is_not_the_cause_of_a_broken_node_class() -> None:
+    why = "SubnetSelector did not match any Subnets"
+    broken = check("Node class cpu", group="Karpenter", about=("pool:cpu",), why=why)
+    now = datetime.now(UTC)
+    booting = Instance(
+        instance_id="i-1", instance_type="m5.large", zone="a", state="running",
+        launched=now.isoformat(), group="cpu",
+    )  # fmt: skip
+    found = grouped(broken, findings=tuple(instance_findings([booting], frozenset(), now)))
+    assert [(c.name, c.status) for c in found] == [
+        ("Node class cpu", "fail"),
+        ("Instance i-1", "warn"),
+    ]
+    assert (found[0].why, found[0].fix) == (why, broken.fix)

@@ -86,6 +86,7 @@ class TestNodes:
         assert self.checks(with_gpus)["Accelerators nvidia.com/gpu"].found == "4 on 1 nodes"
         check = self.checks(with_gpus, without_gpus)["Accelerators nvidia.com/gpu"]
         assert (check.status, check.why) == ("fail", "h")
+        assert check.fix.endswith(": kubectl get daemonsets -A")
 
     def test_no_nodes_fail_and_an_older_version_warns(self) -> None:
         assert self.checks()["Nodes"].status == "fail"

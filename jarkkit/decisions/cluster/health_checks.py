@@ -162,7 +162,8 @@ def _accelerators(settings: Settings, nodes: Sequence[NodeStatus]) -> list[Check
                 needed="allocatable on every node of such a node pool",
                 why=_listed([each.name for each in without])
                 or ("" if ready else "Karpenter launches a node when a pod requests one."),
-                fix="Their device plugin does not run there: see the DaemonSets below."
+                fix="Their device plugin does not run there. Look for its DaemonSet's ready pods: "
+                "kubectl get daemonsets -A"
                 if without
                 else "",
                 code="JK-VERIFY-FAILED" if without else "",
@@ -211,7 +212,7 @@ def check_workload(
 def check_workloads(
     stack: ResolvedStack,
     there: Mapping[WorkloadKey, ReplicaStatus],
-    failures: Mapping[WorkloadKey, PodFailure],
+    failures: Mapping[WorkloadKey, PodFailure | None],
 ) -> tuple[Check, ...]:
     """Check all workloads of the enabled add-ons."""
     return tuple(

@@ -203,14 +203,8 @@ def _not_joined(instance: Instance, now: datetime) -> Finding:
         "to the endpoint (NAT gateway, routes, security group, DNS), no access entry for its role.",
         code="JK-NODE-NOT-JOINED",
         grave=late,
-        explains=frozenset(
-            f"{kind}:{name}"
-            for kind, name in (
-                ("instance", instance.instance_id),
-                ("group", instance.group),
-                ("pool", instance.group),
-            )
-        ),
+        # Not its node pool: an instance that boots is no reason why the pool is not Ready.
+        explains=frozenset({f"instance:{instance.instance_id}", f"group:{instance.group}"}),
         follows=frozenset({"network", "control plane", "api"}),
     )
 

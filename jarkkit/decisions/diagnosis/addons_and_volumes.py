@@ -9,6 +9,7 @@ from typing import Any
 
 from jarkkit.catalog.addons import Addon, AddonWorkload
 from jarkkit.decisions.cluster.pod_failures import find_failure
+from jarkkit.decisions.cluster.pod_status import PodOwner
 from jarkkit.decisions.cluster.readiness import (
     ReplicaStatus,
     WorkloadKey,
@@ -109,8 +110,14 @@ def _ready_services(slices: Iterable[Object]) -> set[tuple[str, str]]:
 _SERVICE = "kubernetes.io/service-name"
 
 
-def refused_findings(events: Sequence[Object], now: datetime) -> Iterator[Finding]:
-    """Report pods that the API server rejected: a quota, a policy, a webhook."""
+def refused_findings(
+    events: Sequence[Object], addons: Mapping[PodOwner, Addon], now: datetime
+) -> Iterator[Finding]:
+    """Report pods that the API server rejected: a quota, a policy, a webhook.
+
+    Args:
+        addons: the add-on that each owner of pods belongs to.
+    """
     last: dict[tuple[str, str, str], Object] = {}
     for event in events:
         about = event.get("involvedObject", {})
@@ -121,6 +128,8 @@ def refused_findings(events: Sequence[Object], now: datetime) -> Iterator[Findin
         found = find_failure((), (dict(event),))
         if found is None:
             continue
+        owner = _owner(kind, namespace, name)
+        addon = addons.get(owner)
         webhook = re.search(r'failed calling webhook "([^"]+)"', found.evidence)
         yield Finding(
             rank=Rank.REFUSED_PODS,
@@ -129,9 +138,19 @@ def refused_findings(events: Sequence[Object], now: datetime) -> Iterator[Findin
             why=f"{found.message}.",
             fix=found.fix,
             code="JK-KUBE-REFUSED" if webhook else found.code,
-            explains=frozenset({f"pods:{namespace}/{name}"}),
+            explains=frozenset(
+                {f"pods:{namespace}/{owner.name}"} | ({f"addon:{addon.name}"} if addon else set())
+            ),
             follows=frozenset({f"webhook:{webhook[1]}"} if webhook else ()),
+            covers=frozenset({str(owner)}),
         )
+
+
+def _owner(kind: str, namespace: str, name: str) -> PodOwner:
+    """Return the workload that asks for the pods: a ReplicaSet's Deployment, else itself."""
+    if kind == "ReplicaSet" and (deployment := name.rpartition("-")[0]):
+        return PodOwner(namespace, "Deployment", deployment)
+    return PodOwner(namespace, kind, name)
 
 
 # -- add-ons ---------------------------------------------------------------------------------------

@@ -25,8 +25,9 @@ from jarkkit.model.errors import AccessDenied, JarkkitError
 from jarkkit.model.records import ClusterState
 from jarkkit.model.unknown import Unknown
 
-# The names of queries whose answers verify's checks need, too.
-CONTROL_PLANE = "Control plane"
+# The names of queries whose answers verify's checks need, too. A query that fails is reported once
+# if its check has the same name.
+CONTROL_PLANE = "Cluster"
 COMPONENTS = "Node groups and EKS add-ons"
 KUBERNETES_API = "Kubernetes API"
 PODS = "Pods"
@@ -126,7 +127,7 @@ class Observations:
         yield from pods.pod_findings(
             groups, owners, events, lambda n: known and n not in names and n != "", self.now
         )
-        yield from addons_and_volumes.refused_findings(events, self.now)
+        yield from addons_and_volumes.refused_findings(events, owners, self.now)
         claims, classes = self.get("Volume claims", ((), ()))
         yield from addons_and_volumes.claim_findings(claims, classes, events)
         configurations, slices = self.get("Webhooks", ((), ()))
@@ -203,7 +204,7 @@ class Observations:
         if not self.queries:
             yield Check(name="Account and cluster", status="skip", found="nothing is deployed yet")
         elif not any(query.uses_cluster_api for query in self.queries.values()):
-            yield Check(name="Cluster", status="skip", found="there is no reachable cluster")
+            yield Check(name=KUBERNETES_API, status="skip", found="there is no reachable cluster")
 
     def warnings(self, findings: Sequence[Finding]) -> str:
         """Summarize the Kubernetes warnings that no finding covers."""

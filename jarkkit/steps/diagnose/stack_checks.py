@@ -65,12 +65,9 @@ def run(
     return (*checks, *check_cluster_objects(context))
 
 
-def _pod_failures(pods: PodObservations | Unknown) -> dict[WorkloadKey, PodFailure] | None:
-    """Return why the pods of workloads are not ready; None if they could not be read."""
-    if isinstance(pods, Unknown):
-        return None
+def _pod_failures(pods: PodObservations | Unknown) -> dict[WorkloadKey, PodFailure | None]:
+    """Return why the observed pods of workloads are not ready."""
     return {
         (group.owner.kind, group.owner.namespace, group.owner.name): group.wrong
-        for group in pods.groups
-        if group.wrong
+        for group in (() if isinstance(pods, Unknown) else pods.groups)
     }

@@ -4,7 +4,7 @@ checks that are written as data."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -43,8 +43,8 @@ class ClusterCheckContext:
         custom_checks: the folder with your custom checks; need not exist.
         deep: also create a volume.
         listed: returns all objects of a kind, if the caller lists them, too; else the API does.
-        pod_failures: why the pods of workloads are not ready, if the caller knows; else the
-            workloads' pods are listed.
+        pod_failures: why the pods of workloads are not ready, of those that the caller knows; None
+            for pods that may just need more time. The check lists the pods of the others.
     """
 
     kube: Kube
@@ -53,7 +53,7 @@ class ClusterCheckContext:
     rehearsal: bool = False
     deep: bool = False
     listed: ListObjects | None = None
-    pod_failures: Mapping[WorkloadKey, PodFailure] | None = None
+    pod_failures: Mapping[WorkloadKey, PodFailure | None] = field(default_factory=dict)
 
     def list_all(self, api_version: str, kind: str) -> Iterable[Object]:
         """Return all objects of a kind that the cluster serves."""
@@ -132,19 +132,23 @@ def nodes(context: ClusterCheckContext) -> Sequence[Check]:
 def workloads(context: ClusterCheckContext) -> Sequence[Check]:
     """Check all workloads of the enabled add-ons."""
     existing = all_replica_statuses(lambda kind: context.list_all("apps/v1", kind))
-    known = context.pod_failures
-    failures = _failures(context, existing) if known is None else known
+    failures = {**_failures(context, existing), **context.pod_failures}
     return judge.check_workloads(context.stack, existing, failures)
 
 
 def _failures(
     context: ClusterCheckContext, existing: Mapping[WorkloadKey, ReplicaStatus]
 ) -> dict[WorkloadKey, PodFailure]:
-    """Find out why workloads are not ready; list only their pods."""
+    """Find out why workloads are not ready of which the caller does not know it.
+
+    List only their pods.
+    """
     found: dict[WorkloadKey, PodFailure] = {}
     for addon, workload in context.stack.workloads:
         at = workload_key(addon, workload)
-        if at not in existing or has_all_replicas(workload, existing[at]):
+        if at in context.pod_failures or at not in existing:
+            continue
+        if has_all_replicas(workload, existing[at]):
             continue
         owner = context.kube.get("apps/v1", workload.kind, workload.name, addon.namespace)
         failure = diagnose_pods(context.kube, owner) if owner else None
