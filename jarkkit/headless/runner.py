@@ -245,9 +245,10 @@ class _Execution:
             CurrentPythonKernel.environ = {}
 
     def _before_cell(self, **_: Any) -> None:
+        CurrentPythonKernel.state = "busy"  # first: an interrupt from now on reaches the cell
         if self._interrupted:
+            CurrentPythonKernel.state = "idle"
             raise _InterruptedError
-        CurrentPythonKernel.state = "busy"
 
     def _after_cell(self, **_: Any) -> None:
         CurrentPythonKernel.state = "idle"

@@ -21,6 +21,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
@@ -292,10 +293,12 @@ class Daemon:
         with self._lock:
             services: list[Any] = [get_backend("ec2"), get_backend("eks")]
             backends = [b for known in services for b in known[DEFAULT_ACCOUNT_ID].values()]
-            happened = [backend.later.catch_up(backend) for backend in backends]
             eks: list[Any] = list(services[1][DEFAULT_ACCOUNT_ID].values())
-            happened += [backend.upgrade_expired_clusters() for backend in eks]
-        if any(happened):
+            due = [partial(backend.later.catch_up, backend) for backend in backends]
+            due += [backend.upgrade_expired_clusters for backend in eks]
+            # What one of them fails at does not hide what the others did.
+            happened = [_logged(work) for work in due]
+        if any(result is not False for result in happened):  # None: it failed on its way
             self._note_change()
 
     # -- requests ------------------------------------------------------------------------------

@@ -120,3 +120,39 @@ def test_sockets_are_shut_down_by_others_and_closed_by_their_own_thread(
     assert len(own) == 3  # the listener, the client's and the pod's connection
     assert {name for name, number in closed if number in own} == {"port-forward"}
     assert {number for _, number in closed} >= own
+
+
+class StreamingRemote:
+    """A websocket to a pod that answers with more than sockets buffer before it has read all."""
+
+    def __init__(self, size: int) -> None:
+        self.sock, self.pod = socket.socketpair()
+        self.received = 0
+        self._left = size
+        self._first = True
+
+    def send_binary(self, data: bytes) -> None:
+        self.received += len(data) - 1
+
+    def recv_data_frame(self, control: bool) -> tuple[int, Any]:
+        if self._first:
+            self._first = False
+            return 0x2, SimpleNamespace(data=b"\x00\x50")
+        self._left -= 1 << 16
+        if self._left < 0:
+            self.sock.recv(1)  # nothing more to read
+            return 0x2, SimpleNamespace(data=b"")
+        return 0x2, SimpleNamespace(data=b"\x00" + bytes(1 << 16))
+
+
+def test_a_client_may_send_everything_before_it_reads(bridge: Bridge) -> None:
+    size = 16 << 20
+    remote = StreamingRemote(size)
+    remote.pod.sendall(b"x")  # readable
+    bridge.connect = lambda: remote  # type: ignore[method-assign]
+    with bridge, remote.pod, client_of(bridge.serve(0)) as client:
+        client.sendall(bytes(size))
+        received = 0
+        while received < size:
+            received += len(client.recv(1 << 20))
+        wait_for(lambda: remote.received == size)

@@ -32,18 +32,25 @@ class ListPage:
     items: tuple[Object, ...]
 
 
-def list_pages(calls: HttpClient, path: str, selectors: Mapping[str, str]) -> Iterator[ListPage]:
-    """Yield a list's pages, each object once. Raises ApiStatusError, NoResponseError."""
+def list_pages(
+    calls: HttpClient, path: str, selectors: Mapping[str, str], *, restarts: int = _RESTARTS
+) -> Iterator[ListPage]:
+    """Yield a list's pages, each object once. Raises ApiStatusError, NoResponseError.
+
+    Args:
+        restarts: how often to start again when the list expires between two pages. Pages from
+            before may then be outdated, so a cache that continues with a watch takes 0.
+    """
     seen: set[str] = set()
-    restarts, token = 0, ""
+    token = ""
     while True:
         query = {**selectors, "limit": str(_PAGE), **({"continue": token} if token else {})}
         try:
             answer = calls.json("GET", path, query=query)
         except ApiStatusError as error:
-            if error.status != _GONE or not token or restarts == _RESTARTS:
+            if error.status != _GONE or not token or not restarts:
                 raise
-            restarts, token = restarts + 1, ""  # the continue token expired: start again
+            restarts, token = restarts - 1, ""  # the continue token expired: start again
             continue
         items = answer["items"] or ()
         token = answer["metadata"].get("continue", "")

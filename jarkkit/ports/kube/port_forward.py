@@ -134,7 +134,7 @@ class _Bridge:
         with self._lock:
             self._threads = [thread for thread in self._threads if thread.is_alive()]
             self._threads.append(thread)
-        thread.start()
+            thread.start()
 
     @contextlib.contextmanager
     def _kept(self, end: socket.socket) -> Iterator[None]:
@@ -152,47 +152,67 @@ class _Bridge:
 
 
 def _copy(local: socket.socket, remote: Any) -> None:
-    """Copy data in both directions, until the pod, the client or the bridge ends the connection."""
-    plain, unsent, named = remote.sock, b"", set[int]()
-    with selectors.DefaultSelector() as selector:
-        selector.register(local, selectors.EVENT_READ)
-        selector.register(plain, selectors.EVENT_READ)
-        while True:
-            decoded = isinstance(plain, ssl.SSLSocket) and plain.pending() > 0
-            ready = {key.fileobj: events for key, events in selector.select(0 if decoded else None)}
-            events = ready.get(plain, 0)
-            if (decoded or events & selectors.EVENT_READ) and not _receive(local, remote, named):
+    """Copy data in both directions, until the pod, the client or the bridge ends the connection.
+
+    Neither direction waits for the other: a client may send all of a request before it reads.
+    """
+    plain, named = remote.sock, set[int]()
+    to_pod, to_client = b"", b""
+    while True:
+        # What TLS has decoded already is no longer in the socket.
+        decoded = not to_client and isinstance(plain, ssl.SSLSocket) and plain.pending() > 0
+        of_pod, of_client = _ready(
+            (plain, not to_client, bool(to_pod)), (local, not to_pod, bool(to_client)), not decoded
+        )
+        if of_pod & selectors.EVENT_WRITE:
+            remote.send_binary(bytes([_DATA]) + to_pod)
+            to_pod = b""
+        if of_client & selectors.EVENT_WRITE:
+            to_client = to_client[local.send(to_client, socket.MSG_DONTWAIT) :]
+        if of_client & selectors.EVENT_READ:
+            to_pod = local.recv(_CHUNK)
+            if not to_pod:
                 return
-            if unsent and events & selectors.EVENT_WRITE:
-                remote.send_binary(bytes([_DATA]) + unsent)
-                unsent = b""
-                selector.modify(plain, selectors.EVENT_READ)
-                selector.register(local, selectors.EVENT_READ)
-            elif local in ready:
-                unsent = local.recv(_CHUNK)
-                if not unsent:
-                    return
-                selector.modify(plain, selectors.EVENT_READ | selectors.EVENT_WRITE)
-                selector.unregister(local)
+        if decoded or of_pod & selectors.EVENT_READ:
+            received = _receive(remote, named)
+            if received is None:
+                return
+            to_client = received
 
 
-def _receive(local: socket.socket, remote: Any, named: set[int]) -> bool:
-    """Copy one frame from the pod to the client. Return False if it ends the connection.
+def _ready(
+    pod: tuple[socket.socket, bool, bool], client: tuple[socket.socket, bool, bool], wait: bool
+) -> tuple[int, int]:
+    """Return what can be done with two sockets now.
+
+    Args:
+        pod, client: the socket, whether to read from it, whether to write to it.
+        wait: until one of them is ready.
+    """
+    with selectors.DefaultSelector() as selector:
+        for end, reads, writes in (pod, client):
+            events = selectors.EVENT_READ * reads | selectors.EVENT_WRITE * writes
+            if events:
+                selector.register(end, events)
+        ready = {key.fileobj: events for key, events in selector.select(None if wait else 0)}
+    return ready.get(pod[0], 0), ready.get(client[0], 0)
+
+
+def _receive(remote: Any, named: set[int]) -> bytes | None:
+    """Return the data of one frame from the pod; None if it ends the connection.
 
     Args:
         named: the channels whose first frame, with the port, has come.
     """
     code, frame = remote.recv_data_frame(True)
     if code != _BINARY or not frame.data:
-        return bool(code != _CLOSE)
+        return None if code == _CLOSE else b""
     channel = frame.data[0]
     if channel not in named:
         named.add(channel)
-    elif channel == _DATA:
-        local.sendall(frame.data[1:])
-    else:  # an error from the pod's side
-        return False
-    return True
+        return b""
+    # Another channel has an error from the pod's side.
+    return bytes(frame.data[1:]) if channel == _DATA else None
 
 
 def _shut_down(end: socket.socket) -> None:

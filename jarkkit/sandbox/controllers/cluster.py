@@ -119,7 +119,7 @@ class SandboxCluster:
         )
         self.control_plane.start()
         self.api = self.control_plane.api()
-        node_leases.take_over(self.control_plane, self.api)
+        node_leases.take_over(self.control_plane, self.api, self._stopping)
         for manifest in (
             *kwok_stages.base_stages(CLOCK.speed),
             *pod_faults.policy_manifests(),
@@ -162,7 +162,7 @@ class SandboxCluster:
         self.control_plane.restart_dead()
         self._log_replaced(before)
         if node_leases.KWOK_CONTROLLER in dead:
-            node_leases.take_over(self.control_plane, self.api)
+            node_leases.take_over(self.control_plane, self.api, self._stopping)
 
     def _log_replaced(self, before: Mapping[str, int]) -> None:
         """Log the components that died, and were restarted, while others were restarted.

@@ -78,7 +78,7 @@ class Informer:
 
     def _list(self) -> str:
         now: dict[str, Object] = {}
-        for page in list_pages(self._calls, self._path, self._query):
+        for page in list_pages(self._calls, self._path, self._query, restarts=0):
             kept = ((key_of(obj), self._keep(obj)) for obj in page.items)
             now |= {key: obj for key, obj in kept if obj is not None}
         gone = self._objects.keys() - now.keys()

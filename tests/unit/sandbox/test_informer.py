@@ -82,3 +82,14 @@ def test_what_the_transform_drops_is_not_cached() -> None:
     informer, changes = follow(calls, "a gone", transform=without_b)
     assert changes == ["a there", "c there", "a gone"]
     assert informer.all() == [make_object("c")]
+
+
+def test_a_list_that_expires_between_two_pages_starts_again_from_nothing() -> None:
+    calls = FakeHttpClient(
+        page("a", "b", version=5, more="next"),
+        ApiStatusError(410, "Expired", "the continue token is too old"),
+        page("c", version=20),
+    )
+    informer, changes = follow(calls, "c there")
+    assert changes == ["c there"]
+    assert informer.all() == [make_object("c")]

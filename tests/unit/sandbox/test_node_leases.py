@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -58,7 +59,7 @@ def taken_over(leases: dict[str, dict[str, Any]], *nodes: str) -> tuple[FakePlan
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     plane = FakePlane(api, process.pid)
     try:
-        node_leases.take_over(cast(LocalControlPlane, plane), cast(Api, api))
+        node_leases.take_over(cast(LocalControlPlane, plane), cast(Api, api), threading.Event())
     finally:
         process.kill()
         process.wait()
