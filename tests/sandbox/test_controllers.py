@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +19,7 @@ from jarkkit.sandbox.controllers.scripted_stages import ScriptedStageController
 from jarkkit.sandbox.controllers.volume_model import zone_of
 from jarkkit.sandbox.kubernetes.api import Object
 from jarkkit.sandbox.kubernetes.informer import Listener
+from tests.support.fakes.http_client import FakeHttpClient
 from tests.support.poll import wait_for
 
 DENIED_VOLUME = "sandbox.jarkkit.io/denied-volume"
@@ -48,16 +48,10 @@ class FakeApi:
     """An API server that serves CRDs only, and records what is applied and patched."""
 
     def __init__(self, crds: Sequence[Object]) -> None:
-        self.crds = crds
+        # The client of an informer: one list, then nothing.
+        self.calls = FakeHttpClient({"items": [*crds], "metadata": {"resourceVersion": "1"}})
         self.applied: list[Object] = []
         self.patched: dict[str, Object] = {}
-
-    def get(self, path: str, **query: str) -> Object:
-        return {"items": [*self.crds], "metadata": {"resourceVersion": "1"}}
-
-    def watch(self, path: str, version: str, seconds: float, **query: str) -> Iterator[Object]:
-        time.sleep(0.05)
-        return iter(())
 
     def find(self, path: str) -> Object | None:
         return {}

@@ -78,8 +78,8 @@ def test_old_leases_are_deleted_and_the_new_ones_waited_for() -> None:
     assert api.leases == {"one": {"holderIdentity": "new"}}
 
 
-@pytest.mark.parametrize("leases", [{}, {"one": lease(minutes=-5)}])
-def test_nothing_happens_without_old_leases(leases: dict[str, Any]) -> None:
-    plane, api = taken_over(leases, "one")
+@pytest.mark.parametrize("nodes", [(), ("one",)])
+def test_nothing_happens_without_old_leases(nodes: tuple[str, ...]) -> None:
+    plane, api = taken_over({name: lease(minutes=-5) for name in nodes}, "one")
     assert plane.restarts == []
     assert api.readings == 0
