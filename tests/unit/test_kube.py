@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socketserver
 import ssl
 import threading
 from collections.abc import Iterator
@@ -544,3 +545,50 @@ def test_a_proxy_is_for_clusters_elsewhere_only(monkeypatch: pytest.MonkeyPatch)
     assert proxy_for("https://x.eks.amazonaws.com") == "http://127.0.0.1:9"
     monkeypatch.setenv("no_proxy", ".eks.amazonaws.com")
     assert proxy_for("https://x.eks.amazonaws.com") is None
+
+
+class TestProxy:
+    @pytest.fixture
+    def proxy(self) -> Iterator[tuple[int, list[str]]]:
+        """A proxy that records the requests and refuses them."""
+        heads: list[str] = []
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                heads.append(b"".join(iter(self.rfile.readline, b"\r\n")).decode())
+                self.wfile.write(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
+
+        with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+            thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+            thread.start()
+            yield server.server_address[1], heads
+            server.shutdown()
+            thread.join()
+
+    @pytest.mark.parametrize("scheme", ["http://", ""])
+    def test_a_proxy_with_a_password_is_signed_in_to(
+        self, monkeypatch: pytest.MonkeyPatch, proxy: tuple[int, list[str]], scheme: str
+    ) -> None:
+        port, heads = proxy
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        for name in ("HTTPS_PROXY", "https_proxy"):
+            monkeypatch.setenv(name, f"{scheme}us%40er:p%20w@127.0.0.1:{port}")
+        valid = ClusterToken("t", datetime.now(UTC) + timedelta(hours=1))
+        kube = Kube("https://x.eks.example", CA_CERTIFICATE, lambda: valid, retry_seconds=0)
+        with pytest.raises(JarkkitError, match="JK-KUBE-UNREACHABLE"):
+            kube.version()
+        with pytest.raises(JarkkitError), kube.port_forward("a", "b", 80):
+            pass
+        signed_in = base64.b64encode(b"us@er:p w").decode()
+        assert len(heads) == 2  # the request, and the websocket
+        for head in heads:
+            assert head.startswith("CONNECT x.eks.example:443")
+            assert f"authorization: basic {signed_in}".lower() in head.lower()
+
+    def test_only_the_proxy_of_the_scheme_counts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("NO_PROXY", "no_proxy", "HTTPS_PROXY", "https_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        for name in ("ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, "socks5h://127.0.0.1:9")
+        assert proxy_for("https://x.eks.example") is None

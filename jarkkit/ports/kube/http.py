@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
@@ -263,19 +263,31 @@ class HttpClient:
             "socket_options": _keep_alive(),
         }
         proxy = proxy_for(self.endpoint)
-        return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+        if proxy is None:
+            return urllib3.PoolManager(**options)
+        return urllib3.ProxyManager(proxy, proxy_headers=proxy_headers(proxy), **options)
 
 
 def proxy_for(endpoint: str) -> str | None:
     """Return the URL of the environment's proxy for that URL; None for a direct connection.
 
-    A cluster on this machine never has one, because no proxy can reach it.
+    A cluster on this machine never has one, because no proxy can reach it. As for boto3 and
+    Terraform, ALL_PROXY does not count, and a proxy without a scheme is an HTTP proxy.
     """
     url = urlsplit(endpoint)
     if is_loopback(endpoint) or proxy_bypass(url.netloc):
         return None
-    proxies = getproxies()
-    return proxies.get(url.scheme) or proxies.get("all")
+    proxy = getproxies().get(url.scheme)
+    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
+
+
+def proxy_headers(proxy: str) -> dict[str, str]:
+    """Return the headers that sign in to a proxy; none if its URL has no user."""
+    url = urlsplit(proxy)
+    if url.username is None:
+        return {}
+    user = f"{unquote(url.username)}:{unquote(url.password or '')}"
+    return dict(urllib3.make_headers(proxy_basic_auth=user))
 
 
 def _keep_alive() -> list[tuple[int, int, int]]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from jarkkit.ports.kube.errors import NoResponseError, parse_status_error
-from jarkkit.ports.kube.http import HttpClient, proxy_for
+from jarkkit.ports.kube.http import HttpClient, proxy_for, proxy_headers
 
 _DATA = 0
 _BINARY, _CLOSE = 0x2, 0x8  # opcodes of RFC 6455
@@ -52,6 +52,7 @@ def websocket_configuration(calls: HttpClient, authority: Path) -> Any:
 
     made = Configuration(host=calls.endpoint, ssl_ca_cert=str(authority), **calls.certificate_files)
     made.proxy = proxy_for(calls.endpoint)
+    made.proxy_headers = proxy_headers(made.proxy) if made.proxy else None
     return made
 
 
